@@ -1,0 +1,77 @@
+"""Launch geometry: how large each phase of an OpenCL kernel is, as data that can be stored with an artifact.
+
+An extent is a JSON value: an integer, the name of a dim or scalar parameter, or ``[operation, operand...]``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from typing import Callable
+from typing import Final
+from typing import Mapping
+from typing import Optional
+from typing import Union
+
+ExtentExpr = Union[int, str, "list[Any]"]
+
+_OPERATIONS: Final[dict[str, Callable[..., int]]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "floordiv": lambda a, b: a // b if b else 0,
+    "mod": lambda a, b: a % b if b else 0,
+    "neg": lambda a: -a,
+    "min": min,
+    "max": max,
+}
+OPERATIONS: Final = frozenset(_OPERATIONS)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One ``__kernel`` of an OpenCL program, in launch order.
+
+    Attributes
+    ----------
+    entry : str
+        Its symbol.
+    extents : tuple of ExtentExpr
+        Iterations in each dimension, outermost first; empty for a phase of a single work-item.
+    block : tuple of int or None
+        Work-group size in the same order, or None where the device may choose.
+    """
+
+    entry: str
+    extents: tuple[ExtentExpr, ...]
+    block: Optional[tuple[int, ...]] = None
+
+    def sizes(self, values: Mapping[str, int]) -> tuple[int, ...]:
+        """Return the number of iterations in each dimension for the dims and scalars in `values`."""
+        return tuple(max(0, evaluate(extent, values)) for extent in self.extents)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the phase as plain JSON values."""
+        return {"entry": self.entry, "extents": list(self.extents), "block": self.block and list(self.block)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Phase:
+        """Rebuild what `to_json` gave."""
+        block = data["block"]
+        return cls(data["entry"], tuple(data["extents"]), tuple(block) if block else None)
+
+
+def evaluate(extent: ExtentExpr, values: Mapping[str, int]) -> int:
+    """Return the value of `extent` with names looked up in `values`.
+
+    Raises
+    ------
+    KeyError
+        If a name or an operation is unknown.
+    """
+    if isinstance(extent, int):
+        return extent
+    if isinstance(extent, str):
+        return int(values[extent])
+    operation, *operands = extent
+    return _OPERATIONS[operation](*(evaluate(operand, values) for operand in operands))

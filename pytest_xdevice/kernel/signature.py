@@ -1,0 +1,85 @@
+"""What a launch needs to know of a kernel: its parameters and dims, whatever language it was written in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from typing import Mapping
+from typing import Union
+
+from .types import SCALARS
+from .types import ArrayType
+from .types import Dim
+from .types import ScalarType
+
+
+@dataclass(frozen=True)
+class Param:
+    """One parameter: an array or a bare scalar."""
+
+    name: str
+    type: Union[ArrayType, ScalarType]
+
+    @property
+    def is_array(self) -> bool:
+        return isinstance(self.type, ArrayType)
+
+    @property
+    def is_written(self) -> bool:
+        return isinstance(self.type, ArrayType) and self.type.mode != "in"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A kernel's name, its parameters in order, and its dims in order of first appearance.
+
+    The native entry of a CPU kernel is ``int64 xd_<name>(void **args)``: one pointer a parameter, in order
+    (an array's data, or a scalar's value), then one pointer a dim (to an int64).
+    """
+
+    name: str
+    params: tuple[Param, ...]
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Names of the dims, in order of first appearance among the parameters."""
+        found: dict[str, None] = {}
+        for param in self.params:
+            if isinstance(param.type, ArrayType):
+                found.update((extent.name, None) for extent in param.type.extents if isinstance(extent, Dim))
+        return tuple(found)
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(f'{param.name}: {param.type!r}' for param in self.params)})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the signature as plain JSON values, the form that artifacts carry."""
+        params: list[dict[str, Any]] = []
+        for param in self.params:
+            if isinstance(param.type, ArrayType):
+                extents = [extent.name if isinstance(extent, Dim) else extent for extent in param.type.extents]
+                params.append(
+                    {"name": param.name, "mode": param.type.mode, "type": param.type.element.name, "extents": extents}
+                )
+            else:
+                params.append({"name": param.name, "type": param.type.name})
+        return {"name": self.name, "params": params}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Signature:
+        """Rebuild what `to_json` gave.
+
+        Raises
+        ------
+        KeyError, TypeError
+            If `data` does not have that form.
+        """
+        params = []
+        for entry in data["params"]:
+            element = SCALARS[entry["type"]]
+            if "mode" in entry:
+                extents = tuple(Dim(extent) if isinstance(extent, str) else int(extent) for extent in entry["extents"])
+                params.append(Param(entry["name"], ArrayType(element, extents, entry["mode"])))
+            else:
+                params.append(Param(entry["name"], element))
+        return cls(data["name"], tuple(params))
