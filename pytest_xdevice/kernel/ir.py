@@ -120,7 +120,10 @@ class Logic:
 
 @dataclass(frozen=True)
 class Select:
-    """``a if condition else b``; only the chosen branch is evaluated."""
+    """``a if condition else b``; only the chosen branch is evaluated.
+
+    Legal form: both branches are cheap and touch no memory, so it does not matter whether both are evaluated.
+    """
 
     condition: Expr
     then: Expr
@@ -207,7 +210,8 @@ class Parallel:
     """``for i, j in parallel(m, n, block=...)``: independent iterations over 0..extent of each, last fastest.
 
     Extents are i64 expressions over dims, scalar parameters and constants only. `block` is the work-group
-    size, one entry a variable, or None where the device may choose.
+    size, one entry a variable, or None where the device may choose. `starts`, legal form only, holds the first
+    value of each variable where a guard of the loop was folded into its bounds; empty means 0 for each.
     """
 
     variables: tuple[str, ...]
@@ -215,6 +219,7 @@ class Parallel:
     block: Optional[tuple[int, ...]]
     body: tuple[Stmt, ...]
     at: Location
+    starts: tuple[Expr, ...] = ()
 
 
 @dataclass(frozen=True)

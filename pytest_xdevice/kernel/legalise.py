@@ -1,0 +1,290 @@
+"""Rewrite the typed IR so that printers only spell: one operation of the result for one of the hardware.
+
+What changes: short-circuit logic, and choices whose branches touch memory or cost much, become `If` statements
+on a temporary; division, shifts, extrema and powers get the language's meaning from plain operations; a `range`
+loop steps by 1 or -1. What stays: `Select` as an eager choice, `Cast` with the language's saturation, loops.
+Legal IR is left as it is, so legalising twice does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from .arithmetic import binary
+from .arithmetic import compare
+from .arithmetic import constant
+from .arithmetic import float_division
+from .arithmetic import integer_abs
+from .arithmetic import integer_division
+from .arithmetic import integer_extremum
+from .arithmetic import invert
+from .arithmetic import negate
+from .arithmetic import power
+from .arithmetic import select
+from .arithmetic import shift
+from .ir import Assign
+from .ir import Binary
+from .ir import Break
+from .ir import Call
+from .ir import Cast
+from .ir import Compare
+from .ir import Const
+from .ir import Continue
+from .ir import DimValue
+from .ir import Expr
+from .ir import For
+from .ir import If
+from .ir import KernelIR
+from .ir import Load
+from .ir import Local
+from .ir import Logic
+from .ir import Parallel
+from .ir import Return
+from .ir import Select
+from .ir import Stmt
+from .ir import Store
+from .ir import Unary
+from .ir import While
+from .traversal import children
+from .types import bool_
+from .types import i64
+from .types import ScalarType
+from .types import u64
+
+# Calls that take a few instructions: evaluating one in vain costs less than a branch around it.
+_CHEAP_CALLS: Final = frozenset(
+    {"abs", "ceil", "copysign", "floor", "isfinite", "isinf", "isnan", "max", "min", "round", "sqrt", "trunc"}
+)
+# A whole-number exponent up to here is multiplied out.
+_LARGEST_POWER: Final = 64
+
+
+def legalise(ir: KernelIR) -> KernelIR:
+    """Return `ir` with the meaning of every node made explicit; see the module's first lines for what is legal."""
+    legaliser = _Legaliser(ir)
+    body = legaliser.block(ir.body)
+    return replace(ir, body=body, locals=legaliser.locals)
+
+
+def is_cheap(expr: Expr) -> bool:
+    """Tell whether `expr` may be evaluated in vain: it touches no memory and costs about as much as a branch."""
+    if isinstance(expr, Load) or (isinstance(expr, Call) and expr.function not in _CHEAP_CALLS):
+        return False
+    if isinstance(expr, Binary) and expr.op in ("floordiv", "mod", "pow", "fmod") and expr.type.is_float:
+        return False
+    return all(is_cheap(child) for child in children(expr))
+
+
+class _Legaliser:
+    """Rewrites one kernel; `_pending` holds the statements that the expression at hand needs before it."""
+
+    def __init__(self, ir: KernelIR) -> None:
+        self.locals = dict(ir.locals)
+        self._taken = {*ir.locals, *ir.signature.dims, *(param.name for param in ir.signature.params)}
+        self._temporaries = 0
+        self._pending: list[Stmt] = []
+        self._statements: dict[type, Callable[..., Iterable[Stmt]]] = {
+            Assign: self._assign, Store: self._store, If: self._if, While: self._while, For: self._for,
+            Parallel: self._parallel, Break: _unchanged, Continue: _unchanged, Return: _unchanged,
+        }  # fmt: skip
+        self._expressions: dict[type, Callable[..., Expr]] = {
+            Const: _leaf, Local: _leaf, DimValue: _leaf, Load: self._load, Unary: self._unary, Binary: self._binary,
+            Compare: self._compare, Logic: self._logic, Select: self._select, Cast: self._cast, Call: self._call,
+        }  # fmt: skip
+
+    # --- statements --------------------------------------------------------------------------------------
+
+    def block(self, statements: Iterable[Stmt]) -> tuple[Stmt, ...]:
+        """Return the legal form of a run of statements."""
+        outer, self._pending = self._pending, []
+        legal: list[Stmt] = []
+        for statement in statements:
+            rewritten = list(self._statements[type(statement)](statement))
+            legal += [*self._take(), *rewritten]
+        self._pending = outer
+        return tuple(legal)
+
+    def _take(self) -> list[Stmt]:
+        taken, self._pending = self._pending, []
+        return taken
+
+    def _assign(self, statement: Assign) -> Iterable[Stmt]:
+        return [replace(statement, value=self._expr(statement.value))]
+
+    def _store(self, statement: Store) -> Iterable[Stmt]:
+        indices = tuple(map(self._expr, statement.indices))
+        return [replace(statement, indices=indices, value=self._expr(statement.value))]
+
+    def _if(self, statement: If) -> Iterable[Stmt]:
+        condition = statement.condition
+        if isinstance(condition, Logic) and condition.op == "and" and not statement.otherwise:
+            inner = replace(statement, condition=condition.right)
+            if not is_cheap(condition.right):
+                return self._if(replace(statement, condition=condition.left, then=(inner,)))
+        legal = self._expr(condition)
+        return [
+            replace(
+                statement,
+                condition=legal,
+                then=self.block(statement.then),
+                otherwise=self.block(statement.otherwise),
+            )
+        ]
+
+    def _while(self, statement: While) -> Iterable[Stmt]:
+        condition = self._expr(statement.condition)
+        before = self._take()
+        body = self.block(statement.body)
+        if not before:
+            return [While(condition, body, statement.at)]
+        # What the condition needs is computed anew in each iteration.
+        leave = If(invert(condition), (Break(statement.at),), (), statement.at)
+        return [While(Const(True, bool_, statement.at), (*before, leave, *body), statement.at)]
+
+    def _for(self, statement: For) -> Iterable[Stmt]:
+        start, stop, step = (self._expr(bound) for bound in (statement.start, statement.stop, statement.step))
+        if isinstance(step, Const) and step.value in (1, -1):
+            bounds = self._take()
+            return [*bounds, replace(statement, start=start, stop=stop, step=step, body=self.block(statement.body))]
+        start, step = self._once(start), self._once(step)
+        trips = self._trips(start, self._once(stop), step)
+        counter = Local(self._fresh(i64), i64, statement.at)
+        bounds = self._take()
+        value = binary("add", start, binary("mul", counter, step))
+        body = (Assign(statement.variable, value, statement.at, declares=True), *self.block(statement.body))
+        return [*bounds, For(counter.name, constant(0, start), trips, constant(1, start), body, statement.at)]
+
+    def _trips(self, start: Expr, stop: Expr, step: Expr) -> Expr:
+        """Return how many values ``range(start, stop, step)`` has; nothing in it overflows."""
+        if isinstance(step, Const):
+            if step.value == 0:
+                return constant(0, step)
+            upwards = step.value > 0
+            return self._steps(start, stop, Const(abs(step.value), u64, step.at), upwards)
+        zero = constant(0, step)
+        # A step of 0 runs no iteration; 1 stands in for it so that the division does not trap.
+        stride = self._once(Cast(select(compare("eq", step, zero), constant(1, step), step), u64, step.at))
+        up = self._steps(start, stop, stride, upwards=True)
+        down = self._steps(start, stop, negate(stride), upwards=False)
+        return select(compare("gt", step, zero), up, select(compare("lt", step, zero), down, zero))
+
+    def _steps(self, start: Expr, stop: Expr, stride: Expr, upwards: bool) -> Expr:
+        low, high = (start, stop) if upwards else (stop, start)
+        one = Const(1, u64, start.at)
+        span = binary("sub", binary("sub", Cast(high, u64, high.at), Cast(low, u64, low.at)), one)
+        count = Cast(binary("add", binary("udiv", span, stride), one), i64, start.at)
+        return select(compare("lt", low, high), count, constant(0, start))
+
+    def _parallel(self, statement: Parallel) -> Iterable[Stmt]:
+        starts, extents = (tuple(map(self._expr, part)) for part in (statement.starts, statement.extents))
+        before = self._take()
+        return [*before, replace(statement, starts=starts, extents=extents, body=self.block(statement.body))]
+
+    # --- expressions -------------------------------------------------------------------------------------
+
+    def _expr(self, expr: Expr) -> Expr:
+        return self._expressions[type(expr)](expr)
+
+    def _fresh(self, scalar: ScalarType) -> str:
+        """Return the name of a new local of type `scalar`."""
+        while True:
+            name = f"t{self._temporaries}"
+            self._temporaries += 1
+            if name not in self._taken:
+                self.locals[name] = scalar
+                return name
+
+    def _once(self, expr: Expr) -> Expr:
+        """Return something equal to `expr` that may stand in several places."""
+        if isinstance(expr, (Const, Local, DimValue)):
+            return expr
+        name = self._fresh(expr.type)
+        self._pending.append(Assign(name, expr, expr.at, declares=True))
+        return Local(name, expr.type, expr.at)
+
+    def _captured(self, expr: Expr) -> tuple[list[Stmt], Expr]:
+        """Return the legal form of `expr` with the statements that it needs before it."""
+        outer, self._pending = self._pending, []
+        legal = self._expr(expr)
+        inner, self._pending = self._pending, outer
+        return inner, legal
+
+    def _branch(self, condition: Expr, then: Expr, otherwise: Expr) -> Expr:
+        """Return a temporary that an `If` gives the value of the chosen branch."""
+        name = self._fresh(then.type)
+        legal = self._expr(condition)
+        arms: list[tuple[Stmt, ...]] = []
+        for arm in (then, otherwise):
+            before, value = self._captured(arm)
+            arms.append((*before, Assign(name, value, arm.at, declares=not arms)))
+        self._pending.append(If(legal, arms[0], arms[1], condition.at))
+        return Local(name, then.type, then.at)
+
+    def _load(self, expr: Load) -> Expr:
+        return replace(expr, indices=tuple(map(self._expr, expr.indices)))
+
+    def _unary(self, expr: Unary) -> Expr:
+        operand = self._expr(expr.operand)
+        return negate(operand) if expr.op == "neg" else invert(operand)
+
+    def _binary(self, expr: Binary) -> Expr:
+        left = self._expr(expr.left)
+        if expr.op == "pow" and isinstance(expr.right, Const) and _is_small_power(expr.right.value):
+            return power(left, int(expr.right.value), self._once)
+        right = self._expr(expr.right)
+        if expr.op in ("floordiv", "mod"):
+            divide = float_division if expr.type.is_float else integer_division
+            return divide(expr.op, left, right, self._once)
+        if expr.op in ("shl", "shr"):
+            return shift(expr.op, left, right, self._once)
+        if expr.op == "pow":
+            return Call("pow", (left, right), expr.type, expr.at)
+        return binary(expr.op, left, right)
+
+    def _compare(self, expr: Compare) -> Expr:
+        return compare(expr.op, self._expr(expr.left), self._expr(expr.right))
+
+    def _logic(self, expr: Logic) -> Expr:
+        if is_cheap(expr.right):
+            return binary(expr.op, self._expr(expr.left), self._expr(expr.right))
+        decided = Const(expr.op == "or", bool_, expr.at)
+        arms = (expr.right, decided) if expr.op == "and" else (decided, expr.right)
+        return self._branch(expr.left, *arms)
+
+    def _select(self, expr: Select) -> Expr:
+        if not (is_cheap(expr.then) and is_cheap(expr.otherwise)):
+            return self._branch(expr.condition, expr.then, expr.otherwise)
+        return select(self._expr(expr.condition), self._expr(expr.then), self._expr(expr.otherwise))
+
+    def _cast(self, expr: Cast) -> Expr:
+        operand = self._expr(expr.operand)
+        if operand.type == expr.type:
+            return operand
+        if expr.type == bool_:
+            return compare("ne", operand, constant(0, operand))
+        return Cast(operand, expr.type, expr.at)
+
+    def _call(self, expr: Call) -> Expr:
+        arguments = tuple(map(self._expr, expr.arguments))
+        if expr.function == "fmod":
+            return binary("fmod", *arguments)
+        if not arguments[0].type.is_float:
+            if expr.function in ("min", "max"):
+                return integer_extremum(expr.function, arguments[0], arguments[1], self._once)
+            return integer_abs(arguments[0], self._once) if expr.function == "abs" else arguments[0]
+        return replace(expr, arguments=arguments)
+
+
+def _unchanged(statement: Stmt) -> Iterable[Stmt]:
+    return [statement]
+
+
+def _leaf(expr: Expr) -> Expr:
+    return expr
+
+
+def _is_small_power(value: float) -> bool:
+    return value == int(value) and 0 <= value <= _LARGEST_POWER if abs(value) <= _LARGEST_POWER else False

@@ -1,0 +1,549 @@
+"""Print a kernel as LLVM IR text: the native entry, the body with its loops, and the timing loop.
+
+The text names no triple and no data layout, so that one text serves every target of a pointer width; the compiler
+sets them. The entry unpacks ``void **args`` once and calls the body, whose array parameters do not alias.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from .bounds import fold_guards
+from .ir import Assign
+from .ir import Binary
+from .ir import Break
+from .ir import Call
+from .ir import Cast
+from .ir import Compare
+from .ir import Const
+from .ir import Continue
+from .ir import DimValue
+from .ir import Expr
+from .ir import For
+from .ir import If
+from .ir import KernelIR
+from .ir import Load
+from .ir import Local
+from .ir import Parallel
+from .ir import Return
+from .ir import Select
+from .ir import Stmt
+from .ir import Store
+from .ir import Unary
+from .ir import While
+from .legalise import legalise
+from .llvm_math import MathFunctions
+from .llvm_math import TESTS
+from .signature import Param
+from .signature import Signature
+from .traversal import arrays_accessed
+from .types import ArrayType
+from .types import bool_
+from .types import Dim
+from .types import i64
+from .types import ScalarType
+
+_FLOATS: Final = {16: "half", 32: "float", 64: "double"}
+_FLOAT_OPERATIONS: Final = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "fmod": "frem"}
+_INTEGER_OPERATIONS: Final = frozenset(
+    {"add", "sub", "mul", "sdiv", "srem", "udiv", "urem", "and", "or", "xor", "shl", "ashr", "lshr"}
+)
+_FLOAT_PREDICATES: Final = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
+_SIGNED_PREDICATES: Final = {"eq": "eq", "ne": "ne", "lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge"}
+_UNSIGNED_PREDICATES: Final = {"eq": "eq", "ne": "ne", "lt": "ult", "le": "ule", "gt": "ugt", "ge": "uge"}
+
+
+def kernel_module(ir: KernelIR, *, pointer_bits: int) -> str:
+    """Return LLVM IR text that defines ``i64 @xd_<name>(ptr)`` and ``i64 @xd_time(ptr, ptr, i64)``.
+
+    Parameters
+    ----------
+    ir : KernelIR
+        The kernel, as the front end made it.
+    pointer_bits : int
+        Width of a pointer on the target, 32 or 64.
+    """
+    module = _Module(pointer_bits)
+    body = _Body(legalise(fold_guards(ir)), module).text()
+    parts = [_entry(ir.signature, module), body, module.functions.text, timing_loop(pointer_bits), module.metadata]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def timing_loop(pointer_bits: int) -> str:
+    """Return the definition of ``i64 @xd_time(ptr %entry, ptr %args, i64 %number)``.
+
+    It calls ``entry(args)`` `number` times and returns the nanoseconds of CLOCK_MONOTONIC that this took. The fields
+    of ``timespec`` have the width of a pointer, as in glibc.
+    """
+    field = f"i{pointer_bits}"
+    read = "\n".join(
+        _elapsed_field(name, field, offset, pointer_bits // 8)
+        for name, offset in (("seconds", 0), ("fraction", pointer_bits // 8))
+    )
+    return f"""\
+define i64 @xd_time(ptr %entry, ptr %args, i64 %number) nounwind {{
+begin:
+  %before = alloca [2 x {field}], align 8
+  %after = alloca [2 x {field}], align 8
+  %started = call i32 @clock_gettime(i32 1, ptr %before)
+  %any = icmp sgt i64 %number, 0
+  br i1 %any, label %loop, label %end
+loop:
+  %done = phi i64 [ 0, %begin ], [ %next, %loop ]
+  %status = call i64 %entry(ptr %args)
+  %next = add nuw nsw i64 %done, 1
+  %more = icmp slt i64 %next, %number
+  br i1 %more, label %loop, label %end
+end:
+  %stopped = call i32 @clock_gettime(i32 1, ptr %after)
+{read}
+  %whole = mul i64 %seconds, 1000000000
+  %elapsed = add i64 %whole, %fraction
+  ret i64 %elapsed
+}}
+
+declare i32 @clock_gettime(i32, ptr) nounwind"""
+
+
+def _elapsed_field(name: str, field: str, offset: int, align: int) -> str:
+    """Return the lines that define ``%<name>`` as the difference of one field of the two timespecs."""
+    lines = []
+    for clock in ("before", "after"):
+        lines.append(f"  %{name}.{clock}.at = getelementptr i8, ptr %{clock}, i32 {offset}")
+        lines.append(f"  %{name}.{clock} = load {field}, ptr %{name}.{clock}.at, align {align}")
+    if field == "i64":
+        lines.append(f"  %{name} = sub i64 %{name}.after, %{name}.before")
+    else:
+        lines.append(f"  %{name}.narrow = sub {field} %{name}.after, %{name}.before")
+        lines.append(f"  %{name} = sext {field} %{name}.narrow to i64")
+    return "\n".join(lines)
+
+
+class _Module:
+    """What the functions of one module share: callees, metadata nodes, the pointer's width."""
+
+    def __init__(self, pointer_bits: int) -> None:
+        self.pointer_bits = pointer_bits
+        self.functions = MathFunctions(pointer_bits)
+        self._nodes: list[str] = []
+
+    def node(self, text: str) -> str:
+        """Add a metadata node and return its name; ``{self}`` in `text` stands for that name."""
+        name = f"!{len(self._nodes)}"
+        self._nodes.append(text.replace("{self}", name))
+        return name
+
+    @property
+    def metadata(self) -> str:
+        return "\n".join(f"!{number} = {text}" for number, text in enumerate(self._nodes))
+
+
+def _entry(signature: Signature, module: _Module) -> str:
+    """Return the exported function, which loads every argument once and calls the body."""
+    size = module.pointer_bits // 8
+    lines: list[str] = []
+    arguments: list[str] = []
+    range_node = module.node("!{i64 0, i64 -9223372036854775808}") if signature.dims else ""
+
+    def load_pointer(name: str) -> str:
+        position = len(arguments)
+        slot = _quoted("%", f"slot.{name}")
+        lines.append(f"  {slot} = getelementptr i8, ptr %args, i32 {position * size}")
+        lines.append(f"  {_quoted('%', name)} = load ptr, ptr {slot}, align {size}")
+        return _quoted("%", name)
+
+    for param in signature.params:
+        pointer = load_pointer(f"p.{param.name}")
+        if isinstance(param.type, ArrayType):
+            arguments.append(f"ptr {pointer}")
+        else:
+            value = _quoted("%", f"v.{param.name}")
+            lines += _load_register(value, pointer, param.type)
+            arguments.append(f"{_register(param.type)} {value}")
+    for name in signature.dims:
+        pointer, value = load_pointer(f"d.{name}"), _quoted("%", f"n.{name}")
+        lines.append(f"  {value} = load i64, ptr {pointer}, align 8, !range {range_node}")
+        arguments.append(f"i64 {value}")
+    call = f"  call void {_body_symbol(signature)}({', '.join(arguments)})"
+    symbol = _quoted("@", f"xd_{signature.name}")
+    return "\n".join([f"define i64 {symbol}(ptr %args) nounwind {{", *lines, call, "  ret i64 0", "}"])
+
+
+def _body_symbol(signature: Signature) -> str:
+    return _quoted("@", f"xd_body.{signature.name}")
+
+
+def _load_register(name: str, pointer: str, scalar: ScalarType, suffix: str = "") -> list[str]:
+    """Return the lines that load a scalar from memory into the register `name`."""
+    memory = f"load {_memory(scalar)}, ptr {pointer}, align {scalar.nbytes}{suffix}"
+    if scalar != bool_:
+        return [f"  {name} = {memory}"]
+    byte = f'{name[:-1]}.byte"' if name.endswith('"') else f"{name}.byte"
+    return [f"  {byte} = {memory}", f"  {name} = icmp ne i8 {byte}, 0"]
+
+
+def _memory(scalar: ScalarType) -> str:
+    return _FLOATS[scalar.bits] if scalar.is_float else f"i{scalar.bits}"
+
+
+def _register(scalar: ScalarType) -> str:
+    return "i1" if scalar == bool_ else _memory(scalar)
+
+
+def _quoted(sigil: str, name: str) -> str:
+    """Return an LLVM identifier for any Python name."""
+    if name.isascii():
+        return f"{sigil}{name}"
+    escaped = "".join(chr(byte) if 32 < byte < 127 else f"\\{byte:02X}" for byte in name.encode())
+    return f'{sigil}"{escaped}"'
+
+
+def _literal(value: float, scalar: ScalarType) -> str:
+    if scalar == bool_:
+        return "true" if value else "false"
+    if not scalar.is_float:
+        wrapped = int(value) & ((1 << scalar.bits) - 1)
+        return str(wrapped - (1 << scalar.bits) if wrapped >> (scalar.bits - 1) else wrapped)
+    number = float(value)
+    if scalar.bits < 64:
+        number = _rounded(number, scalar.bits)
+    if scalar.bits == 16:
+        return f"0xH{struct.unpack('<H', struct.pack('<e', number))[0]:04X}"
+    return f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
+
+
+def _rounded(number: float, bits: int) -> float:
+    """Return `number` rounded to a narrower format."""
+    code = {16: "<e", 32: "<f"}[bits]
+    try:
+        return float(struct.unpack(code, struct.pack(code, number))[0])
+    except OverflowError:
+        return float("inf") if number > 0 else float("-inf")
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """Where `continue` and `break` of a loop go."""
+
+    latch: str
+    exit: str
+
+
+class _Body:
+    """Prints the body function of one legal kernel: locals are allocas, which LLVM turns into registers."""
+
+    def __init__(self, ir: KernelIR, module: _Module) -> None:
+        self._ir = ir
+        self._module = module
+        self._params = {param.name: param for param in ir.signature.params}
+        self._flags = _fast_flags(ir.fast)
+        self._lines: list[str] = []
+        self._allocas: list[str] = []
+        self._counter = 0
+        self._terminated = False
+        self._loops: list[_Loop] = []
+        self._groups: list[str] = []
+        self._group_list = ""
+        self._statements: dict[type, Callable[..., None]] = {
+            Assign: self._assign, Store: self._store, If: self._if, While: self._while, For: self._for,
+            Parallel: self._parallel, Break: self._break, Continue: self._continue, Return: self._return,
+        }  # fmt: skip
+        self._expressions: dict[type, Callable[..., str]] = {
+            Const: lambda expr: _literal(expr.value, expr.type), Local: self._local,
+            DimValue: lambda expr: _quoted("%", f"d.{expr.name}"), Load: self._load, Unary: self._unary,
+            Binary: self._binary, Compare: self._compare, Select: self._select, Cast: self._cast, Call: self._call,
+        }  # fmt: skip
+
+    def text(self) -> str:
+        """Return the definition of the function."""
+        for name, scalar in self._ir.locals.items():
+            self._alloca(f"l.{name}", scalar)
+        self._block(self._ir.body)
+        if not self._terminated:
+            self._emit("ret void")
+        loaded, stored = arrays_accessed(self._ir.body)
+        signature = self._ir.signature
+        params = [_parameter(param, param.name in loaded, param.name in stored) for param in signature.params]
+        params += [f"i64 {_quoted('%', f'd.{name}')}" for name in signature.dims]
+        head = f"define internal void {_body_symbol(signature)}({', '.join(params)}) alwaysinline nounwind {{"
+        return "\n".join([head, "entry:", *self._allocas, *self._lines, "}"])
+
+    # --- text --------------------------------------------------------------------------------------------
+
+    def _emit(self, text: str) -> None:
+        self._lines.append(f"  {text}")
+
+    def _value(self, text: str) -> str:
+        """Emit an instruction and return the register of its result."""
+        self._counter += 1
+        name = f"%x{self._counter}"
+        self._emit(f"{name} = {text}")
+        return name
+
+    def _labels(self, *names: str) -> tuple[str, ...]:
+        self._counter += 1
+        return tuple(f"{name}{self._counter}" for name in names)
+
+    def _jump(self, label: str, suffix: str = "") -> None:
+        if not self._terminated:
+            self._emit(f"br label %{label}{suffix}")
+            self._terminated = True
+
+    def _branch(self, condition: str, then: str, otherwise: str) -> None:
+        self._emit(f"br i1 {condition}, label %{then}, label %{otherwise}")
+        self._terminated = True
+
+    def _label(self, label: str) -> None:
+        """Start a block; what comes before it falls through."""
+        self._jump(label)
+        self._lines.append(f"{label}:")
+        self._terminated = False
+
+    def _alloca(self, name: str, scalar: ScalarType) -> str:
+        slot = _quoted("%", name)
+        self._allocas.append(f"  {slot} = alloca {_register(scalar)}, align {scalar.nbytes}")
+        return slot
+
+    def _set(self, slot: str, value: str, scalar: ScalarType) -> None:
+        self._emit(f"store {_register(scalar)} {value}, ptr {slot}, align {scalar.nbytes}")
+
+    def _get(self, slot: str, scalar: ScalarType) -> str:
+        return self._value(f"load {_register(scalar)}, ptr {slot}, align {scalar.nbytes}")
+
+    # --- statements --------------------------------------------------------------------------------------
+
+    def _block(self, statements: Iterable[Stmt]) -> None:
+        for statement in statements:
+            if self._terminated:  # what follows break, continue or return is never reached
+                return
+            self._statements[type(statement)](statement)
+
+    def _assign(self, statement: Assign) -> None:
+        value = self._expr(statement.value)
+        self._set(_quoted("%", f"l.{statement.name}"), value, self._ir.locals[statement.name])
+
+    def _store(self, statement: Store) -> None:
+        address = self._address(statement.array, statement.indices)
+        value = self._expr(statement.value)
+        scalar = statement.value.type
+        if scalar == bool_:
+            value = self._value(f"zext i1 {value} to i8")
+        self._emit(f"store {_memory(scalar)} {value}, ptr {address}, align {scalar.nbytes}{self._access()}")
+
+    def _if(self, statement: If) -> None:
+        then, otherwise, end = self._labels("then", "else", "endif")
+        self._branch(self._expr(statement.condition), then, otherwise if statement.otherwise else end)
+        self._label(then)
+        self._block(statement.then)
+        self._jump(end)
+        if statement.otherwise:
+            self._label(otherwise)
+            self._block(statement.otherwise)
+        self._label(end)
+
+    def _while(self, statement: While) -> None:
+        head, body, end = self._labels("while", "do", "endwhile")
+        self._label(head)
+        self._branch(self._expr(statement.condition), body, end)
+        self._label(body)
+        with self._loop(head, end):
+            self._block(statement.body)
+        self._jump(head)
+        self._label(end)
+
+    def _for(self, statement: For) -> None:
+        start, stop = self._expr(statement.start), self._expr(statement.stop)
+        forward = isinstance(statement.step, Const) and statement.step.value == 1
+        self._counted(statement.variable, (start, stop), statement.body, forward=forward)
+
+    def _parallel(self, statement: Parallel) -> None:
+        extents = [self._expr(extent) for extent in statement.extents]
+        starts = [self._expr(start) for start in statement.starts] or ["0"] * len(extents)
+        self._nest(statement, list(zip(starts, extents, strict=True)), 0)
+
+    def _nest(self, statement: Parallel, bounds: list[tuple[str, str]], depth: int) -> None:
+        """Print the loops of a parallel nest from `depth` inwards, the last variable innermost."""
+        group = self._module.node("distinct !{}")
+        accesses = self._module.node(f'!{{!"llvm.loop.parallel_accesses", {group}}}')
+        loop = self._module.node(f"distinct !{{{{self}}, {accesses}}}")
+        self._groups.append(group)
+        self._group_list = self._module.node(f"!{{{', '.join(self._groups)}}}")
+        last = depth == len(bounds) - 1
+        body = statement.body if last else (lambda: self._nest(statement, bounds, depth + 1))
+        self._counted(statement.variables[depth], bounds[depth], body, forward=True, metadata=f", !llvm.loop {loop}")
+        self._groups.pop()
+        if not self._groups:
+            self._group_list = ""
+
+    def _counted(
+        self,
+        variable: str,
+        bounds: tuple[str, str],
+        body: tuple[Stmt, ...] | Callable[[], None],
+        *,
+        forward: bool,
+        metadata: str = "",
+    ) -> None:
+        """Print a loop over a hidden counter, so that the variable may be assigned to and keeps its last value."""
+        head, inside, latch, end = self._labels("for", "do", "next", "endfor")
+        counter = self._alloca(f"c.{variable}.{self._counter}", i64)
+        self._set(counter, bounds[0], i64)
+        self._label(head)
+        value = self._get(counter, i64)
+        test = self._value(f"icmp {'slt' if forward else 'sgt'} i64 {value}, {bounds[1]}")
+        self._branch(test, inside, end)
+        self._label(inside)
+        self._set(_quoted("%", f"l.{variable}"), value, i64)
+        with self._loop(latch, end):
+            if callable(body):
+                body()
+            else:
+                self._block(body)
+        self._label(latch)
+        # The counter was on the near side of the bound, so that one more step cannot wrap.
+        following = self._value(f"add nsw i64 {self._get(counter, i64)}, {1 if forward else -1}")
+        self._set(counter, following, i64)
+        self._jump(head, metadata)
+        self._label(end)
+
+    @contextmanager
+    def _loop(self, latch: str, exit_label: str) -> Iterator[None]:
+        self._loops.append(_Loop(latch, exit_label))
+        yield
+        self._loops.pop()
+
+    def _break(self, _: Break) -> None:
+        self._jump(self._loops[-1].exit)
+
+    def _continue(self, _: Continue) -> None:
+        self._jump(self._loops[-1].latch)
+
+    def _return(self, _: Return) -> None:
+        self._emit("ret void")
+        self._terminated = True
+
+    # --- expressions -------------------------------------------------------------------------------------
+
+    def _expr(self, expr: Expr) -> str:
+        return self._expressions[type(expr)](expr)
+
+    def _local(self, expr: Local) -> str:
+        if expr.name in self._params:
+            return _quoted("%", f"p.{expr.name}")
+        return self._get(_quoted("%", f"l.{expr.name}"), expr.type)
+
+    def _access(self) -> str:
+        return f", !llvm.access.group {self._group_list}" if self._group_list else ""
+
+    def _address(self, array: str, indices: tuple[Expr, ...]) -> str:
+        """Return the address of an element of a C-contiguous array."""
+        array_type = self._params[array].type
+        assert isinstance(array_type, ArrayType)
+        index = self._expr(indices[0])
+        for extent, inner in zip(array_type.extents[1:], indices[1:], strict=True):
+            size = _quoted("%", f"d.{extent.name}") if isinstance(extent, Dim) else str(extent)
+            index = self._value(f"add i64 {self._value(f'mul i64 {index}, {size}')}, {self._expr(inner)}")
+        width = self._module.pointer_bits
+        if width < 64:
+            index = self._value(f"trunc i64 {index} to i{width}")
+        pointer = _quoted("%", f"p.{array}")
+        return self._value(f"getelementptr {_memory(array_type.element)}, ptr {pointer}, i{width} {index}")
+
+    def _load(self, expr: Load) -> str:
+        address = self._address(expr.array, expr.indices)
+        self._counter += 1
+        name = f"%x{self._counter}"
+        self._lines += _load_register(name, address, expr.type, self._access())
+        return name
+
+    def _unary(self, expr: Unary) -> str:
+        # Of the unary operators only the sign of a float is legal.
+        return self._value(f"fneg {self._flags}{_register(expr.type)} {self._expr(expr.operand)}")
+
+    def _binary(self, expr: Binary) -> str:
+        left, right = self._expr(expr.left), self._expr(expr.right)
+        if expr.type.is_float:
+            return self._value(f"{_FLOAT_OPERATIONS[expr.op]} {self._flags}{_register(expr.type)} {left}, {right}")
+        if expr.op not in _INTEGER_OPERATIONS:
+            raise KeyError(f"{expr.op} on {expr.type} is no legal operation")
+        return self._value(f"{expr.op} {_register(expr.type)} {left}, {right}")
+
+    def _compare(self, expr: Compare) -> str:
+        left, right = self._expr(expr.left), self._expr(expr.right)
+        scalar = expr.left.type
+        if scalar.is_float:
+            return self._value(f"fcmp {_FLOAT_PREDICATES[expr.op]} {_register(scalar)} {left}, {right}")
+        predicates = _SIGNED_PREDICATES if scalar.is_signed else _UNSIGNED_PREDICATES
+        return self._value(f"icmp {predicates[expr.op]} {_register(scalar)} {left}, {right}")
+
+    def _select(self, expr: Select) -> str:
+        condition, then, otherwise = (self._expr(part) for part in (expr.condition, expr.then, expr.otherwise))
+        register = _register(expr.type)
+        return self._value(f"select i1 {condition}, {register} {then}, {register} {otherwise}")
+
+    def _cast(self, expr: Cast) -> str:
+        value, source, target = self._expr(expr.operand), expr.operand.type, expr.type
+        if source.is_float and not target.is_float:
+            symbol = self._module.functions.saturating_cast(source, target)
+            return self._value(f"call {_register(target)} {symbol}({_register(source)} {value})")
+        operation = _conversion(source, target)
+        return self._value(f"{operation} {_register(source)} {value} to {_register(target)}") if operation else value
+
+    def _call(self, expr: Call) -> str:
+        arguments = [self._expr(argument) for argument in expr.arguments]
+        scalar = expr.arguments[0].type
+        if expr.function in TESTS:
+            return self._class_test(expr.function, arguments[0], scalar)
+        return self._call_function(expr.function, arguments, scalar)
+
+    def _call_function(self, function: str, arguments: list[str], scalar: ScalarType) -> str:
+        callee = self._module.functions.callee(function, scalar, len(arguments))
+        register = _register(scalar)
+        operands = ", ".join(f"{register} {argument}" for argument in arguments)
+        return self._value(f"call {self._flags}{register} {callee}({operands})")
+
+    def _class_test(self, function: str, value: str, scalar: ScalarType) -> str:
+        absolute, predicate, bound = TESTS[function]
+        register = _register(scalar)
+        if absolute:
+            callee = self._module.functions.callee("abs", scalar, 1)
+            value = self._value(f"call {register} {callee}({register} {value})")
+        return self._value(f"fcmp {predicate} {register} {value}, {_literal(bound, scalar)}")
+
+
+def _conversion(source: ScalarType, target: ScalarType) -> str:
+    """Return the instruction that converts a number to a number, float to integer excepted; empty for none."""
+    if target.is_float:
+        if source.is_float:
+            return "fpext" if target.bits > source.bits else "fptrunc"
+        return "sitofp" if source.is_signed else "uitofp"
+    if source == bool_:
+        return "zext"
+    if target.bits == source.bits:
+        return ""
+    if target.bits < source.bits:
+        return "trunc"
+    return "sext" if source.is_signed else "zext"
+
+
+def _fast_flags(fast: frozenset[str]) -> str:
+    if "full" in fast:
+        return "fast "
+    flags = ["contract"] if "contract" in fast else []
+    flags += ["reassoc", "nsz"] if "reassoc" in fast else []
+    return "".join(f"{flag} " for flag in flags)
+
+
+def _parameter(param: Param, loaded: bool, stored: bool) -> str:
+    """Return a parameter of the body function with what holds of it."""
+    name = _quoted("%", f"p.{param.name}")
+    if not isinstance(param.type, ArrayType):
+        return f"{_register(param.type)} {name}"
+    access = "" if loaded and stored else ("readonly " if loaded else "writeonly ")
+    return f"ptr noalias {access}captures(none) align {param.type.element.nbytes} {name}"

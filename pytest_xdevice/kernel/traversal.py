@@ -1,0 +1,82 @@
+"""Walk over typed IR: operands of an expression, expressions of a statement, statements inside statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+
+from .ir import Assign
+from .ir import Binary
+from .ir import Call
+from .ir import Cast
+from .ir import Compare
+from .ir import Expr
+from .ir import For
+from .ir import If
+from .ir import Load
+from .ir import Logic
+from .ir import Parallel
+from .ir import Select
+from .ir import Stmt
+from .ir import Store
+from .ir import Unary
+from .ir import While
+
+
+def children(expr: Expr) -> tuple[Expr, ...]:
+    """Return the operands of an expression."""
+    if isinstance(expr, Load):
+        return expr.indices
+    if isinstance(expr, (Unary, Cast)):
+        return (expr.operand,)
+    if isinstance(expr, (Binary, Compare, Logic)):
+        return (expr.left, expr.right)
+    if isinstance(expr, Select):
+        return (expr.condition, expr.then, expr.otherwise)
+    if isinstance(expr, Call):
+        return expr.arguments
+    return ()
+
+
+def expressions(statement: Stmt) -> tuple[Expr, ...]:
+    """Return the expressions of a statement itself, not those of the statements inside it."""
+    if isinstance(statement, Assign):
+        return (statement.value,)
+    if isinstance(statement, Store):
+        return (*statement.indices, statement.value)
+    if isinstance(statement, (If, While)):
+        return (statement.condition,)
+    if isinstance(statement, For):
+        return (statement.start, statement.stop, statement.step)
+    if isinstance(statement, Parallel):
+        return (*statement.starts, *statement.extents)
+    return ()
+
+
+def walk(statements: Iterable[Stmt]) -> Iterator[Stmt]:
+    """Yield every statement, those inside others included, in the order of the text."""
+    for statement in statements:
+        yield statement
+        if isinstance(statement, If):
+            yield from walk((*statement.then, *statement.otherwise))
+        elif isinstance(statement, (While, For, Parallel)):
+            yield from walk(statement.body)
+
+
+def arrays_accessed(statements: Iterable[Stmt]) -> tuple[set[str], set[str]]:
+    """Return the names of the arrays that are read and of those that are written."""
+    loaded: set[str] = set()
+    stored: set[str] = set()
+
+    def read(expr: Expr) -> None:
+        if isinstance(expr, Load):
+            loaded.add(expr.array)
+        for child in children(expr):
+            read(child)
+
+    for statement in walk(statements):
+        if isinstance(statement, Store):
+            stored.add(statement.array)
+        for expr in expressions(statement):
+            read(expr)
+    return loaded, stored
