@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     top = argparse.ArgumentParser(
         prog="python -m tests.boards",
-        description="Emulated boards for the tests: Debian of another architecture at an address of its own. Needs root.",
+        description="Emulated boards for the tests: Debian of another architecture, each at its own address. Root.",
         epilog=f"Files are kept below ${ROOT_VARIABLE}, or the user's cache directory.",
     )
     commands = top.add_subparsers(dest="command", required=True)

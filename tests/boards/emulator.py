@@ -43,7 +43,7 @@ class Handler:
     def parse(cls, name: str, text: str) -> Handler:
         """Read an entry's file."""
         lines = text.splitlines()
-        fields = dict(line.replace(":", "").split(maxsplit=1) for line in lines[1:] if " " in line)
+        fields = {line.split()[0].rstrip(":"): line.partition(" ")[2] for line in lines[1:] if line.strip()}
         magic = bytes.fromhex(fields.get("magic", ""))
         return cls(
             name=name,

@@ -2,7 +2,7 @@
 
 Started by `tests.boards.board` under ``unshare`` with a `Plan` as its argument. It prints its process id as this
 machine numbers it, waits for the word ``go`` (the network is there), and from then on reaps orphans. Everything of the
-board ends with it. Where the plan says so, it ends when its standard input does: the board dies with whoever started it.
+board ends with it. Where the plan says so, it ends when its standard input does, and so with whoever started it.
 """
 
 from __future__ import annotations

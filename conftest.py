@@ -1,0 +1,50 @@
+"""Options of this project's own test run; fixtures are in ``tests/conftest.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from tests.harness.requirement import everything_is_required
+from tests.harness.requirement import OPTION
+from tests.harness.requirement import VARIABLE
+
+pytest_plugins = ["pytester"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that turns skips into failures."""
+    parser.addoption(
+        OPTION,
+        action="store_true",
+        help=f"fail what would be skipped because this machine lacks something (env: {VARIABLE}=1); CI uses it",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skipped test into a failed one where everything is required."""
+    report = yield
+    if everything_is_required(item.config):
+        _require(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Turn a module that skips itself into a failed one where everything is required."""
+    report = yield
+    if everything_is_required(collector.config):
+        _require(report)
+    return report
+
+
+def _require(report: pytest.TestReport | pytest.CollectReport) -> None:
+    # A test that is expected to fail reports as skipped, too.
+    if report.skipped and not hasattr(report, "wasxfail"):
+        path, line, reason = report.longrepr if isinstance(report.longrepr, tuple) else ("", 0, report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"{OPTION}: {path}:{line}: {reason}"
