@@ -1,0 +1,226 @@
+"""The host's end of the stream to one worker: batches of operations out, results in.
+
+Everything that a batch holds is one network round trip. See `runtime.wire` for the frames and `runtime.worker` for
+what each operation does.
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+from typing import Final
+
+import numpy as np
+
+from .errors import DeviceLost
+from .errors import XDeviceError
+from .runtime.wire import Buffer
+from .runtime.wire import Connection
+from .runtime.wire import StreamClosed
+from .runtime.wire import WireError
+from .transport.gateway import Control
+
+GRACE_SECONDS: Final = 5.0  # over a launch's own time-out, which the device keeps itself
+UPLOAD_SECONDS: Final = 30.0  # how long the stream may stand still while data is moving
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Problem(XDeviceError):
+    """The worker answered that it could not carry out an operation.
+
+    Attributes
+    ----------
+    kind : str
+        The worker's word for it, such as ``"OutOfMemory"``.
+    details : dict
+        What else it said.
+    """
+
+    def __init__(self, details: dict[str, Any]) -> None:
+        super().__init__(details["message"])
+        self.kind: str = details["kind"]
+        self.details = details
+
+
+class WorkerEnded(XDeviceError):
+    """The worker process ended while it carried out a batch.
+
+    Attributes
+    ----------
+    signal : str or None
+        The signal that ended it, or None.
+    code : int or None
+        Its exit status, or None.
+    output : str
+        The last that it printed.
+    """
+
+    def __init__(self, signal: str | None, code: int | None, output: str) -> None:
+        super().__init__(f"the worker ended by {signal or f'exit status {code}'}")
+        self.signal = signal
+        self.code = code
+        self.output = output
+
+
+@dataclass
+class Batch:
+    """Operations that travel together, in order."""
+
+    operations: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    buffers: list[Buffer] = field(default_factory=list)
+    sinks: list[Array | None] = field(default_factory=list)
+    files: list[bytes] = field(default_factory=list)
+
+    def add(self, operation: str, **arguments: Any) -> None:
+        """Append an operation that carries no data."""
+        self.operations.append((operation, arguments))
+
+    def send(self, operation: str, data: Buffer, **arguments: Any) -> None:
+        """Append an operation that takes `data` along."""
+        self.operations.append((operation, arguments))
+        self.buffers.append(data)
+
+    def fetch(self, identity: int, into: Array) -> None:
+        """Append the reading of an array; its bytes land in `into`, which is C-contiguous."""
+        self.operations.append(("get", {"id": identity}))
+        self.sinks.append(into)
+
+    def fetch_file(self, name: str) -> None:
+        """Append the reading of a file; its contents land in `files`."""
+        self.operations.append(("download", {"name": name}))
+        self.sinks.append(None)
+
+
+class WorkerClient:
+    """One worker on the device.
+
+    Parameters
+    ----------
+    control : Control
+    number : int
+        The session's number for the worker.
+    sock : socket
+        The stream.
+    output : callable
+        Takes what the device printed.
+    """
+
+    def __init__(self, control: Control, number: int, sock: socket.socket, output: Callable[[str], None]) -> None:
+        self._control = control
+        self._number = number
+        self._connection = Connection(sock)
+        self._output = output
+        self._identities = itertools.count()
+        self._unwanted: list[int] = []
+        self._unwanted_bytes = 0
+        self.loaded: set[str] = set()
+        self.alive = True
+
+    def greet(self) -> None:
+        """Wait for the worker's first frame.
+
+        Raises
+        ------
+        DeviceLost
+            If it does not come.
+        """
+        try:
+            self._connection.settimeout(UPLOAD_SECONDS)
+            self._connection.receive()
+        except (StreamClosed, WireError, OSError) as error:
+            self._connection.close()
+            raise DeviceLost(f"the worker's stream did not open: {error}") from None
+
+    def new_identity(self) -> int:
+        """Return a number for a new array."""
+        return next(self._identities)
+
+    def discard(self, identity: int, nbytes: int) -> None:
+        """Free an array with the next batch, or at once when much has gathered."""
+        self._unwanted.append(identity)
+        self._unwanted_bytes += nbytes
+        if self._unwanted_bytes > 64 << 20 and self.alive:
+            self.submit(Batch())
+
+    def submit(self, batch: Batch, seconds: float = UPLOAD_SECONDS) -> list[Any]:
+        """Have the worker carry out `batch` and return its results, one an operation.
+
+        Parameters
+        ----------
+        batch : Batch
+        seconds : float
+            How long the device may compute without a word.
+
+        Raises
+        ------
+        Problem
+            If an operation failed; those after it were not carried out.
+        WorkerEnded
+            If the worker process died of it.
+        DeviceLost
+            If the session or the device is gone.
+        """
+        unwanted = self._take_unwanted()
+        batch.operations[:0] = unwanted
+        try:
+            return self._exchange(batch, seconds)[len(unwanted) :]
+        except (StreamClosed, TimeoutError) as error:
+            raise self._post_mortem(kill=isinstance(error, TimeoutError)) from None
+        except Problem:
+            raise
+        except BaseException:
+            # An interrupt, or a broken frame: what comes next on the stream belongs to nobody.
+            self._post_mortem(kill=True)
+            raise
+
+    def close(self) -> None:
+        """Close the stream; the worker leaves."""
+        self.alive = False
+        self._connection.close()
+
+    def _take_unwanted(self) -> list[tuple[str, dict[str, Any]]]:
+        if not self._unwanted:
+            return []
+        identities, self._unwanted, self._unwanted_bytes = self._unwanted, [], 0
+        return [("free", {"ids": identities})]
+
+    def _exchange(self, batch: Batch, seconds: float) -> list[Any]:
+        self._connection.settimeout(max(UPLOAD_SECONDS, seconds + GRACE_SECONDS))
+        self._connection.send({"do": batch.operations}, batch.buffers)
+        self._connection.settimeout(seconds + GRACE_SECONDS)
+        answer, lengths = self._connection.receive()
+        if "output" in answer:
+            self._output(answer["output"])
+        if "error" in answer:
+            raise Problem(answer["error"])
+        self._receive(batch, lengths)
+        results: list[Any] = answer["ok"]
+        return results
+
+    def _receive(self, batch: Batch, lengths: Sequence[int]) -> None:
+        for sink, length in itertools.zip_longest(batch.sinks, lengths):
+            if sink is None:
+                batch.files.append(bytes(self._connection.read(length)))
+            elif sink.nbytes != length:
+                raise WireError(f"a result of {length} bytes came where {sink.nbytes} belong")
+            else:
+                self._connection.read_into(memoryview(bytes_of(sink)))
+
+    def _post_mortem(self, kill: bool) -> XDeviceError:
+        """Ask the session how the worker ended, killing it first if it still runs."""
+        self.close()
+        try:
+            end = self._control.request("ended", self._number, kill)
+        except DeviceLost as lost:
+            return lost
+        return WorkerEnded(end["signal"], end["code"], end["output"])
+
+
+def bytes_of(array: Array) -> Array:
+    """Return a C-contiguous array's memory as a one-dimensional array of bytes, without a copy."""
+    return array.reshape(-1).view(np.uint8)

@@ -1,0 +1,177 @@
+"""The worker's CPU: loads shared libraries and calls their entries."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import subprocess
+from typing import Any
+from typing import Dict
+from typing import List
+from typing import Optional
+from typing import Sequence
+from typing import Tuple
+
+from .launch import SLOT
+from .launch import DeviceProblem
+from .launch import Launch
+from .launch import deadline
+from .launch import measure
+from .memory import Array
+from .memory import Memory
+from .memory import OutOfMemory
+
+_LINK_SECONDS = 60.0
+
+
+class CpuBackend:
+    """Runs kernels that were compiled to shared libraries with entries ``int64 entry(void **args)``."""
+
+    def __init__(self, directory: str, guard: bool) -> None:
+        self._directory = directory
+        self._memory = Memory(guard)
+        self._libraries: Dict[str, Any] = {}
+
+    def describe(self) -> Dict[str, Any]:
+        """Return what the host should know of this backend: nothing beyond the device's own facts."""
+        return {}
+
+    def allocate(self, nbytes: int) -> Array:
+        """Return a block of memory whose contents are undefined."""
+        try:
+            return self._memory.allocate(nbytes)
+        except OutOfMemory as error:
+            raise DeviceProblem("OutOfMemory", str(error)) from None
+
+    def free(self, array: Array) -> None:
+        """Give a block back."""
+        self._memory.free(array)
+
+    def fill(self, array: Array, byte: int) -> None:
+        """Set every byte of a block."""
+        array.fill(byte)
+
+    def writable(self, array: Array) -> memoryview:
+        """Return the block's memory, to be filled from the stream."""
+        return array.view
+
+    def written(self, array: Array, view: memoryview) -> None:
+        """Take note that `view` was filled: nothing to do, it is the array's own memory."""
+
+    def readable(self, array: Array) -> memoryview:
+        """Return the block's contents."""
+        return array.view
+
+    def load(self, key: str, data: bytes, linked: bool) -> None:
+        """Load a shared library, after linking it here when it comes as a relocatable object."""
+        if key in self._libraries:
+            return
+        if not linked:
+            data = self._link(key, data)
+        try:
+            self._libraries[key] = _load_library(data, os.path.join(self._directory, key[:16] + ".so"))
+        except OSError as error:
+            raise DeviceProblem("LoadError", "the device cannot load the kernel: {}".format(error)) from None
+
+    def launch(self, launch: Launch, arrays: Sequence[Optional[Array]]) -> None:
+        """Call the entry once."""
+        entry = self._entry(launch)
+        pointers, keep = _pointers(launch, arrays)
+        with deadline(launch.timeout):
+            status = entry(pointers)
+        del keep
+        _check_status(launch, status)
+        _check_fences(arrays)
+
+    def time(
+        self, launch: Launch, arrays: Sequence[Optional[Array]], number: Any, repeat: Any, min_repeat_ms: Any
+    ) -> Tuple[int, List[float]]:
+        """Measure the entry with the library's own timing loop, so that no Python is in the figure."""
+        entry = ctypes.cast(self._entry(launch), ctypes.c_void_p)
+        loop = self._symbol(launch.key, "xd_time")
+        loop.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
+        loop.restype = ctypes.c_int64
+        pointers, keep = _pointers(launch, arrays)
+
+        def sample(calls: int) -> float:
+            with deadline(launch.timeout):
+                return int(loop(entry, pointers, calls)) * 1e-9
+
+        figures = measure(sample, number, repeat, min_repeat_ms)
+        del keep
+        _check_fences(arrays)
+        return figures
+
+    def _entry(self, launch: Launch) -> Any:
+        entry = self._symbol(launch.key, launch.entry)
+        entry.argtypes = [ctypes.c_void_p]
+        entry.restype = ctypes.c_int64
+        return entry
+
+    def _symbol(self, key: str, name: str) -> Any:
+        try:
+            return getattr(self._libraries[key], name)
+        except AttributeError:
+            raise DeviceProblem("LoadError", "the library has no symbol {}".format(name)) from None
+
+    def _link(self, key: str, data: bytes) -> bytes:
+        source = os.path.join(self._directory, key[:16] + ".o")
+        target = os.path.join(self._directory, key[:16] + ".linked.so")
+        with open(source, "wb") as file:
+            file.write(data)
+        command = [os.environ.get("CC", "cc"), "-shared", "-o", target, source, "-lm"]
+        try:
+            done = subprocess.run(
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=_LINK_SECONDS, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise DeviceProblem("NoLinker", "the device's own compiler cannot link: {}".format(error)) from None
+        if done.returncode:
+            raise DeviceProblem("LinkError", "{} said:\n{}".format(" ".join(command), done.stdout.decode(errors="replace")))
+        with open(target, "rb") as file:
+            return file.read()
+
+
+def _load_library(data: bytes, path: str) -> Any:
+    """Load a library from memory where the system can, else through a file: /tmp may be read-only or noexec."""
+    if hasattr(os, "memfd_create"):
+        try:
+            descriptor = os.memfd_create(os.path.basename(path))
+        except OSError:
+            pass  # an old kernel, or a sandbox: the file serves as well
+        else:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                return ctypes.CDLL("/proc/self/fd/{}".format(descriptor), mode=os.RTLD_NOW | os.RTLD_LOCAL)
+    with open(path, "wb") as file:
+        file.write(data)
+    return ctypes.CDLL(path, mode=os.RTLD_NOW | os.RTLD_LOCAL)
+
+
+def _pointers(launch: Launch, arrays: Sequence[Optional[Array]]) -> Tuple[Any, Any]:
+    """Return the ``void **args`` of an entry, and what must be kept alive with it."""
+    values = ctypes.create_string_buffer(launch.values, max(len(launch.values), SLOT))
+    base = ctypes.addressof(values)
+    addresses = [
+        array.address if array is not None else base + (-1 - argument) * SLOT
+        for argument, array in zip(launch.arguments, arrays)
+    ]
+    packed = struct.pack("@%dP" % len(addresses), *addresses)
+    pointers = ctypes.create_string_buffer(packed, max(len(packed), SLOT))
+    return pointers, values
+
+
+def _check_status(launch: Launch, status: int) -> None:
+    if status:
+        raise DeviceProblem("KernelStatus", "{} returned {}".format(launch.entry, status))
+
+
+def _check_fences(arrays: Sequence[Optional[Array]]) -> None:
+    for position, array in enumerate(arrays):
+        offset = array.violation() if array is not None else None
+        if offset is not None:
+            raise DeviceProblem(
+                "MemoryViolation", "wrote outside of an array", position=position, offset=offset
+            )

@@ -1,0 +1,191 @@
+"""Mutual authentication of host and device server, before anything else is read.
+
+Both ends know a token. Each proves it with an HMAC-SHA-256 over the two fresh nonces, a word that says which side
+speaks, and the request itself, so that an answer cannot be reflected, replayed or used for another purpose:
+
+    server → "XDEVICE/1 <nonce>\\n"
+    client → {"request": {...}, "nonce": ..., "mac": HMAC(token, "client", server nonce, client nonce, request)}\\n
+    server → {"ok": true, "mac": HMAC(token, "server", server nonce, client nonce, request)}\\n
+             or {"error": "..."}\\n
+
+The construction is the challenge-response of Python's `multiprocessing.connection`, made mutual in one exchange and
+bound to what is asked for (compare ISO/IEC 9798-4).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+import socket
+import time
+from typing import Any
+from typing import Dict
+from typing import Optional
+from typing import Tuple
+
+VERSION = b"XDEVICE/1"
+NONCE_BYTES = 32
+MAX_LINE = 4096
+PURPOSES = ("session", "stream")
+
+
+class HandshakeError(Exception):
+    """The other end does not speak this protocol, in time and within bounds."""
+
+
+class Refused(Exception):
+    """The token does not match, or the server declines the request; the message says which and why."""
+
+
+def new_token() -> str:
+    """Return a fresh token of 256 random bits, as 43 URL-safe characters."""
+    return secrets.token_urlsafe(32)
+
+
+def authenticate_client(sock: socket.socket, token: str, timeout: float = 20.0) -> Dict[str, Any]:
+    """Server side: challenge whoever connected and return the request that it proves itself with.
+
+    Parameters
+    ----------
+    sock : socket
+        A fresh connection, nothing read from it yet.
+    token : str
+        The shared secret.
+    timeout : float
+        Seconds for the whole exchange.
+
+    Raises
+    ------
+    HandshakeError
+        If the peer is silent, too slow, too long, or does not speak the protocol.
+    Refused
+        If its token is another one.
+    """
+    deadline = time.monotonic() + timeout
+    nonce = secrets.token_hex(NONCE_BYTES)
+    _send(sock, VERSION + b" " + nonce.encode() + b"\n", deadline)
+    answer = _parse(read_line(sock, deadline))
+    request, theirs, mac = answer.get("request"), answer.get("nonce"), answer.get("mac")
+    if not isinstance(request, dict) or request.get("purpose") not in PURPOSES:
+        raise HandshakeError("the request has no known purpose")
+    if not isinstance(theirs, str) or len(theirs) != 2 * NONCE_BYTES or not isinstance(mac, str):
+        raise HandshakeError("the request carries no proof")
+    if not _same(mac, _mac(token, "client", nonce, theirs, request)):
+        _send(sock, b'{"error":"the token does not match"}\n', deadline)
+        raise Refused("wrong token")
+    proof = {"ok": True, "mac": _mac(token, "server", nonce, theirs, request)}
+    _send(sock, json.dumps(proof).encode() + b"\n", deadline)
+    return request
+
+
+def authenticate_server(sock: socket.socket, token: str, request: Dict[str, Any], timeout: float = 20.0) -> None:
+    """Client side: prove the token for `request`, and check that the server knows it too.
+
+    Raises
+    ------
+    HandshakeError
+        If the peer is no device server, or does not answer in time.
+    Refused
+        If either side's token is another one.
+    """
+    deadline = time.monotonic() + timeout
+    version, _, nonce = read_line(sock, deadline).partition(b" ")
+    if version != VERSION or len(nonce) != 2 * NONCE_BYTES:
+        raise HandshakeError("what answers there is no pytest-xdevice server of this version")
+    mine, theirs = secrets.token_hex(NONCE_BYTES), nonce.decode("ascii", "replace")
+    proof = {"request": request, "nonce": mine, "mac": _mac(token, "client", theirs, mine, request)}
+    _send(sock, json.dumps(proof).encode() + b"\n", deadline)
+    answer = _parse(read_line(sock, deadline))
+    if "error" in answer:
+        raise Refused(str(answer["error"]))
+    if not _same(str(answer.get("mac")), _mac(token, "server", theirs, mine, request)):
+        raise Refused("the server does not know the token: it may be another one than you think")
+
+
+def read_line(sock: socket.socket, deadline: Optional[float]) -> bytes:
+    """Read one line, without its end, and not a byte more.
+
+    Raises
+    ------
+    HandshakeError
+        If it is longer than `MAX_LINE` bytes, or does not come before `deadline` (`time.monotonic`).
+    """
+    line = bytearray()
+    while True:
+        try:
+            sock.settimeout(_left(deadline))
+            # Peeking finds the end of the line without taking what follows it.
+            seen = sock.recv(MAX_LINE, socket.MSG_PEEK)
+            end = seen.find(b"\n")
+            taken = sock.recv(end + 1 if end >= 0 else len(seen))
+        except socket.timeout:
+            raise HandshakeError("no answer in time") from None
+        except OSError as error:
+            raise HandshakeError("the connection broke: {}".format(error)) from None
+        if not taken:
+            raise HandshakeError("the connection was closed")
+        line += taken
+        if line.endswith(b"\n"):
+            sock.settimeout(None)
+            return bytes(line[:-1])
+        if len(line) > MAX_LINE:
+            raise HandshakeError("a line is longer than {} bytes".format(MAX_LINE))
+
+
+def read_message(sock: socket.socket, deadline: Optional[float]) -> Dict[str, Any]:
+    """Read one line that is a JSON object."""
+    return _parse(read_line(sock, deadline))
+
+
+def _left(deadline: Optional[float]) -> Optional[float]:
+    if deadline is None:
+        return None
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise HandshakeError("no answer in time")
+    return left
+
+
+def _send(sock: socket.socket, data: bytes, deadline: float) -> None:
+    try:
+        sock.settimeout(_left(deadline))
+        sock.sendall(data)
+        sock.settimeout(None)
+    except OSError as error:
+        raise HandshakeError("the connection broke: {}".format(error)) from None
+
+
+def _parse(line: bytes) -> Dict[str, Any]:
+    try:
+        value = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise HandshakeError("a message is not JSON") from None
+    if not isinstance(value, dict):
+        raise HandshakeError("a message is no JSON object")
+    return value
+
+
+def _mac(token: str, side: str, server_nonce: str, client_nonce: str, request: Dict[str, Any]) -> str:
+    parts = (VERSION.decode(), side, server_nonce, client_nonce, json.dumps(request, sort_keys=True))
+    return hmac.new(token.encode(), "\n".join(parts).encode(), hashlib.sha256).hexdigest()
+
+
+def _same(left: str, right: str) -> bool:
+    return hmac.compare_digest(left.encode(), right.encode())
+
+
+def split_address(text: str) -> Tuple[str, int]:
+    """Split ``HOST:PORT`` (or ``[IPv6]:PORT``).
+
+    Raises
+    ------
+    ValueError
+        If there is no port between 0 and 65535.
+    """
+    host, _, port = text.rpartition(":")
+    number = int(port)
+    if not host or not 0 <= number <= 65535:
+        raise ValueError(text)
+    return host.strip("[]"), number

@@ -1,0 +1,142 @@
+"""Arrays in the worker's memory, fenced so that an access outside of one is noticed.
+
+    | guard page | canary ... | data (nbytes) | canary < 64 | guard page |
+
+The data ends as close to the rear guard page as an alignment of 64 bytes allows, so that an overrun faults at the
+instruction that makes it; what slack is left holds canary bytes, which are checked after every launch.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+from typing import Any
+from typing import Dict
+from typing import List
+from typing import Optional
+
+ALIGNMENT = 64  # a cache line, and the widest vector that there is
+CANARY = 0xC5
+PAGE = mmap.PAGESIZE
+
+_PROT_NONE, _PROT_RW = 0, mmap.PROT_READ | mmap.PROT_WRITE
+_FLAGS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+_MAP_FAILED = ctypes.c_void_p(-1).value
+_REUSE_BYTES = 32 << 20
+_LARGE = 32 << 20  # from here on it is worth asking the kernel first
+
+
+def _libc() -> Any:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    return libc
+
+
+_LIBC = _libc()
+
+
+class OutOfMemory(Exception):
+    """The device has no room for an array of the size asked for."""
+
+
+class Array:
+    """A block of `nbytes` bytes at `address`, with its fences.
+
+    Attributes
+    ----------
+    address : int
+        Where the data begins; a multiple of 64.
+    nbytes : int
+    view : memoryview
+        The data as writable bytes.
+    """
+
+    def __init__(self, base: int, span: int, nbytes: int, guarded: bool) -> None:
+        self.base = base
+        self.span = span
+        self.nbytes = nbytes
+        self.guarded = guarded
+        rear = base + span - PAGE
+        self.address = (rear - nbytes) // ALIGNMENT * ALIGNMENT
+        self._front = self.address - (base + PAGE)
+        self._back = rear - (self.address + nbytes)
+        self.view = memoryview((ctypes.c_char * nbytes).from_address(self.address)).cast("B")
+        if guarded:
+            ctypes.memset(base + PAGE, CANARY, self._front)
+            ctypes.memset(self.address + nbytes, CANARY, self._back)
+
+    def fill(self, byte: int) -> None:
+        """Set every byte of the data."""
+        ctypes.memset(self.address, byte, self.nbytes)
+
+    def violation(self) -> Optional[int]:
+        """Return where a canary byte has changed, as an offset from the start of the data in bytes, or None."""
+        if not self.guarded:
+            return None
+        front = ctypes.string_at(self.address - self._front, self._front)
+        if front.count(CANARY) != self._front:
+            return max(i for i, byte in enumerate(front) if byte != CANARY) - self._front
+        back = ctypes.string_at(self.address + self.nbytes, self._back)
+        if back.count(CANARY) != self._back:
+            return self.nbytes + min(i for i, byte in enumerate(back) if byte != CANARY)
+        return None
+
+
+class Memory:
+    """All arrays of one worker. Blocks that are freed are kept, up to 32 MiB, for the next array of their size."""
+
+    def __init__(self, guard: bool) -> None:
+        self._guard = guard
+        self._free: Dict[int, List[int]] = {}
+        self._free_bytes = 0
+
+    def allocate(self, nbytes: int) -> Array:
+        """Return a fresh array; its contents are undefined.
+
+        Raises
+        ------
+        OutOfMemory
+            If the device cannot give that much.
+        """
+        span = (max(nbytes, 1) + ALIGNMENT + PAGE - 1) // PAGE * PAGE + 2 * PAGE
+        blocks = self._free.get(span)
+        if blocks:
+            self._free_bytes -= span
+            return Array(blocks.pop(), span, nbytes, self._guard)
+        return Array(self._map(span, nbytes), span, nbytes, self._guard)
+
+    def free(self, array: Array) -> None:
+        """Give the array's memory back; its view must not be used afterwards."""
+        array.view.release()
+        if self._free_bytes + array.span <= _REUSE_BYTES:
+            self._free.setdefault(array.span, []).append(array.base)
+            self._free_bytes += array.span
+        else:
+            _LIBC.munmap(array.base, array.span)
+
+    def _map(self, span: int, nbytes: int) -> int:
+        if span > _LARGE and span > _available():
+            raise OutOfMemory("{} bytes are more than this device has free ({} bytes)".format(nbytes, _available()))
+        base = _LIBC.mmap(None, span, _PROT_RW, _FLAGS, -1, 0)
+        if base is None or base == _MAP_FAILED:
+            raise OutOfMemory("no room for {} bytes: {}".format(nbytes, os.strerror(ctypes.get_errno())))
+        if self._guard:
+            _LIBC.mprotect(base, PAGE, _PROT_NONE)
+            _LIBC.mprotect(base + span - PAGE, PAGE, _PROT_NONE)
+        return int(base)
+
+
+def _available() -> int:
+    """Return how many bytes can be had without the kernel killing someone: MemAvailable, or no bound where unknown."""
+    try:
+        with open("/proc/meminfo") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) << 10
+    except (OSError, ValueError, IndexError):
+        return 1 << 62  # not Linux as we know it: let mmap decide
+    return 1 << 62

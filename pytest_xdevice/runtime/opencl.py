@@ -1,0 +1,232 @@
+"""The worker's OpenCL device, through pyopencl."""
+
+from __future__ import annotations
+
+from typing import Any
+from typing import Dict
+from typing import List
+from typing import Optional
+from typing import Sequence
+from typing import Tuple
+
+from .launch import SLOT
+from .launch import DeviceProblem
+from .launch import Launch
+from .launch import deadline
+from .launch import measure
+
+_MISSING = (
+    "no OpenCL there: {}. Install pyopencl on the device (pip install pyopencl, or Debian's python3-pyopencl), "
+    "and a driver (pip install pocl-binary-distribution or Debian's pocl-opencl-icd for its CPU)"
+)
+
+
+class Buffer:
+    """A block of device memory.
+
+    Attributes
+    ----------
+    handle : pyopencl.Buffer
+    nbytes : int
+    """
+
+    def __init__(self, handle: Any, nbytes: int) -> None:
+        self.handle = handle
+        self.nbytes = nbytes
+
+
+class OpenCLBackend:
+    """Builds OpenCL C programs on one device and launches their kernels.
+
+    Parameters
+    ----------
+    choice : str
+        Which device: a part of its name or its platform's, in any case; "" takes the first, a GPU before others.
+    """
+
+    def __init__(self, choice: str) -> None:
+        self._cl = _import()
+        self.devices = _devices(self._cl)
+        if not self.devices:
+            raise DeviceProblem("NoOpenCL", _MISSING.format("pyopencl is there, but it finds no device"))
+        self._device = _choose(self.devices, choice)
+        self._context = self._cl.Context([self._device])
+        profiling = self._cl.command_queue_properties.PROFILING_ENABLE
+        self._queue = self._cl.CommandQueue(self._context, properties=profiling)
+        self._kernels: Dict[str, Dict[str, Any]] = {}
+
+    def describe(self) -> Dict[str, Any]:
+        """Return the facts of every OpenCL device there is, the chosen one first."""
+        ordered = [self._device] + [device for device in self.devices if device != self._device]
+        return {"opencl": [_facts(self._cl, device) for device in ordered]}
+
+    def allocate(self, nbytes: int) -> Buffer:
+        """Return a block of device memory whose contents are undefined."""
+        limit = self._device.max_mem_alloc_size
+        if nbytes > limit:
+            raise DeviceProblem(
+                "OutOfMemory", "{} bytes are more than this device allocates at once ({} bytes)".format(nbytes, limit)
+            )
+        try:
+            handle = self._cl.Buffer(self._context, self._cl.mem_flags.READ_WRITE, max(nbytes, 1))
+        except self._cl.Error as error:
+            raise DeviceProblem("OutOfMemory", "no room for {} bytes: {}".format(nbytes, error)) from None
+        return Buffer(handle, nbytes)
+
+    def free(self, array: Buffer) -> None:
+        """Give a block back."""
+        array.handle.release()
+
+    def fill(self, array: Buffer, byte: int) -> None:
+        """Set every byte of a block."""
+        if array.nbytes:
+            self._cl.enqueue_fill_buffer(self._queue, array.handle, bytes([byte]), 0, array.nbytes)
+
+    def writable(self, array: Buffer) -> memoryview:
+        """Return memory of the host to be filled from the stream; `written` moves it to the device."""
+        return memoryview(bytearray(array.nbytes))
+
+    def written(self, array: Buffer, view: memoryview) -> None:
+        """Copy `view` to the device."""
+        if array.nbytes:
+            self._cl.enqueue_copy(self._queue, array.handle, view, is_blocking=True)
+
+    def readable(self, array: Buffer) -> memoryview:
+        """Return the block's contents."""
+        view = memoryview(bytearray(array.nbytes))
+        if array.nbytes:
+            try:
+                self._cl.enqueue_copy(self._queue, view, array.handle, is_blocking=True)
+            except self._cl.Error as error:
+                raise DeviceProblem("OpenCLError", "reading a result failed: {}".format(error)) from None
+        return view
+
+    def load(self, key: str, data: bytes, linked: bool) -> None:
+        """Build a program from its source."""
+        if key in self._kernels:
+            return
+        program = self._cl.Program(self._context, bytes(data).decode())
+        try:
+            program.build(options=self._options())
+        except self._cl.RuntimeError as error:
+            log = program.get_build_info(self._device, self._cl.program_build_info.LOG)
+            raise DeviceProblem("BuildError", "{}\n{}".format(self._device.name, log or error)) from None
+        # `program.name` would make a new kernel at every use.
+        self._kernels[key] = {kernel.function_name: kernel for kernel in program.all_kernels()}
+
+    def launch(self, launch: Launch, arrays: Sequence[Optional[Buffer]]) -> None:
+        """Enqueue every phase once and wait for the last."""
+        with deadline(launch.timeout):
+            self._finish(self._enqueue(launch, arrays))
+
+    def time(
+        self, launch: Launch, arrays: Sequence[Optional[Buffer]], number: Any, repeat: Any, min_repeat_ms: Any
+    ) -> Tuple[int, List[float]]:
+        """Measure with the device's own profiling events: the time from a kernel's start to its end."""
+
+        def sample(calls: int) -> float:
+            with deadline(launch.timeout):
+                events = [event for _ in range(calls) for event in self._enqueue(launch, arrays)]
+                self._finish(events)
+            return sum(event.profile.end - event.profile.start for event in events) * 1e-9
+
+        return measure(sample, number, repeat, min_repeat_ms)
+
+    def _options(self) -> List[str]:
+        # Correctly rounded / and sqrt is what the language promises; not every device can be asked for it.
+        config = self._device.single_fp_config
+        exact = self._cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
+        return ["-cl-fp32-correctly-rounded-divide-sqrt"] if config & exact else []
+
+    def _enqueue(self, launch: Launch, arrays: Sequence[Optional[Buffer]]) -> List[Any]:
+        carry_bytes = launch.options.get("carry_bytes", 0)
+        carry = self.allocate(carry_bytes) if carry_bytes else None
+        if carry is not None:
+            self.fill(carry, 0)
+        events = []
+        for phase in launch.options["phases"]:
+            if 0 in phase["global"]:
+                continue
+            kernel = self._kernels[launch.key][phase["entry"]]
+            try:
+                self._set_arguments(kernel, launch, arrays, carry)
+                events.append(
+                    self._cl.enqueue_nd_range_kernel(self._queue, kernel, phase["global"], phase["local"])
+                )
+            except self._cl.Error as error:
+                raise DeviceProblem("OpenCLError", "{} cannot be launched: {}".format(phase["entry"], error)) from None
+        return events
+
+    def _set_arguments(
+        self, kernel: Any, launch: Launch, arrays: Sequence[Optional[Buffer]], carry: Optional[Buffer]
+    ) -> None:
+        sizes = launch.options["sizes"]
+        for position, (argument, array) in enumerate(zip(launch.arguments, arrays)):
+            if array is not None:
+                kernel.set_arg(position, array.handle)
+            else:
+                start = (-1 - argument) * SLOT
+                kernel.set_arg(position, launch.values[start : start + sizes[position]])
+        if carry is not None:
+            kernel.set_arg(len(launch.arguments), carry.handle)
+
+    def _finish(self, events: List[Any]) -> None:
+        try:
+            self._queue.finish()
+            for event in events:
+                event.wait()
+        except self._cl.Error as error:
+            raise DeviceProblem("OpenCLError", "a kernel failed on the device: {}".format(error)) from None
+
+
+def _import() -> Any:
+    try:
+        import pyopencl
+    except ImportError as error:
+        raise DeviceProblem("NoOpenCL", _MISSING.format(error)) from None
+    return pyopencl
+
+
+def _devices(cl: Any) -> List[Any]:
+    try:
+        platforms = cl.get_platforms()
+    except cl.Error:
+        return []  # no driver is installed; pyopencl says so by an error
+    found: List[Any] = []
+    for platform in platforms:
+        try:
+            found += platform.get_devices()
+        except cl.Error:
+            continue  # a platform without a device of its own
+    return found
+
+
+def _choose(devices: List[Any], choice: str) -> Any:
+    wanted = choice.lower()
+    names = ["{} ({})".format(device.name, device.platform.name) for device in devices]
+    matching = [device for device, name in zip(devices, names) if wanted in name.lower()]
+    if not matching:
+        raise DeviceProblem("NoOpenCL", "no OpenCL device matches {!r}; there are: {}".format(choice, ", ".join(names)))
+    return sorted(matching, key=lambda device: _type_name(device.type) != "gpu")[0]
+
+
+def _type_name(bits: int) -> str:
+    for bit, name in ((4, "gpu"), (8, "accelerator"), (2, "cpu")):  # CL_DEVICE_TYPE_* of cl.h
+        if bits & bit:
+            return name
+    return "custom"
+
+
+def _facts(cl: Any, device: Any) -> Dict[str, Any]:
+    return {
+        "name": device.name.strip(),
+        "platform": device.platform.name.strip(),
+        "version": device.version.split()[1],
+        "c_version": device.opencl_c_version.split()[2],
+        "driver": device.driver_version,
+        "device_type": _type_name(device.type),
+        "extensions": device.extensions.split(),
+        "memory": device.global_mem_size,
+        "compute_units": device.max_compute_units,
+        "max_work_group_size": device.max_work_group_size,
+    }

@@ -1,0 +1,190 @@
+"""The session: the gateway process on the device. It starts workers, hands them their streams, and says how they ended.
+
+Requests come over the control channel as tuples ``(name, arguments)``; each is answered by one item,
+``("ok", result)`` or ``("error", text)``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from typing import Any
+from typing import Callable
+from typing import Dict
+from typing import Optional
+from typing import Tuple
+
+from .handover import receive_socket
+from .handover import send_socket
+from .info import device_info
+from .relay import Relay
+
+_ATTACH_SECONDS = 8.0
+_REAP_SECONDS = 5.0
+_LOG_TAIL = 4096
+
+_START = "import sys; sys.path.insert(0, sys.argv[1]); from pytest_xdevice.runtime.worker import main; main(sys.argv[2:])"
+
+
+class Worker:
+    """A worker process as the session sees it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: str, handoff: socket.socket) -> None:
+        self.process = process
+        self.log = log
+        self.handoff = handoff
+
+    def hand_over(self, stream: socket.socket) -> None:
+        """Give the worker the stream to the host; it is closed here."""
+        send_socket(self.handoff, stream)
+        self.handoff.close()
+        stream.close()
+
+    def ended(self) -> Dict[str, Any]:
+        """Wait for the process and return how it ended: ``signal`` or ``code``, and the end of its output."""
+        try:
+            status = self.process.wait(_REAP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = self.process.wait()
+        name = signal.Signals(-status).name if status < 0 else None
+        return {"signal": name, "code": None if status < 0 else status, "output": self._tail()}
+
+    def _tail(self) -> str:
+        with open(self.log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_TAIL))
+            return file.read().decode("utf-8", "replace")
+
+
+class Session:
+    """Answers the host's requests until the control channel closes.
+
+    Parameters
+    ----------
+    channel : execnet.Channel
+    code : str
+        The folder this runtime was unpacked in.
+    passed : socket or None
+        Where the device server passes on streams that the host opened to it, if there is a server.
+    """
+
+    def __init__(self, channel: Any, code: str, passed: Optional[socket.socket]) -> None:
+        self._channel = channel
+        self._code = code
+        self._passed = passed
+        self._directory = tempfile.mkdtemp(prefix="work-", dir=code)
+        self._workers: Dict[int, Worker] = {}
+        self._count = 0
+        self._relays: Dict[int, Relay] = {}
+        self._requests: Dict[str, Callable[..., Any]] = {
+            "info": device_info,
+            "start": self._start,
+            "attach": self._attach,
+            "ended": self._ended,
+        }
+
+    def serve(self) -> None:
+        """Answer requests; at the end of the channel end all workers and remove every file."""
+        try:
+            while True:
+                name, arguments = self._channel.receive()
+                try:
+                    answer = ("ok", self._requests[name](*arguments))
+                except (OSError, EOFError, KeyError, TypeError) as error:
+                    answer = ("error", "{}: {}".format(type(error).__name__, error))
+                self._channel.send(answer)
+        except EOFError:
+            return  # the host is done, or gone
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End every worker and remove the session's directory."""
+        for worker in self._workers.values():
+            worker.process.kill()
+            worker.process.wait()
+        shutil.rmtree(self._code, ignore_errors=True)
+
+    def _start(self, options: Dict[str, Any]) -> Dict[str, Any]:
+        """Start a worker; return its number, and the path of a socket to connect to for its stream."""
+        self._count += 1
+        number = self._count
+        ours, theirs = socket.socketpair()
+        log = os.path.join(self._directory, "worker-%d.log" % number)
+        options = dict(options, directory=self._directory, files=os.path.join(self._directory, "files"))
+        with open(log, "wb+") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-c", _START, self._code, str(theirs.fileno()), json.dumps(options)],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                close_fds=True,
+            )
+        theirs.close()
+        self._workers[number] = Worker(process, log, ours)
+        return {"worker": number, "path": self._listen(number) if options["stream"] == "unix" else ""}
+
+    def _listen(self, number: int) -> str:
+        listener = socket.socket(socket.AF_UNIX)
+        path = os.path.join(self._directory, "s%d" % number)
+        listener.bind(path)
+        os.chmod(path, 0o600)
+        listener.listen(1)
+        listener.settimeout(_ATTACH_SECONDS)
+        self._listener, self._listener_path = listener, path
+        return path
+
+    def _accept(self) -> socket.socket:
+        accepted, _ = self._listener.accept()
+        self._listener.close()
+        os.unlink(self._listener_path)
+        accepted.setblocking(True)
+        return accepted
+
+    def _receive_passed(self) -> socket.socket:
+        if self._passed is None:
+            raise OSError("this session was not started by a server")
+        self._passed.settimeout(_ATTACH_SECONDS)
+        return receive_socket(self._passed)
+
+    def _attach(self, number: int, stream: str) -> Any:
+        """Hand the worker its stream, by the way that the transport has for it."""
+        worker = self._workers[number]
+        if stream == "unix":
+            worker.hand_over(self._accept())
+            return None
+        if stream == "passed":
+            worker.hand_over(self._receive_passed())
+            return None
+        ours, theirs = socket.socketpair()
+        worker.hand_over(theirs)
+        relay = Relay(ours, self._channel.gateway.newchannel())
+        self._relays[number] = relay
+        return relay.channel
+
+    def _ended(self, number: int, kill: bool) -> Dict[str, Any]:
+        """Return how a worker ended; with `kill`, end it first."""
+        worker = self._workers.pop(number)
+        self._relays.pop(number, None)
+        if kill:
+            worker.process.kill()
+        return worker.ended()
+
+
+def serve(channel: Any, code: str, passed: Optional[int] = None) -> None:
+    """Run a session over an execnet channel, in the main thread."""
+    for name in ("SIGTERM", "SIGHUP"):
+        signal.signal(getattr(signal, name), _leave)
+    session = Session(channel, code, None if passed is None else socket.socket(fileno=passed))
+    session.serve()
+
+
+def _leave(number: int, frame: Any) -> Tuple[()]:
+    raise EOFError("ended by signal {}".format(number))

@@ -1,0 +1,159 @@
+"""The stream between host and worker: frames of a small JSON head and raw buffers, never copied, never pickled.
+
+A frame is, in network byte order::
+
+    magic "XDW1" | u32 length of the head | u32 number of buffers | u64 length of each buffer ... | head | buffers
+
+The host sends a *batch*, ``{"do": [[operation, arguments], ...]}``; the worker carries it out in order and
+answers with one frame, ``{"ok": [result, ...]}`` or ``{"error": {...}}``. So a whole test is one round trip.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from typing import Any
+from typing import Dict
+from typing import List
+from typing import Sequence
+from typing import Tuple
+from typing import Union
+
+MAGIC = b"XDW1"
+_HEADER = struct.Struct("!4sII")
+MAX_HEAD = 16 << 20
+MAX_BUFFERS = 1 << 16
+MAX_BUFFER = 1 << 44
+_READ_AHEAD = 64 << 10
+_IOV_MAX = 512  # the kernel takes 1024
+
+Buffer = Union[bytes, bytearray, memoryview]
+
+
+class WireError(Exception):
+    """The other end sent something that is not a frame of this protocol."""
+
+
+class StreamClosed(Exception):
+    """The other end closed the stream, or it broke."""
+
+
+class Connection:
+    """Frames over one connected stream socket.
+
+    A buffer that arrives is read straight into the memory it is meant for: `receive` returns the head and the
+    buffers' lengths, then `read_into` or `read` must be called once for each buffer, in order.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._ahead = memoryview(bytearray(_READ_AHEAD))
+        self._start = 0
+        self._end = 0
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor."""
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        """Close the socket; a peer that waits sees the end of the stream."""
+        self._sock.close()
+
+    def settimeout(self, seconds: Union[float, None]) -> None:
+        """Bound how long one receive or send may block."""
+        self._sock.settimeout(seconds)
+
+    def send(self, head: Dict[str, Any], buffers: Sequence[Buffer] = ()) -> None:
+        """Send one frame; the buffers, of bytes, are handed to the operating system as they are.
+
+        Raises
+        ------
+        StreamClosed
+            If the other end is gone.
+        """
+        text = json.dumps(head, separators=(",", ":")).encode()
+        views = [memoryview(buffer) for buffer in buffers]
+        lengths = struct.pack("!%dQ" % len(views), *(view.nbytes for view in views))
+        prefix = b"".join((_HEADER.pack(MAGIC, len(text), len(views)), lengths, text))
+        self._send_all([memoryview(prefix), *views])
+
+    def receive(self) -> Tuple[Dict[str, Any], List[int]]:
+        """Receive the next frame's head and the lengths of its buffers, in bytes.
+
+        Raises
+        ------
+        StreamClosed
+            If the other end is gone.
+        WireError
+            If what comes is no frame, or breaks a bound.
+        """
+        magic, head_length, count = _HEADER.unpack(self.read(_HEADER.size))
+        if magic != MAGIC or head_length > MAX_HEAD or count > MAX_BUFFERS:
+            raise WireError("not a frame of this protocol: {!r}...".format(magic))
+        lengths = list(struct.unpack("!%dQ" % count, self.read(8 * count)))
+        if any(length > MAX_BUFFER for length in lengths):
+            raise WireError("a buffer of {} bytes is announced".format(max(lengths)))
+        try:
+            head = json.loads(bytes(self.read(head_length)))
+        except ValueError as error:
+            raise WireError("the head of a frame is not JSON: {}".format(error)) from None
+        if not isinstance(head, dict):
+            raise WireError("the head of a frame is no JSON object")
+        return head, lengths
+
+    def read(self, length: int) -> bytearray:
+        """Read exactly `length` bytes."""
+        data = bytearray(length)
+        self.read_into(memoryview(data))
+        return data
+
+    def read_into(self, view: memoryview) -> None:
+        """Fill `view`, a writable view of bytes, from the stream."""
+        wanted = view.nbytes
+        done = min(wanted, self._end - self._start)
+        view[:done] = self._ahead[self._start : self._start + done]
+        self._start += done
+        while done < wanted:
+            if wanted - done >= _READ_AHEAD:
+                done += self._receive_into(view[done:])
+                continue
+            self._start, self._end = 0, self._receive_into(self._ahead)
+            taken = min(wanted - done, self._end)
+            view[done : done + taken] = self._ahead[:taken]
+            self._start = taken
+            done += taken
+
+    def discard(self, length: int) -> None:
+        """Read and forget `length` bytes."""
+        scratch = memoryview(bytearray(min(length, 1 << 20)))
+        while length:
+            step = min(length, scratch.nbytes)
+            self.read_into(scratch[:step])
+            length -= step
+
+    def _receive_into(self, view: memoryview) -> int:
+        try:
+            received = self._sock.recv_into(view)
+        except socket.timeout:
+            raise
+        except OSError as error:
+            raise StreamClosed(str(error)) from None
+        if not received:
+            raise StreamClosed("the other end closed the stream")
+        return received
+
+    def _send_all(self, views: List[memoryview]) -> None:
+        at = 0
+        while at < len(views):
+            try:
+                sent = self._sock.sendmsg(views[at : at + _IOV_MAX])
+            except socket.timeout:
+                raise
+            except OSError as error:
+                raise StreamClosed(str(error)) from None
+            while at < len(views) and sent >= views[at].nbytes:
+                sent -= views[at].nbytes
+                at += 1
+            if sent:
+                views[at] = views[at][sent:]

@@ -1,0 +1,209 @@
+"""The worker: a process that owns arrays and programs, and carries out the batches that the host sends.
+
+It is started by the session, is handed its stream over a socket pair, and may die of any kernel it runs: the session
+tells the host how, and starts another.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import socket
+import sys
+from typing import Any
+from typing import Callable
+from typing import Dict
+from typing import List
+from typing import Optional
+from typing import Tuple
+
+from .cpu import CpuBackend
+from .files import FileStore
+from .handover import receive_socket
+from .launch import DeviceProblem
+from .launch import Launch
+from .opencl import OpenCLBackend
+from .wire import Buffer
+from .wire import Connection
+from .wire import StreamClosed
+
+_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+_SIGKILL = 9
+_OUTPUT_LIMIT = 256 << 10
+_IOLBF = 1  # <stdio.h>, glibc and musl
+Operation = Callable[[Dict[str, Any]], Any]
+
+
+class Worker:
+    """Carries out batches until the stream ends.
+
+    Parameters
+    ----------
+    connection : Connection
+    options : dict
+        ``kind`` ("cpu" or "opencl"), ``directory``, ``files``, ``guard``, ``opencl``.
+    """
+
+    def __init__(self, connection: Connection, options: Dict[str, Any]) -> None:
+        self._connection = connection
+        self._options = options
+        self._backend: Any = None
+        self._files = FileStore(options["files"])
+        self._arrays: Dict[int, Any] = {}
+        self._lengths: List[int] = []
+        self._replies: List[Buffer] = []
+        self._output = Output()
+        self._operations: Dict[str, Operation] = {
+            "open": self._open,
+            "load": self._load,
+            "put": self._put,
+            "new": self._new,
+            "write": self._write,
+            "get": self._get,
+            "free": self._free,
+            "launch": self._launch,
+            "time": self._time,
+            "upload": lambda request: self._files.write(request["name"], self._take()),
+            "download": lambda request: self._replies.append(self._files.read(request["name"])),
+            "remove": lambda request: self._files.remove(request["name"]),
+            "list": lambda request: self._files.list(),
+        }
+
+    def serve(self) -> None:
+        """Greet the host, then carry out batches until it closes the stream."""
+        self._connection.send({"worker": os.getpid()})
+        while True:
+            try:
+                head, self._lengths = self._connection.receive()
+                answer = self._carry_out(head["do"])
+                self._connection.send(answer, self._replies)
+            except StreamClosed:
+                return
+            self._replies = []
+
+    def _carry_out(self, batch: List[Any]) -> Dict[str, Any]:
+        """Carry out a batch in order. After a failure only arrays are freed."""
+        results: List[Any] = []
+        failure: Optional[Dict[str, Any]] = None
+        for position, (name, request) in enumerate(batch):
+            if failure is not None and name != "free":
+                continue
+            try:
+                results.append(self._operations[name](request))
+            except DeviceProblem as problem:
+                failure = {"kind": problem.kind, "message": str(problem), "at": position, **problem.details}
+        for length in self._lengths:
+            self._connection.discard(length)
+        answer: Dict[str, Any] = {"ok": results}
+        if failure is not None:
+            self._replies = []
+            answer = {"error": failure}
+        output = self._output.fresh()
+        if output:
+            answer["output"] = output
+        return answer
+
+    def _take(self) -> memoryview:
+        """Read the next buffer of the batch."""
+        return memoryview(self._connection.read(self._lengths.pop(0)))
+
+    def _array(self, identity: int) -> Any:
+        try:
+            return self._arrays[identity]
+        except KeyError:
+            raise DeviceProblem("NoArray", "array {} is not on the device any more".format(identity)) from None
+
+    def _open(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        if self._options["kind"] == "opencl":
+            self._backend = OpenCLBackend(self._options["opencl"])
+        else:
+            self._backend = CpuBackend(self._options["directory"], self._options["guard"])
+        description: Dict[str, Any] = self._backend.describe()
+        return description
+
+    def _load(self, request: Dict[str, Any]) -> None:
+        self._backend.load(request["key"], self._take(), request["linked"])
+
+    def _put(self, request: Dict[str, Any]) -> None:
+        block = self._backend.allocate(self._lengths[0])
+        self._arrays[request["id"]] = block
+        self._receive_into(block)
+
+    def _write(self, request: Dict[str, Any]) -> None:
+        block = self._array(request["id"])
+        if block.nbytes != self._lengths[0]:
+            raise DeviceProblem("BadRequest", "{} bytes for an array of {}".format(self._lengths[0], block.nbytes))
+        self._receive_into(block)
+
+    def _receive_into(self, block: Any) -> None:
+        view = self._backend.writable(block)
+        self._lengths.pop(0)
+        self._connection.read_into(view)
+        self._backend.written(block, view)
+
+    def _new(self, request: Dict[str, Any]) -> None:
+        block = self._backend.allocate(request["nbytes"])
+        self._arrays[request["id"]] = block
+        if request["fill"] is not None:
+            self._backend.fill(block, request["fill"])
+
+    def _get(self, request: Dict[str, Any]) -> None:
+        self._replies.append(self._backend.readable(self._array(request["id"])))
+
+    def _free(self, request: Dict[str, Any]) -> None:
+        # The host may name arrays that a failed batch never made.
+        for block in [self._arrays.pop(identity, None) for identity in request["ids"]]:
+            if block is not None:
+                self._backend.free(block)
+
+    def _launch(self, request: Dict[str, Any]) -> None:
+        launch, arrays = self._prepare(request)
+        self._backend.launch(launch, arrays)
+
+    def _time(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        launch, arrays = self._prepare(request)
+        number, samples = self._backend.time(
+            launch, arrays, request["number"], request["repeat"], request["min_repeat_ms"]
+        )
+        return {"number": number, "results": samples}
+
+    def _prepare(self, request: Dict[str, Any]) -> Tuple[Launch, List[Any]]:
+        launch = Launch(request)
+        return launch, [self._array(argument) if argument >= 0 else None for argument in launch.arguments]
+
+
+class Output:
+    """What kernels and libraries printed: the session has this process's stdout and stderr go to a file."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None)
+        self._seen = os.fstat(1).st_size
+        try:
+            # By line, so that what was printed before a crash is not lost in a buffer.
+            self._libc.setvbuf(ctypes.c_void_p.in_dll(self._libc, "stdout"), None, _IOLBF, 0)
+        except ValueError:
+            return  # a C library that has no such symbol: its lines come at the next flush
+
+    def fresh(self) -> str:
+        """Return what was printed since the last call, the last 256 KiB of it."""
+        self._libc.fflush(None)
+        size = os.fstat(1).st_size
+        if size <= self._seen:
+            return ""
+        start, self._seen = max(self._seen, size - _OUTPUT_LIMIT), size
+        text = os.pread(1, size - start, start).decode("utf-8", "replace")
+        return text
+
+
+def main(arguments: List[str]) -> None:
+    """Run a worker: the descriptor of the hand-over socket and the options as JSON come as arguments."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+    if os.getppid() == 1:
+        sys.exit(0)  # the session died before that took effect
+    try:
+        stream = receive_socket(socket.socket(fileno=int(arguments[0])))
+    except EOFError:
+        sys.exit(0)  # the session ended before the host connected
+    Worker(Connection(stream), json.loads(arguments[1])).serve()
+    os._exit(0)  # no interpreter clean-up: a library's destructors have no say in how a test ends

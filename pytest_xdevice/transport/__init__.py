@@ -1,0 +1,45 @@
+"""How a device is reached. `open_transport` chooses by the form of the device's specification."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..errors import AuthenticationError
+from .protocol import Transport
+from .spec import Spec
+
+__all__ = ["Spec", "Transport", "open_transport"]
+
+
+def open_transport(spec: Spec, *, token: str | None, progress: Callable[[str], None]) -> Transport:
+    """Return the transport for `spec`, not yet opened.
+
+    Parameters
+    ----------
+    spec : Spec
+    token : str or None
+        The device server's token; only a socket needs one.
+    progress : callable
+        Told, in a few words, what is being waited for.
+
+    Raises
+    ------
+    AuthenticationError
+        If a socket is asked for and there is no token.
+    """
+    if spec.kind == "socket":
+        from .tcp import SocketTransport
+
+        if not token:
+            raise AuthenticationError(
+                f"{spec.host}:{spec.port}: no token: give the one that the server printed at its start, "
+                "as --xdevice-token-file FILE or in the environment variable XDEVICE_TOKEN"
+            )
+        return SocketTransport(spec, token, progress)
+    if spec.kind == "ssh":
+        from .ssh import SshTransport
+
+        return SshTransport(spec)
+    from .process import ProcessTransport
+
+    return ProcessTransport(spec)

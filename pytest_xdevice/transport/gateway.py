@@ -1,0 +1,231 @@
+"""The one place that knows execnet: starting a gateway over a pipe or a socket, and talking to the session on it.
+
+execnet is in maintenance mode, so the private names used here (`Gateway`, `bootstrap_exec`, `Group._register`,
+`Popen2IO`) are pinned by the dependency's range and by a contract test.
+"""
+
+from __future__ import annotations
+
+import inspect
+import socket
+import subprocess
+import threading
+from collections.abc import Callable
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from typing import Final
+
+import execnet
+from execnet import gateway_base
+from execnet import gateway_bootstrap
+
+from ..bundle import runtime_archive
+from ..errors import DeviceLost
+from ..errors import DeviceUnreachable
+from ..runtime import gateway_io
+from ..runtime.relay import Relay
+
+BOOT_SECONDS: Final = 30.0
+BOOT_LINE: Final = "import sys;exec(eval(sys.stdin.readline()))"
+
+# Runs on the device, in execnet's gateway: unpacks the runtime and hands over to it.
+_LAUNCH: Final = """
+import os, shutil, sys, tempfile, zipfile, io
+code = tempfile.mkdtemp(prefix="xdevice-")
+try:
+    zipfile.ZipFile(io.BytesIO(channel.receive())).extractall(code)
+    sys.path.insert(0, code)
+    from pytest_xdevice.runtime.session import serve
+except BaseException:
+    shutil.rmtree(code, ignore_errors=True)
+    raise
+serve(channel, code, getattr(sys.modules["__main__"], "xdevice_passed", None))
+"""
+
+
+class PipeIO(gateway_base.Popen2IO):  # type: ignore[misc]
+    """execnet's message stream over the pipes of a local process that we started."""
+
+    def __init__(self, process: subprocess.Popen[bytes], execmodel: Any) -> None:
+        super().__init__(process.stdin, process.stdout, execmodel=execmodel)
+        self._process = process
+        self._lock = threading.Lock()
+
+    def write(self, data: bytes) -> None:
+        """Write all of `data`, whole even when several threads write."""
+        with self._lock:
+            super().write(data)
+
+    def wait(self) -> int:
+        """Wait for the process to end."""
+        return self._process.wait()
+
+    def kill(self) -> None:
+        """End the process."""
+        self._process.kill()
+
+
+class Control:
+    """The control connection to a session on a device.
+
+    Parameters
+    ----------
+    group : execnet.Group
+        Holds the one gateway, and ends it.
+    gateway : execnet.Gateway
+
+    Attributes
+    ----------
+    info : dict
+        The device's facts, as `runtime.info.device_info` gives them.
+    """
+
+    info: dict[str, Any]
+
+    def __init__(self, group: execnet.Group, gateway: execnet.Gateway) -> None:
+        self._group = group
+        self._gateway = gateway
+        self._channel: Any = gateway.remote_exec(_LAUNCH)
+        self._channel.send(runtime_archive())
+
+    def request(self, name: str, *arguments: object, timeout: float = BOOT_SECONDS) -> Any:
+        """Ask the session and return its answer.
+
+        Raises
+        ------
+        DeviceLost
+            If the session is gone, fails, or does not answer within `timeout` seconds.
+        """
+        try:
+            self._channel.send((name, arguments))
+            status, answer = self._channel.receive(timeout)
+        except self._channel.TimeoutError:
+            raise DeviceLost(f"the session did not answer {name!r} within {timeout:g} s") from None
+        except self._channel.RemoteError as error:
+            raise DeviceLost(f"the session on the device failed:\n{error}") from None
+        except (EOFError, OSError) as error:
+            raise DeviceLost(f"the connection to the session broke: {error or 'end of stream'}") from None
+        if status != "ok":
+            raise DeviceLost(f"the session could not {name}: {answer}")
+        return answer
+
+    def relay(self, channel: Any) -> socket.socket:
+        """Return a socket whose other end is carried over `channel` of this connection."""
+        ours, theirs = socket.socketpair()
+        Relay(theirs, channel)
+        return ours
+
+    def close(self) -> None:
+        """End the session process; it removes everything that it made on the device."""
+        self._channel.close()
+        self._group.terminate(timeout=5.0)
+
+
+def over_process(command: Sequence[str], *, stderr: Path, label: str) -> Control:
+    """Open a gateway to the Python that `command` starts, which reads its first line from stdin.
+
+    Parameters
+    ----------
+    command : sequence of str
+        It must end in a Python's ``-c BOOT_LINE`` on the device.
+    stderr : Path
+        Where what the command says goes; it is quoted when the command fails.
+    label : str
+        What to call the device in messages.
+
+    Raises
+    ------
+    DeviceUnreachable
+    """
+    with stderr.open("wb") as errors:
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+        except OSError as error:
+            raise DeviceUnreachable(f"{label}: cannot run {command[0]!r}: {error.strerror}") from None
+
+    def explain() -> str:
+        said = stderr.read_text(errors="replace").strip()
+        status = process.poll()
+        return (said or "it said nothing") + (f" (exit status {status})" if status is not None else "")
+
+    try:
+        return _open(lambda execmodel: PipeIO(process, execmodel), gateway_bootstrap.bootstrap_exec, label, explain)
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
+
+
+def over_socket(sock: Any, label: str) -> Control:
+    """Open a gateway over an authenticated connection whose other end executes one line of source.
+
+    Raises
+    ------
+    DeviceUnreachable
+    """
+
+    def bootstrap(io: Any, spec: Any) -> None:
+        gateway_bootstrap.sendexec(
+            io,
+            inspect.getsource(gateway_base),
+            inspect.getsource(gateway_io).replace("from __future__ import annotations\n", ""),
+            "execmodel = get_execmodel('thread')",
+            "io = SocketIO(clientsock, execmodel)",
+            "io.write(b'1')",
+            f"serve(io, id='{spec.id}-worker')",
+        )
+        if io.read(1) != b"1":
+            raise EOFError("the session did not start")
+
+    return _open(
+        lambda execmodel: gateway_io.SocketIO(sock, execmodel), bootstrap, label, lambda: "the server closed the connection"
+    )
+
+
+def _open(
+    make_io: Callable[[Any], Any], bootstrap: Callable[[Any, Any], None], label: str, explain: Callable[[], str]
+) -> Control:
+    group = execnet.Group()
+    spec = execnet.XSpec("popen")
+    group.allocate_id(spec)
+    spec.execmodel = group.remote_execmodel.backend
+    io = make_io(group.execmodel)
+    # Nothing else ends a read from a peer that stays silent.
+    alarm = threading.Timer(BOOT_SECONDS, io.kill)
+    alarm.daemon = True
+    alarm.start()
+    try:
+        bootstrap(io, spec)
+        gateway = execnet.Gateway(io, spec)
+        group._register(gateway)
+        control = Control(group, gateway)
+        control.info = control.request("info")
+    except (AssertionError, EOFError, OSError, DeviceLost, gateway_bootstrap.HostNotFound) as error:
+        io.kill()
+        group.terminate(timeout=1.0)
+        reason = explain() if not isinstance(error, DeviceLost) else f"{error}; {explain()}"
+        raise DeviceUnreachable(
+            f"{label}: no session could be started: {reason}. "
+            "The device needs Python 3.8 or newer, and a folder for temporary files"
+        ) from None
+    finally:
+        alarm.cancel()
+    return control
+
+
+def connect_unix(path: str) -> socket.socket:
+    """Connect to a Unix socket.
+
+    Raises
+    ------
+    DeviceLost
+        If nobody listens there any more.
+    """
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.connect(path)
+    except OSError as error:
+        sock.close()
+        raise DeviceLost(f"cannot open a stream to the worker: {error}") from None
+    return sock

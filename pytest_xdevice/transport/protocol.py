@@ -1,0 +1,42 @@
+"""What a transport is: a way to get a Python on the device, and a stream to its workers."""
+
+from __future__ import annotations
+
+import socket
+from typing import Literal
+from typing import Protocol
+
+from .gateway import Control
+
+StreamWay = Literal["unix", "passed", "relay"]
+
+
+class Transport(Protocol):
+    """One connection to one device.
+
+    Attributes
+    ----------
+    stream_way : {"unix", "passed", "relay"}
+        How a worker gets its stream: it is connected to at a Unix socket on the device, the device server passes a
+        connection on, or it is carried inside the control connection.
+    """
+
+    stream_way: StreamWay
+
+    def open(self) -> Control:
+        """Start the session process on the device.
+
+        Raises
+        ------
+        DeviceUnreachable, AuthenticationError
+            With what was tried and what to do.
+        """
+        ...
+
+    def stream(self, path: str) -> socket.socket:
+        """Open a stream to a worker; `path` is its Unix socket on the device where `stream_way` is "unix"."""
+        ...
+
+    def close(self) -> None:
+        """End the session process and everything that was started for it here."""
+        ...
