@@ -1,0 +1,280 @@
+"""From a kernel to an artifact for a target: optimise, emit, link, and keep the result in a cache.
+
+`build` is the whole of it for most; a `Compiler` holds the cache, the compiler process and the linkers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib.metadata
+import json
+import weakref
+from collections.abc import Iterator
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+from typing import Final
+
+from .artifact import Artifact
+from .artifact import describe
+from .artifact import FORMAT
+from .artifact import KernelSource
+from .artifact import SECTION
+from .device_info import DeviceInfo
+from .errors import CompileError
+from .kernel.signature import Signature
+from .target import Target
+from .toolchain import llvm
+from .toolchain.cache import Cache
+from .toolchain.cache import default_directory
+from .toolchain.linker import find_linkers
+from .toolchain.linker import Linker
+
+OPENCL: Final = "opencl"
+_TIMER: Final = "time"  # its entry would be xd_time, which is the timing loop
+
+
+class Compiler:
+    """Builds artifacts and remembers them, in memory and in a directory.
+
+    Any thread may build; processes that share the directory do not disturb each other.
+
+    Parameters
+    ----------
+    cache_directory : Path or str, optional
+        Where artifacts and stub libraries are kept; the user's cache directory by default.
+    linkers : tuple of Linker, optional
+        In order of preference; what this host has, by default. With none that serves a target, its artifacts
+        hold an object file, which the device has to link.
+    """
+
+    def __init__(self, cache_directory: str | Path | None = None, *, linkers: tuple[Linker, ...] | None = None) -> None:
+        self._process: Final = llvm.shared()
+        self._cache: Final = Cache(Path(cache_directory) if cache_directory else default_directory())
+        self._given_linkers: Final = linkers
+        self._built: dict[tuple[int, object], tuple[weakref.ref[KernelSource], Artifact]] = {}
+
+    @property
+    def cache_directory(self) -> Path:
+        """Where artifacts are kept."""
+        return self._cache.directory
+
+    @functools.cached_property
+    def linkers(self) -> tuple[Linker, ...]:
+        """The linkers in use, the preferred one first."""
+        return find_linkers(self._cache, self._process) if self._given_linkers is None else self._given_linkers
+
+    def linker_for(self, target: Target) -> Linker | None:
+        """Return the linker for `target`, or None when the device has to link."""
+        return next((linker for linker in self.linkers if linker.serves(target)), None)
+
+    def warm_up(self) -> None:
+        """Start the compiler process in the background, so that the first build need not wait for it."""
+        self._process.warm_up()
+
+    def close(self) -> None:
+        """Stop the compiler process; a later build starts it again."""
+        self._process.close()
+
+    def build(self, source: KernelSource, target: str | Target | None = None) -> Artifact:
+        """Build a kernel for a target, or return what was built before.
+
+        Parameters
+        ----------
+        source : KernelSource
+            The kernel.
+        target : str or Target, optional
+            A triple, TVM's ``llvm -mtriple=...``, or ``"opencl"``; this host by default.
+
+        Returns
+        -------
+        Artifact
+
+        Raises
+        ------
+        TargetError
+            If the target, its CPU or one of its features is unknown.
+        CompileError
+            If LLVM or the linker refuses the kernel.
+        """
+        chosen = self._resolve(target)
+        memory_key = (id(source), chosen if chosen == OPENCL else (chosen, getattr(chosen, "glibc", None)))
+        found = self._built.get(memory_key)
+        if found is not None and found[0]() is source:
+            return found[1]
+        artifact = _build_opencl(source) if isinstance(chosen, str) else self._build_cpu(source, chosen)
+        with contextlib.suppress(TypeError):  # a source that cannot be referred to weakly is found on disk only
+            self._built[memory_key] = (weakref.ref(source), artifact)
+        return artifact
+
+    def check(self, target: Target, info: DeviceInfo) -> None:
+        """Check that a device can run `target`, names of CPU and features included; see `Target.check_runs_on`.
+
+        Raises
+        ------
+        TargetError
+            If it cannot.
+        """
+        target.check_runs_on(info, self._process)
+
+    @staticmethod
+    def _resolve(target: str | Target | None) -> Target | str:
+        if isinstance(target, Target):
+            return target
+        if target is not None and target.strip() == OPENCL:
+            return OPENCL
+        return _parsed(target)
+
+    def _build_cpu(self, source: KernelSource, target: Target) -> Artifact:
+        signature = source.signature
+        if signature.name == _TIMER:
+            raise CompileError("a kernel cannot be called 'time', the name of the timing loop; rename it")
+        text = source.llvm_ir(target)
+        linker = self.linker_for(target)
+        key = _cache_key(text, signature, target, linker)
+        stored = self._cache.get(key)
+        if stored is not None:
+            artifact = _unpack(stored)
+            if artifact is not None:
+                return artifact
+        artifact = self._make(text, signature, target, key, linker)
+        self._cache.put(key, _pack(artifact))
+        return artifact
+
+    def _make(self, text: str, signature: Signature, target: Target, key: str, linker: Linker | None) -> Artifact:
+        described = text + _description_ir(describe(signature, str(target), key))
+        try:
+            compiled = self._process.compile(described, target.machine)
+            linked = linker.link(compiled.object, target) if linker else compiled.object
+        except llvm.UnrecognisedName as error:
+            target.reject(error)
+        except CompileError as error:
+            raise type(error)(f"kernel {signature.name!r} for '{target}': {error}") from None
+        return Artifact("cpu", signature, str(target), key, object=linked, llvm_ir=compiled.llvm_ir)
+
+
+_current: ContextVar[Compiler | None] = ContextVar("xdevice_compiler", default=None)
+
+
+def build(
+    source: KernelSource, target: str | Target | None = None, *, cache_directory: str | Path | None = None
+) -> Artifact:
+    """Build a kernel without a device: ``build(add_one, "armv7l-linux-gnueabihf").save("add_one.so")``.
+
+    Parameters
+    ----------
+    source : KernelSource
+        The kernel.
+    target : str or Target, optional
+        A triple, TVM's ``llvm -mtriple=... -mcpu=... -mattr=...``, or ``"opencl"``; this host by default.
+    cache_directory : Path or str, optional
+        Where artifacts are kept; by default that of `use_cache`, else the user's cache directory.
+
+    Returns
+    -------
+    Artifact
+        With the shared library for the target, or OpenCL C.
+
+    Raises
+    ------
+    TargetError, CompileError
+        As of `Compiler.build`.
+    """
+    compiler = _compiler_at(Path(cache_directory)) if cache_directory else default_compiler()
+    return compiler.build(source, target)
+
+
+def default_compiler() -> Compiler:
+    """Return the compiler of the enclosing `use_cache`, else the one that uses the user's cache directory."""
+    return _current.get() or _compiler_at(None)
+
+
+@contextlib.contextmanager
+def use_cache(directory: str | Path) -> Iterator[Compiler]:
+    """Make `build` keep its artifacts below `directory` within the ``with`` block."""
+    compiler = _compiler_at(Path(directory))
+    token = _current.set(compiler)
+    try:
+        yield compiler
+    finally:
+        _current.reset(token)
+
+
+@functools.cache
+def _compiler_at(directory: Path | None) -> Compiler:
+    return Compiler(directory)
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(text: str | None) -> Target:
+    return Target.host() if text is None else Target.parse(text)
+
+
+def _build_opencl(source: KernelSource) -> Artifact:
+    program = source.opencl_program()
+    geometry = json.dumps([phase.to_json() for phase in program.phases])
+    key = _digest(OPENCL, str(source.signature), program.source, geometry)
+    return Artifact("opencl", source.signature, OPENCL, key, opencl_source=program.source, phases=tuple(program.phases))
+
+
+def _cache_key(text: str, signature: Signature, target: Target, linker: Linker | None) -> str:
+    return _digest(
+        text,
+        json.dumps(signature.to_json()),
+        str(target),
+        str(target.glibc),
+        linker.identity if linker else "no linker",
+        _tools(),
+    )
+
+
+@functools.cache
+def _tools() -> str:
+    try:
+        own = importlib.metadata.version("pytest-xdevice")
+    except importlib.metadata.PackageNotFoundError:
+        own = "not installed"
+    return f"format {FORMAT}, pytest-xdevice {own}, llvmlite {importlib.metadata.version('llvmlite')}"
+
+
+def _digest(*texts: str) -> str:
+    digest = hashlib.sha256()
+    for text in texts:
+        data = text.encode()
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _description_ir(text: str) -> str:
+    # Hidden, not private: the optimiser keeps it, no reader outside has to see it, and the name clashes with none.
+    data = text.encode("ascii")
+    escaped = "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:02X}" for b in data)
+    return f'\n@xd.description = hidden constant [{len(data)} x i8] c"{escaped}", section "{SECTION}", align 1\n'
+
+
+def _pack(artifact: Artifact) -> bytes:
+    llvm_ir = artifact.llvm_ir.encode()
+    facts = {
+        "signature": artifact.signature.to_json(),
+        "target": artifact.target,
+        "key": artifact.key,
+        "object": len(artifact.object),
+    }
+    return b"".join((json.dumps(facts).encode(), b"\n", artifact.object, llvm_ir))
+
+
+def _unpack(data: bytes) -> Artifact | None:
+    """Read what `_pack` wrote; None for anything else, which is then built anew."""
+    header, _, rest = data.partition(b"\n")
+    try:
+        facts: dict[str, Any] = json.loads(header)
+        signature = Signature.from_json(facts["signature"])
+        size = int(facts["object"])
+        return Artifact(
+            "cpu", signature, facts["target"], facts["key"], object=rest[:size], llvm_ir=rest[size:].decode()
+        )
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,146 @@
+"""The compiler process: LLVM behind a pipe, so that an LLVM abort ends this process and nothing else.
+
+Started by `llvm.CompilerProcess`; it ends when its standard input does. What LLVM prints to standard
+error while a request is served (unknown CPUs and features are reported nowhere else) goes into the answer.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+from typing import BinaryIO
+from typing import Final
+
+import llvmlite.binding
+
+from .frames import read_frame
+from .frames import write_frame
+
+llvm: Final[Any] = llvmlite.binding  # it has no annotations
+_STDERR: Final = 2
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answer requests until the stream of them ends."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    while True:
+        try:
+            request, parts = read_frame(requests)
+        except EOFError:
+            return
+        before = os.lseek(_STDERR, 0, os.SEEK_END)
+        try:
+            answer, results = _HANDLERS[request["do"]](request, parts)
+        except (RuntimeError, ValueError) as error:
+            answer, results = {"error": str(error)}, []
+        answer["messages"] = _printed_since(before)
+        write_frame(answers, answer, results)
+
+
+def _printed_since(position: int) -> str:
+    return os.pread(_STDERR, 1 << 16, position).decode("utf-8", "replace")
+
+
+def _target_machine(request: dict[str, Any]) -> Any:
+    return llvm.Target.from_triple(request["triple"]).create_target_machine(
+        cpu=request["cpu"],
+        features=request["features"],
+        opt=3,
+        reloc="pic",
+        codemodel="small",
+        abiname=request["abi"],
+    )
+
+
+def _parse(text: str, request: dict[str, Any], machine: Any) -> Any:
+    # On the first line, so that the line numbers in messages stay those of the text.
+    layout = f'target datalayout = "{machine.target_data}" target triple = "{request["triple"]}" '
+    module = llvm.parse_assembly(layout + text)
+    module.triple = request["triple"]
+    module.data_layout = str(machine.target_data)
+    module.verify()
+    for function in module.functions:
+        if not function.is_declaration:
+            function.add_function_attribute("nounwind")  # else Arm's unwind tables need a personality from libgcc_s
+    return module
+
+
+def _optimise(module: Any, machine: Any) -> None:
+    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    options.loop_vectorization = True
+    options.slp_vectorization = True
+    options.loop_interleaving = True
+    options.loop_unrolling = True
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+
+
+def _compile(request: dict[str, Any], parts: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+    machine = _target_machine(request)
+    module = _parse(parts[0].decode(), request, machine)
+    _optimise(module, machine)
+    optimised = str(module).encode()  # before emission, which rewrites the module for the back end
+    return {}, [optimised, machine.emit_object(module)]
+
+
+def _assemble(request: dict[str, Any], parts: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+    machine = _target_machine(request)
+    module = _parse(parts[0].decode(), request, machine)
+    return {}, [machine.emit_assembly(module).encode()]
+
+
+def _enabled(request: dict[str, Any], parts: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+    """Find which of `names` the target enables, by LLVM's own rule for inlining.
+
+    A function that needs one feature more is inlined into one without it only where it was enabled anyway.
+    """
+    names = request["names"]
+    asked = [",".join(filter(None, [request["features"], f"+{name}"])) for name in names]
+    functions = [
+        f'declare void @yes{k}()\ndefine internal void @ask{k}() "target-features"="{features}" '
+        f"{{\n  call void @yes{k}()\n  ret void\n}}\n"
+        for k, features in enumerate(asked)
+    ]
+    calls = "".join(f"  call void @ask{k}()\n" for k in range(len(names)))
+    machine = _target_machine(request)
+    module = _parse("".join(functions) + f"define void @main() {{\n{calls}  ret void\n}}\n", request, machine)
+    _optimise(module, machine)
+    inlined = str(module.get_function("main"))
+    return {"enabled": [name for k, name in enumerate(names) if f"@yes{k}(" in inlined]}, []
+
+
+def _host(request: dict[str, Any], parts: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+    features = [name for name, on in llvm.get_host_cpu_features().items() if on]
+    return {"triple": llvm.get_process_triple(), "cpu": llvm.get_host_cpu_name(), "features": features}, []
+
+
+def _ping(request: dict[str, Any], parts: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+    return {"llvm": list(llvm.llvm_version_info), "pid": os.getpid()}, []
+
+
+_HANDLERS: Final = {
+    "assemble": _assemble,
+    "compile": _compile,
+    "enabled": _enabled,
+    "host": _host,
+    "ping": _ping,
+}
+
+
+def print_help(triple: str) -> None:
+    """Make LLVM print its tables of CPUs and features for `triple` to standard error (it does so once a process)."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    _target_machine({"triple": triple, "cpu": "help", "features": "", "abi": ""})
+
+
+def main() -> None:
+    """Serve standard input and output, or print LLVM's tables when called with ``help TRIPLE``."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the pipe
+    if sys.argv[1:2] == ["help"]:
+        print_help(sys.argv[2])
+    else:
+        serve(sys.stdin.buffer, sys.stdout.buffer)
