@@ -53,6 +53,7 @@ class Worker:
         self._arrays: Dict[int, Any] = {}
         self._lengths: List[int] = []
         self._replies: List[Buffer] = []
+        self._dropped: List[Any] = []
         self._output = Output()
         self._operations: Dict[str, Operation] = {
             "open": self._open,
@@ -81,6 +82,9 @@ class Worker:
             except StreamClosed:
                 return
             self._replies = []
+            for block in self._dropped:
+                self._backend.free(block)
+            self._dropped = []
 
     def _carry_out(self, batch: List[Any]) -> Dict[str, Any]:
         """Carry out a batch in order. After a failure only arrays are freed."""
@@ -152,10 +156,10 @@ class Worker:
         self._replies.append(self._backend.readable(self._array(request["id"])))
 
     def _free(self, request: Dict[str, Any]) -> None:
-        # The host may name arrays that a failed batch never made.
-        for block in [self._arrays.pop(identity, None) for identity in request["ids"]]:
-            if block is not None:
-                self._backend.free(block)
+        # The memory goes when the answer is out: it may hold results. The host may also name arrays that a failed
+        # batch never made.
+        blocks = [self._arrays.pop(identity, None) for identity in request["ids"]]
+        self._dropped += [block for block in blocks if block is not None]
 
     def _launch(self, request: Dict[str, Any]) -> None:
         launch, arrays = self._prepare(request)

@@ -6,6 +6,7 @@ execnet is in maintenance mode, so the private names used here (`Gateway`, `boot
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import socket
 import subprocess
@@ -152,9 +153,16 @@ def over_process(command: Sequence[str], *, stderr: Path, label: str) -> Control
     try:
         return _open(lambda execmodel: PipeIO(process, execmodel), gateway_bootstrap.bootstrap_exec, label, explain)
     except BaseException:
-        process.kill()
-        process.communicate()
+        _reap(process)
         raise
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError, ValueError):
+            stream and stream.close()
 
 
 def over_socket(sock: Any, label: str) -> Control:

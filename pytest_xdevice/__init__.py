@@ -1,0 +1,176 @@
+"""Write compute kernels in Python, test them with pytest on the device they are meant for.
+
+Names are imported on first use: this file is also what a device imports, with nothing but Python 3.8 there.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .errors import ArgumentError
+    from .errors import AuthenticationError
+    from .errors import CompileError
+    from .errors import ConfigError
+    from .errors import DeviceError
+    from .errors import DeviceLost
+    from .errors import DeviceUnreachable
+    from .errors import KernelCrash
+    from .errors import KernelTimeout
+    from .errors import MemoryViolation
+    from .errors import TargetError
+    from .errors import XDeviceError
+    from .kernel.errors import KernelError
+    from .kernel.kernel import kernel
+    from .kernel.mathtable import _ABS as abs
+    from .kernel.mathtable import _MAX as max
+    from .kernel.mathtable import _MIN as min
+    from .kernel.mathtable import _POW as pow
+    from .kernel.mathtable import _ROUND as round
+    from .kernel.mathtable import acos
+    from .kernel.mathtable import asin
+    from .kernel.mathtable import atan
+    from .kernel.mathtable import atan2
+    from .kernel.mathtable import cbrt
+    from .kernel.mathtable import ceil
+    from .kernel.mathtable import copysign
+    from .kernel.mathtable import cos
+    from .kernel.mathtable import cosh
+    from .kernel.mathtable import erf
+    from .kernel.mathtable import exp
+    from .kernel.mathtable import exp2
+    from .kernel.mathtable import expm1
+    from .kernel.mathtable import floor
+    from .kernel.mathtable import fma
+    from .kernel.mathtable import fmod
+    from .kernel.mathtable import hypot
+    from .kernel.mathtable import isfinite
+    from .kernel.mathtable import isinf
+    from .kernel.mathtable import isnan
+    from .kernel.mathtable import log
+    from .kernel.mathtable import log1p
+    from .kernel.mathtable import log2
+    from .kernel.mathtable import log10
+    from .kernel.mathtable import sin
+    from .kernel.mathtable import sinh
+    from .kernel.mathtable import sqrt
+    from .kernel.mathtable import tan
+    from .kernel.mathtable import tanh
+    from .kernel.mathtable import trunc
+    from .kernel.parallel import parallel
+    from .kernel.types import bool_
+    from .kernel.types import dim
+    from .kernel.types import f16
+    from .kernel.types import f32
+    from .kernel.types import f64
+    from .kernel.types import i8
+    from .kernel.types import i16
+    from .kernel.types import i32
+    from .kernel.types import i64
+    from .kernel.types import In
+    from .kernel.types import InOut
+    from .kernel.types import Out
+    from .kernel.types import u8
+    from .kernel.types import u16
+    from .kernel.types import u32
+    from .kernel.types import u64
+
+__all__ = [
+    "ArgumentError",
+    "AuthenticationError",
+    "CompileError",
+    "ConfigError",
+    "DeviceError",
+    "DeviceLost",
+    "DeviceUnreachable",
+    "In",
+    "InOut",
+    "KernelCrash",
+    "KernelError",
+    "KernelTimeout",
+    "MemoryViolation",
+    "Out",
+    "TargetError",
+    "XDeviceError",
+    "__version__",
+    "abs",
+    "acos",
+    "asin",
+    "atan",
+    "atan2",
+    "bool_",
+    "cbrt",
+    "ceil",
+    "copysign",
+    "cos",
+    "cosh",
+    "dim",
+    "erf",
+    "exp",
+    "exp2",
+    "expm1",
+    "f16",
+    "f32",
+    "f64",
+    "floor",
+    "fma",
+    "fmod",
+    "hypot",
+    "i8",
+    "i16",
+    "i32",
+    "i64",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "kernel",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "max",
+    "min",
+    "parallel",
+    "pow",
+    "round",
+    "sin",
+    "sinh",
+    "sqrt",
+    "tan",
+    "tanh",
+    "trunc",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+]  # fmt: skip
+
+_ERRORS = (
+    "ArgumentError", "AuthenticationError", "CompileError", "ConfigError", "DeviceError", "DeviceLost",
+    "DeviceUnreachable", "KernelCrash", "KernelTimeout", "MemoryViolation", "TargetError", "XDeviceError",
+)  # fmt: skip
+# Functions of the math table that the subpackage does not export, for their names are those of built-ins.
+_LIKE_BUILTINS = ("abs", "max", "min", "pow", "round")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _ERRORS:
+        value = getattr(import_module(".errors", __name__), name)
+    elif name in _LIKE_BUILTINS:
+        value = import_module(".kernel.mathtable", __name__).FUNCTIONS[name]
+    else:
+        package = import_module(".kernel", __name__)
+        # The subpackage can be called as the decorator of its name, since importing it takes that name over.
+        value = package if name == "kernel" else getattr(package, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

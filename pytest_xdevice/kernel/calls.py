@@ -1,0 +1,170 @@
+"""Calls in a kernel: casts, the math table, `len`, and what to say of every other."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import math
+from types import FunctionType
+from typing import Any
+from typing import Final
+from typing import TYPE_CHECKING
+
+from . import fold
+from .ir import Call
+from .ir import Expr
+from .ir import Location
+from .mathtable import FUNCTIONS
+from .mathtable import MathFunction
+from .mathtable import table_name
+from .parallel import parallel
+from .promote import coerce
+from .promote import common_type
+from .promote import force
+from .promote import Operand
+from .promote import Refusal
+from .promote import Weak
+from .types import ArrayType
+from .types import bool_
+from .types import f64
+from .types import i64
+from .types import scalar_of_dtype
+from .types import ScalarType
+
+if TYPE_CHECKING:
+    from .expressions import Expressions
+
+_PYTHON_CASTS: Final = {int: i64, float: f64, bool: bool_}
+_OTHER_ADVICE: Final[dict[Any, str]] = {
+    print: "Write the value to an array parameter, and print it in the test.",
+    range: "It belongs in 'for i in range(...)'.",
+    parallel: "It belongs in 'for i in parallel(...)', at the top level of the kernel.",
+    sum: "Write a loop that accumulates in a local.",
+    any: "Write a loop.",
+    all: "Write a loop.",
+    enumerate: "Loop with 'for i in range(...)' and index with i.",
+    zip: "Loop with 'for i in range(...)' and index with i.",
+    divmod: "Write '//' and '%'.",
+    isinstance: "The types in a kernel are known from its annotations.",
+}
+
+
+def build_call(expressions: Expressions, node: ast.Call) -> Operand:
+    """Return the operand that the call `node` is.
+
+    Raises
+    ------
+    KernelError, Refusal
+        If the language does not have it.
+    """
+    callee = _callee(expressions, node.func)
+    for keyword in node.keywords:
+        raise expressions.text.error(keyword, f"'{ast.unparse(node.func)}' takes no keyword here.", "Give it by position.")
+    cast = _cast_type(callee)
+    if cast is not None:
+        return _cast(expressions, node, cast)
+    if callee is len:
+        return _len(expressions, node)
+    name = table_name(callee)
+    if name is None:
+        raise Refusal(f"'{ast.unparse(node.func)}' cannot be called in a kernel.", _other_advice(callee))
+    arguments = [expressions.visit(argument) for argument in node.args]
+    return call_table(FUNCTIONS[name], arguments, expressions.text.location(node), as_float=callee is math.pow)
+
+
+def _callee(expressions: Expressions, func: ast.expr) -> Any:
+    """Return the Python object that is called."""
+    owner = func.value if isinstance(func, ast.Attribute) else func
+    if isinstance(owner, ast.Name) and isinstance(expressions.params.get(owner.id), ArrayType):
+        if owner is func:
+            raise Refusal(f"the array '{owner.id}' is called.", f"Take an element with {owner.id}[i].")
+        raise Refusal(f"arrays in a kernel have no methods such as '.{ast.unparse(func)[len(owner.id) + 1 :]}()'.", "Write a loop.")
+    if expressions.is_local(owner):
+        raise Refusal(f"'{ast.unparse(owner)}' is a scalar and cannot be called.", "Write '*' to multiply.")
+    return expressions.resolve(func)
+
+
+def _cast_type(callee: Any) -> ScalarType | None:
+    """Return the type that calling `callee` casts to, or None."""
+    if isinstance(callee, ScalarType):
+        return callee
+    if isinstance(callee, type):
+        if callee in _PYTHON_CASTS:
+            return _PYTHON_CASTS[callee]
+        if callee.__module__ == "numpy" and callee.__name__ != "ndarray":
+            return scalar_of_dtype(callee)
+    return None
+
+
+def _cast(expressions: Expressions, node: ast.Call, type_: ScalarType) -> Operand:
+    if len(node.args) != 1:
+        raise Refusal(f"the cast {ast.unparse(node.func)}(...) takes one value, and got {len(node.args)}.", "Write one value.")
+    return force(expressions.visit(node.args[0]), type_)
+
+
+def _len(expressions: Expressions, node: ast.Call) -> Operand:
+    array = node.args[0] if len(node.args) == 1 else None
+    if not isinstance(array, ast.Name) or not isinstance(expressions.params.get(array.id), ArrayType):
+        raise Refusal("len() takes an array parameter.", "Use a dim, or a.shape[k].")
+    return expressions.extent_value(array.id, 0, expressions.text.location(node))
+
+
+def call_table(function: MathFunction, arguments: list[Operand], at: Location, *, as_float: bool = False) -> Operand:
+    """Return the call of a function of the math table.
+
+    Raises
+    ------
+    Refusal
+        If it does not take such arguments.
+    """
+    least, most = function.arity, None if function.variadic else function.arity
+    if len(arguments) < least or (most is not None and len(arguments) > most):
+        wanted = f"{least} argument{'s'[: least > 1]}" + (" or more" if most is None else "")
+        raise Refusal(f"'{function.name}' takes {wanted}, and got {len(arguments)}.", "Write as many as it takes.")
+    literals = [argument for argument in arguments if isinstance(argument, Weak)]
+    if len(literals) == len(arguments):
+        return fold.call(function, literals, at)
+    type_ = common_type(*arguments)
+    if type_.kind == "bool":
+        raise Refusal(f"'{function.name}' of a bool_.", "Cast it, such as i32(x).")
+    if function.name == "pow" and not as_float:
+        from .expressions import power
+
+        return power(arguments[0], arguments[1], type_, at)
+    if function.rule != "number" and not type_.is_float:
+        type_ = f64
+    operands = [coerce(argument, type_) for argument in arguments]
+    if _is_identity(function, type_):
+        return operands[0]
+    result = bool_ if function.rule == "test" else type_
+    return _fold_left(function, operands, result, at)
+
+
+def _is_identity(function: MathFunction, type_: ScalarType) -> bool:
+    """Say whether `function` gives back whatever it is given of `type_`."""
+    whole = function.name in ("floor", "ceil", "trunc", "round") and type_.is_integer
+    return whole or (function.name == "abs" and type_.kind == "uint")
+
+
+def _fold_left(function: MathFunction, operands: list[Expr], result: ScalarType, at: Location) -> Expr:
+    if not function.variadic:
+        return Call(function.name, tuple(operands), result, at)
+    combined = operands[0]
+    for operand in operands[1:]:
+        combined = Call(function.name, (combined, operand), result, at)
+    return combined
+
+
+def _other_advice(callee: Any) -> str:
+    try:
+        if callee in _OTHER_ADVICE:
+            return _OTHER_ADVICE[callee]
+    except TypeError:  # unhashable
+        pass
+    if isinstance(callee, FunctionType):
+        return "Helper functions cannot be called yet: write its body here."
+    if hasattr(callee, "llvm_ir") and hasattr(callee, "signature"):
+        return "A kernel cannot launch another: launch both from the test."
+    if getattr(builtins, getattr(callee, "__name__", ""), None) is callee:
+        return "Kernels have arithmetic, casts and the math table (sqrt, exp, min, max, ...)."
+    return f"The math table has {', '.join(FUNCTIONS)}."

@@ -1,0 +1,427 @@
+"""Expressions of a kernel: Python's syntax tree in, typed IR out."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from functools import reduce
+from typing import Any
+from typing import Callable
+from typing import Final
+
+from . import fold
+from .captured import Captured
+from .captured import MISSING
+from .errors import KernelError
+from .ir import Binary
+from .ir import Call
+from .ir import Compare
+from .ir import Const
+from .ir import DimValue
+from .ir import Expr
+from .ir import Load
+from .ir import Local
+from .ir import Location
+from .ir import Logic
+from .ir import Select
+from .ir import Unary
+from .mathtable import FUNCTIONS
+from .promote import coerce
+from .promote import common_type
+from .promote import force
+from .promote import Operand
+from .promote import Refusal
+from .promote import typed
+from .promote import Weak
+from .promote import WeakSelect
+from .signature import Signature
+from .source import KernelText
+from .types import ArrayType
+from .types import bool_
+from .types import Dim
+from .types import i64
+from .types import scalar_of_dtype
+from .types import ScalarType
+from .unsupported import advice_for
+from .unsupported import describe
+from .variables import Variables
+
+_LARGEST_POWER: Final = 64  # up to here a literal exponent becomes multiplications
+_UNARY: Final[dict[type[ast.unaryop], str]] = {ast.USub: "neg", ast.UAdd: "pos", ast.Invert: "invert", ast.Not: "not"}
+BINARY: Final[dict[type[ast.operator], str]] = {
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.FloorDiv: "floordiv", ast.Mod: "mod",
+    ast.Pow: "pow", ast.LShift: "shl", ast.RShift: "shr", ast.BitAnd: "and", ast.BitOr: "or", ast.BitXor: "xor",
+}  # fmt: skip
+_COMPARE: Final[dict[type[ast.cmpop], str]] = {
+    ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge",
+}  # fmt: skip
+_BITWISE: Final = frozenset({"and", "or", "xor"})
+_SPELLING: Final = {"shl": "<<", "shr": ">>", "and": "&", "or": "|", "xor": "^"}
+
+
+class Expressions:
+    """Makes IR of expressions.
+
+    Parameters
+    ----------
+    text : KernelText
+        The source, for places.
+    captured : Captured
+        What the names from outside of the kernel mean.
+    signature : Signature
+        The kernel's parameters and dims.
+    variables : Variables
+        Its locals, as the statements before this expression have left them.
+    local_names : frozenset of str
+        Every name that the function assigns somewhere, which Python therefore never looks up outside.
+    """
+
+    def __init__(
+        self,
+        text: KernelText,
+        captured: Captured,
+        signature: Signature,
+        variables: Variables,
+        local_names: frozenset[str],
+    ) -> None:
+        self.text = text
+        self.captured = captured
+        self.variables = variables
+        self.local_names = local_names
+        self.params = {param.name: param.type for param in signature.params}
+        self.dims = frozenset(signature.dims)
+
+    # --- entry points -----------------------------------------------------------------------------------
+
+    def visit(self, node: ast.expr) -> Operand:
+        """Return the operand that `node` is.
+
+        Raises
+        ------
+        KernelError
+            At the innermost node that the language does not allow.
+        """
+        method: Callable[[Any], Operand] | None = getattr(self, f"visit_{type(node).__name__}", None)
+        if method is None:
+            raise self.text.error(node, f"{describe(node)} cannot be used in a kernel.", advice_for(node))
+        try:
+            return method(node)
+        except Refusal as refusal:
+            raise self.refused(node, refusal) from None
+
+    def value(self, node: ast.expr, type_: ScalarType) -> Expr:
+        """Return `node` as a `type_`, where that needs no written cast."""
+        operand = self.visit(node)
+        try:
+            return coerce(operand, type_)
+        except Refusal as refusal:
+            raise self.refused(node, refusal) from None
+
+    def typed(self, node: ast.expr) -> Expr:
+        """Return `node` with a type of its own."""
+        operand = self.visit(node)
+        try:
+            return typed(operand)
+        except Refusal as refusal:
+            raise self.refused(node, refusal) from None
+
+    def truth(self, node: ast.expr) -> Expr:
+        """Return `node` as a bool_ with Python's meaning of truth: a number is true when it is not 0."""
+        return _truth(self.visit(node))
+
+    def refused(self, node: ast.AST, refusal: Refusal) -> KernelError:
+        """Return `refusal` as an error at `node`."""
+        return self.text.error(node, refusal.message, refusal.advice)
+
+    # --- names and constants ----------------------------------------------------------------------------
+
+    def visit_Constant(self, node: ast.Constant) -> Operand:
+        if isinstance(node.value, (bool, int, float)):
+            return Weak(node.value, self.text.location(node))
+        kind = {str: "a string", bytes: "a bytes literal", complex: "a complex number"}.get(type(node.value))
+        raise Refusal(f"{kind or repr(node.value)} cannot be used in a kernel.", "Kernels compute with numbers only.")
+
+    def visit_Name(self, node: ast.Name) -> Operand:
+        param = self.params.get(node.id)
+        if isinstance(param, ArrayType):
+            index = ", ".join("ijk"[: param.ndim])
+            raise Refusal(f"the array '{node.id}' is used as a number.", f"Take an element of it: {node.id}[{index}].")
+        if param is not None:
+            return Local(node.id, param, self.text.location(node))
+        if node.id in self.local_names:
+            name, type_ = self.variables.read(node.id)
+            return Local(name, type_, self.text.location(node))
+        return self._constant(self.resolve(node), node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> Operand:
+        base = node.value
+        if isinstance(base, ast.Name) and isinstance(self.params.get(base.id), ArrayType):
+            if node.attr == "shape":
+                raise Refusal("a shape is used as a number.", f"Take one extent of it: {base.id}.shape[0].")
+            raise Refusal(f"arrays in a kernel have no '.{node.attr}'.", f"They have {base.id}.shape[k], and elements.")
+        if self.is_local(base):
+            raise Refusal(f"'{ast.unparse(base)}' is a scalar and has no attributes.", "Use its value alone.")
+        return self._constant(self.resolve(node), node)
+
+    def is_local(self, node: ast.expr) -> bool:
+        """Say whether `node` is the name of a parameter or a local."""
+        return isinstance(node, ast.Name) and (node.id in self.params or node.id in self.local_names)
+
+    def resolve(self, node: ast.expr) -> Any:
+        """Return the Python object that a name, or an attribute of one, stands for outside of the kernel."""
+        if isinstance(node, ast.Attribute) and not self.is_local(node.value):
+            owner = self.resolve(node.value)
+            try:
+                return getattr(owner, node.attr)
+            except AttributeError:
+                raise self.text.error(
+                    node, f"'{ast.unparse(node.value)}' has no attribute '{node.attr}'.", _nearest(node.attr, dir(owner))
+                ) from None
+        if not isinstance(node, ast.Name):
+            raise self.text.error(node, f"{describe(node)} cannot be used here.", "Use a name.")
+        found = self.captured.lookup(node.id)
+        if found is MISSING and node.id in self.dims:  # a dim that was made within an annotation
+            return Dim(node.id)
+        if found is MISSING:
+            names = [*self.params, *self.variables.types, *self.dims, *FUNCTIONS]
+            raise self.text.error(node, f"the name '{node.id}' is not defined.", _nearest(node.id, names))
+        return found
+
+    def _constant(self, value: Any, node: ast.expr) -> Operand:
+        import numpy as np
+
+        at, name = self.text.location(node), ast.unparse(node)
+        if isinstance(value, np.generic):
+            type_ = scalar_of_dtype(value.dtype)
+            if type_ is None:
+                raise Refusal(f"'{name}' is a {value.dtype}, a type that kernels do not have.", "Convert it outside.")
+            return typed(Const(value.item(), type_, at))
+        if isinstance(value, (bool, int, float)):
+            return Weak(value if type(value) in (bool, int, float) else _plain(value), at)
+        if isinstance(value, Dim):
+            if value.name in self.dims:
+                return DimValue(value.name, i64, at)
+            raise Refusal(f"the dim '{value.name}' is no extent of any parameter.", "Add it to an array, or pass an i64.")
+        if isinstance(value, np.ndarray):
+            raise Refusal(f"'{name}' is an array from outside of the kernel.", "Pass it as a parameter: In[f32, n].")
+        if callable(value):
+            raise Refusal(f"'{name}' is a function or type, not a number.", f"Call it: {name}(x).")
+        raise Refusal(
+            f"'{name}' is a {type(value).__name__}, which kernels do not have.",
+            "A kernel can use ints, floats, bools and NumPy scalars from outside.",
+        )
+
+    # --- arithmetic -------------------------------------------------------------------------------------
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> Operand:
+        op, operand, at = _UNARY[type(node.op)], self.visit(node.operand), self.text.location(node)
+        if isinstance(operand, (Weak, WeakSelect)):
+            return fold.unary(op, operand, at)
+        if op == "not":
+            return Unary("not", _truth(operand), bool_, at)
+        operand = typed(operand)
+        if op == "invert":
+            if operand.type.is_float:
+                raise Refusal(f"'~' of an {operand.type}.", "It works on integers and bool_.")
+            return Unary("invert", operand, operand.type, at)
+        if operand.type.kind == "bool":
+            raise Refusal("arithmetic on a bool_.", "Cast it, such as i32(x), or write 'not x' or '~x'.")
+        return operand if op == "pos" else Unary("neg", operand, operand.type, at)
+
+    def visit_BinOp(self, node: ast.BinOp) -> Operand:
+        return self.binary(node.op, self.visit(node.left), self.visit(node.right), self.text.location(node))
+
+    def binary(self, operator: ast.operator, left: Operand, right: Operand, at: Location) -> Operand:
+        """Return the operation of the two operands that Python's `operator` is.
+
+        Raises
+        ------
+        Refusal
+            If the language does not have it for their types.
+        """
+        op = BINARY.get(type(operator))
+        if op is None:
+            raise Refusal("'@' cannot be used in a kernel.", "Write the loops of the product.")
+        if isinstance(left, (Weak, WeakSelect)) and isinstance(right, (Weak, WeakSelect)):
+            return fold.binary(op, left, right, at)
+        type_ = common_type(left, right)
+        if type_.kind == "bool" and op not in _BITWISE:
+            raise Refusal("arithmetic on two bool_.", "Cast one of them, such as i32(x).")
+        if type_.is_float and op in _SPELLING:
+            raise Refusal(f"'{_SPELLING[op]}' on {type_}.", "It works on integers: cast with i64(x).")
+        if op == "div" and not type_.is_float:
+            raise Refusal("'/' of two integers.", "Write '//' for floor division, or cast one of them, such as f64(x).")
+        if op == "pow":
+            return power(left, right, type_, at)
+        return Binary(op, coerce(left, type_), coerce(right, type_), type_, at)  # type: ignore[arg-type]
+
+    # --- conditions -------------------------------------------------------------------------------------
+
+    def visit_Compare(self, node: ast.Compare) -> Operand:
+        operands = [self.visit(operand) for operand in (node.left, *node.comparators)]
+        at = self.text.location(node)
+        links = [
+            self._comparison(operator, left, right, at)
+            for operator, left, right in zip(node.ops, operands, operands[1:], strict=False)
+        ]
+        return reduce(lambda left, right: _logic("and", left, right, at), links)
+
+    def _comparison(self, operator: ast.cmpop, left: Operand, right: Operand, at: Location) -> Operand:
+        op = _COMPARE.get(type(operator))
+        if op is None:
+            sign = {ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in"}[type(operator)]
+            raise Refusal(f"'{sign}' cannot be used in a kernel.", "Compare numbers with ==, !=, <, <=, > or >=.")
+        if isinstance(left, (Weak, WeakSelect)) and isinstance(right, (Weak, WeakSelect)):
+            return fold.binary(op, left, right, at)
+        type_ = common_type(left, right)
+        return Compare(op, coerce(left, type_), coerce(right, type_), bool_, at)  # type: ignore[arg-type]
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> Operand:
+        op, at = "and" if isinstance(node.op, ast.And) else "or", self.text.location(node)
+        return reduce(lambda left, right: _logic(op, left, right, at), [self.visit(value) for value in node.values])
+
+    def visit_IfExp(self, node: ast.IfExp) -> Operand:
+        condition, at = self.visit(node.test), self.text.location(node)
+        then, otherwise = self.visit(node.body), self.visit(node.orelse)
+        if isinstance(condition, Weak):
+            return then if condition.value else otherwise
+        if isinstance(then, (Weak, WeakSelect)) and isinstance(otherwise, (Weak, WeakSelect)):
+            return WeakSelect(_truth(condition), then, otherwise, at)
+        type_ = common_type(then, otherwise)
+        return Select(_truth(condition), coerce(then, type_), coerce(otherwise, type_), type_, at)
+
+    # --- arrays -----------------------------------------------------------------------------------------
+
+    def visit_Subscript(self, node: ast.Subscript) -> Operand:
+        array = self.shape_owner(node.value)
+        if array is not None:
+            return self.extent(array, node)
+        name, indices = self.element(node)
+        element = self.array(name).element
+        return typed(Load(name, indices, element, self.text.location(node)))
+
+    def array(self, name: str) -> ArrayType:
+        """Return the type of the array parameter `name`."""
+        type_ = self.params[name]
+        assert isinstance(type_, ArrayType)
+        return type_
+
+    def element(self, node: ast.Subscript) -> tuple[str, tuple[Expr, ...]]:
+        """Return the array and the indices of ``a[i, j]``."""
+        base = node.value
+        if isinstance(base, ast.Subscript) and isinstance(base.value, ast.Name) and base.value.id in self.params:
+            inner, outer = ast.unparse(base.slice), ast.unparse(node.slice)
+            raise Refusal("an array is indexed in two steps.", f"Write {base.value.id}[{inner}, {outer}].")
+        if not isinstance(base, ast.Name) or not isinstance(self.params.get(base.id), ArrayType):
+            raise Refusal(f"'{ast.unparse(base)}' is no array parameter.", "Only array parameters can be indexed.")
+        type_ = self.array(base.id)
+        nodes = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if len(nodes) != type_.ndim:
+            wanted = ", ".join("ijk"[: type_.ndim])
+            raise Refusal(
+                f"'{base.id}' has {type_.ndim} dimension{'s'[: type_.ndim > 1]}, and is indexed with {len(nodes)}.",
+                f"Write {base.id}[{wanted}].",
+            )
+        return base.id, tuple(self._index(base.id, axis, index) for axis, index in enumerate(nodes))
+
+    def _index(self, array: str, axis: int, node: ast.expr) -> Expr:
+        if isinstance(node, ast.Slice):
+            raise self.text.error(node, f"'{array}' is sliced.", "Write a loop over the elements.")
+        operand = self.visit(node)
+        value = _whole_constant(operand)
+        if value is not None:
+            return self._constant_index(array, axis, value, node)
+        index = typed(operand)
+        if not index.type.is_integer:
+            raise self.text.error(node, f"an index is {index.type}.", "Cast it to an integer: i64(x).")
+        return force(index, i64)
+
+    def _constant_index(self, array: str, axis: int, value: int, node: ast.expr) -> Expr:
+        at = self.text.location(node)
+        extent = self.array(array).extents[axis]
+        if isinstance(extent, int):
+            if not -extent <= value < extent:
+                raise self.text.error(
+                    node, f"index {value} is outside of '{array}', which has {extent} along axis {axis}.",
+                    f"Use 0 to {extent - 1}." if extent else "An empty array has no elements.",
+                )  # fmt: skip
+            return Const(value % extent, i64, at)
+        if value < 0:
+            return Binary("add", DimValue(extent.name, i64, at), Const(value, i64, at), i64, at)
+        return Const(value, i64, at)
+
+    def shape_owner(self, node: ast.expr) -> str | None:
+        """Return the array's name when `node` is ``a.shape`` of an array parameter."""
+        if isinstance(node, ast.Attribute) and node.attr == "shape" and isinstance(node.value, ast.Name):
+            name = node.value.id
+            return name if isinstance(self.params.get(name), ArrayType) else None
+        return None
+
+    def extent(self, array: str, node: ast.Subscript) -> Operand:
+        """Return the extent ``a.shape[k]``."""
+        type_, axis = self.array(array), _whole_constant(self.visit(node.slice))
+        if axis is None or not -type_.ndim <= axis < type_.ndim:
+            raise Refusal(f"'{array}' has no such extent.", f"Index its shape with a literal from 0 to {type_.ndim - 1}.")
+        return self.extent_value(array, axis, self.text.location(node))
+
+    def extent_value(self, array: str, axis: int, at: Location) -> Operand:
+        """Return the extent of `array` along `axis`."""
+        found = self.array(array).extents[axis]
+        return Weak(found, at) if isinstance(found, int) else DimValue(found.name, i64, at)
+
+    # --- calls ------------------------------------------------------------------------------------------
+
+    def visit_Call(self, node: ast.Call) -> Operand:
+        from .calls import build_call
+
+        return build_call(self, node)
+
+
+def power(left: Operand, right: Operand, type_: ScalarType, at: Location) -> Operand:
+    """Return ``left ** right`` in `type_`: multiplications for a small literal exponent, otherwise `pow`."""
+    exponent = _whole_constant(right)
+    if exponent is not None and 0 <= exponent <= _LARGEST_POWER:
+        return Binary("pow", coerce(left, type_), force(right, type_), type_, at)
+    if type_.is_float:
+        return Call("pow", (coerce(left, type_), coerce(right, type_)), type_, at)
+    what = "only known at run time" if exponent is None else str(exponent)
+    raise Refusal(f"an integer to a power that is {what}.", "Cast the base: f64(x) ** y.")
+
+
+def _truth(operand: Operand) -> Expr:
+    """Return whether `operand` is true, as a bool_."""
+    if isinstance(operand, Weak):
+        return Const(bool(operand.value), bool_, operand.at)
+    if isinstance(operand, WeakSelect):
+        return Select(operand.condition, _truth(operand.then), _truth(operand.otherwise), bool_, operand.at)
+    value = typed(operand)
+    if value.type.kind == "bool":
+        return value
+    return Compare("ne", value, coerce(Weak(0, value.at), value.type), bool_, value.at)
+
+
+def _logic(op: str, left: Operand, right: Operand, at: Location) -> Operand:
+    if isinstance(left, Weak) and isinstance(right, Weak):
+        decided = bool(left.value) and bool(right.value) if op == "and" else bool(left.value) or bool(right.value)
+        return Weak(decided, at)
+    return Logic(op, _truth(left), _truth(right), bool_, at)  # type: ignore[arg-type]
+
+
+def _whole_constant(operand: Operand) -> int | None:
+    """Return the value of an integer that is known when the kernel is read, or None."""
+    if isinstance(operand, (Weak, Const)) and type(operand.value) is int:
+        return operand.value
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """Return an IntEnum and the like as the plain number that it is."""
+    return int(value) if isinstance(value, int) else float(value)
+
+
+def _nearest(name: str, candidates: list[str]) -> str:
+    found = difflib.get_close_matches(name, candidates, 1)
+    if found:
+        return f"Did you mean '{found[0]}'?"
+    return "Define it above the kernel, or make it a parameter."
+

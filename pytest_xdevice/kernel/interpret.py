@@ -1,0 +1,441 @@
+"""Runs the typed IR in Python on NumPy scalars: what every target must agree with.
+
+The IR becomes the text of a Python function, once for each kernel. Operands of a node have one type, so that NumPy's
+scalar arithmetic is the language's: it wraps, divides by zero, and shifts as the language says it does.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from fractions import Fraction
+from itertools import product
+from typing import Any
+from typing import Callable
+from typing import Final
+from typing import Mapping
+from typing import Sequence
+
+import numpy as np
+
+from .ir import Assign
+from .ir import Binary
+from .ir import Break
+from .ir import Call
+from .ir import Cast
+from .ir import Compare
+from .ir import Const
+from .ir import Continue
+from .ir import DimValue
+from .ir import Expr
+from .ir import For
+from .ir import If
+from .ir import KernelIR
+from .ir import Load
+from .ir import Local
+from .ir import Logic
+from .ir import Parallel
+from .ir import Return
+from .ir import Select
+from .ir import Stmt
+from .ir import Store
+from .ir import Unary
+from .ir import While
+from .mathtable import MathFunction
+from .promote import arithmetic_type
+from .promote import cast_constant
+from .promote import integer_range
+from .promote import promote
+from .types import f64
+from .types import i64
+from .types import scalar_of_dtype
+from .types import ScalarType
+
+_BINARY: Final = {
+    "add": "+", "sub": "-", "mul": "*", "div": "/", "floordiv": "//", "mod": "%", "shl": "<<", "shr": ">>",
+    "and": "&", "or": "|", "xor": "^",
+}  # fmt: skip
+_COMPARE: Final = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_UNARY: Final = {"neg": "-", "invert": "~", "not": "~"}
+
+
+def run(ir: KernelIR, arrays: Mapping[str, Any], scalars: Mapping[str, Any], dims: Mapping[str, int]) -> None:
+    """Run a kernel; arrays are written in place.
+
+    Parameters
+    ----------
+    ir : KernelIR
+    arrays : mapping of str to numpy.ndarray
+        Every array parameter, of its dtype and shape.
+    scalars : mapping of str to numpy.generic
+        Every scalar parameter, of its type.
+    dims : mapping of str to int
+        Every dim.
+
+    Raises
+    ------
+    IndexError
+        If an element outside of an array is read or written.
+    """
+    function = _compiled(ir)
+    with np.errstate(all="ignore"):
+        function(arrays, scalars, {name: np.int64(extent) for name, extent in dims.items()})
+
+
+def cast_value(value: Any, type_: ScalarType) -> Any:
+    """Return a Python or NumPy number cast with the language's rules, as a NumPy scalar of `type_`.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not a single number.
+    """
+    plain = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(plain, (bool, int, float)):
+        raise TypeError(f"{type_}() takes one number; got {type(value).__name__}: use .astype(...) for arrays")
+    return type_.dtype.type(cast_constant(plain, type_))
+
+
+def call_function(function: MathFunction, arguments: Sequence[Any]) -> Any:
+    """Return what a kernel computes when it calls `function`; of Python numbers alone, a Python number.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a single number, or their count is wrong.
+    """
+    count = len(arguments)
+    if count < function.arity or (count > function.arity and not function.variadic):
+        raise TypeError(f"{function.name}() takes {function.arity} argument(s); got {count}")
+    given = [scalar_of_dtype(value.dtype) for value in arguments if isinstance(value, np.generic)]
+    common = _number_type(arguments)
+    for type_ in given:
+        if type_ is None:
+            raise TypeError(f"{function.name}() takes numbers of types that kernels have")
+    if function.rule != "number" and not common.is_float:
+        common = f64
+    first, *others = [cast_value(value, common) for value in arguments]
+    implementation = _implementation(function.name, common)
+    with np.errstate(all="ignore"):
+        if function.variadic:
+            for other in others:
+                first = implementation(first, other)
+            result = first
+        else:
+            result = implementation(first, *others)
+    return result if given else result.item()
+
+
+def _number_type(values: Sequence[Any]) -> ScalarType:
+    """Return the common type of Python and NumPy numbers, as in a kernel."""
+    common: ScalarType | None = None
+    for value in values:
+        if isinstance(value, np.generic):
+            type_ = arithmetic_type(scalar_of_dtype(value.dtype) or f64)
+            common = type_ if common is None else promote(common, type_)
+    real = any(isinstance(value, float) and not isinstance(value, np.generic) for value in values)
+    if common is None:
+        return f64 if real else i64
+    return f64 if real and not common.is_float else common
+
+
+# --- the IR as Python ------------------------------------------------------------------------------------
+
+_CACHE: Final[dict[int, Callable[..., None]]] = {}
+
+
+def _compiled(ir: KernelIR) -> Callable[..., None]:
+    """Return the Python function of `ir`, made when it is first asked for."""
+    key = id(ir)
+    if key not in _CACHE:
+        writer = _Writer(ir)
+        code = compile(writer.text(), f"<kernel {ir.signature.name}>", "exec")
+        exec(code, writer.names)
+        _CACHE[key] = writer.names["kernel"]
+        weakref.finalize(ir, _CACHE.pop, key)
+    return _CACHE[key]
+
+
+class _Writer:
+    """Writes a kernel as the text of a Python function.
+
+    Attributes
+    ----------
+    names : dict of str to object
+        The globals that the text needs.
+    """
+
+    def __init__(self, ir: KernelIR) -> None:
+        self._ir = ir
+        self._lines: list[str] = []
+        self.names: dict[str, Any] = {"product": product, "int64": np.int64, "map": map, "range": _range}
+
+    def text(self) -> str:
+        """Return the text."""
+        self._line(0, "def kernel(arrays, scalars, dims):")
+        for param in self._ir.signature.params:
+            if param.is_array:
+                self._line(1, f"a_{param.name} = arrays[{param.name!r}]")
+                self._line(1, f"at_{param.name} = checked({param.name!r}, a_{param.name}.shape)")
+            else:
+                self._line(1, f"v_{param.name} = scalars[{param.name!r}]")
+        for name in self._ir.signature.dims:
+            self._line(1, f"d_{name} = dims[{name!r}]")
+        self.names["checked"] = _checked_index
+        self._block(self._ir.body, 1)
+        return "\n".join(self._lines) + "\n"
+
+    def _line(self, depth: int, text: str) -> None:
+        self._lines.append("    " * depth + text)
+
+    def _block(self, statements: Sequence[Stmt], depth: int) -> None:
+        for statement in statements:
+            getattr(self, f"_{type(statement).__name__}")(statement, depth)
+        if not statements:
+            self._line(depth, "pass")
+
+    def _Assign(self, node: Assign, depth: int) -> None:
+        self._line(depth, f"v_{node.name} = {self.expr(node.value)}")
+
+    def _Store(self, node: Store, depth: int) -> None:
+        self._line(depth, f"{self._element(node.array, node.indices)} = {self.expr(node.value)}")
+
+    def _If(self, node: If, depth: int) -> None:
+        self._line(depth, f"if {self.expr(node.condition)}:")
+        self._block(node.then, depth + 1)
+        if node.otherwise:
+            self._line(depth, "else:")
+            self._block(node.otherwise, depth + 1)
+
+    def _While(self, node: While, depth: int) -> None:
+        self._line(depth, f"while {self.expr(node.condition)}:")
+        self._block(node.body, depth + 1)
+
+    def _For(self, node: For, depth: int) -> None:
+        bounds = ", ".join(self.expr(bound) for bound in (node.start, node.stop, node.step))
+        self._line(depth, f"for v_{node.variable} in map(int64, range({bounds})):")
+        self._block(node.body, depth + 1)
+
+    def _Parallel(self, node: Parallel, depth: int) -> None:
+        variables = "".join(f"v_{variable}, " for variable in node.variables)
+        ranges = ", ".join(f"map(int64, range(0, {self.expr(extent)}, 1))" for extent in node.extents)
+        self._line(depth, f"for {variables}in product({ranges}):")
+        self._block(node.body, depth + 1)
+
+    def _Break(self, node: Break, depth: int) -> None:
+        self._line(depth, "break")
+
+    def _Continue(self, node: Continue, depth: int) -> None:
+        self._line(depth, "continue")
+
+    def _Return(self, node: Return, depth: int) -> None:
+        self._line(depth, "return")
+
+    def expr(self, node: Expr) -> str:
+        """Return the Python expression that computes `node`."""
+        written: str = getattr(self, f"_expr_{type(node).__name__}")(node)
+        return written
+
+    def _expr_Const(self, node: Const) -> str:
+        name = f"c_{len(self.names)}"
+        self.names[name] = node.type.dtype.type(node.value)
+        return name
+
+    def _expr_Local(self, node: Local) -> str:
+        return f"v_{node.name}"
+
+    def _expr_DimValue(self, node: DimValue) -> str:
+        return f"d_{node.name}"
+
+    def _expr_Load(self, node: Load) -> str:
+        return self._element(node.array, node.indices)
+
+    def _element(self, array: str, indices: Sequence[Expr]) -> str:
+        return f"a_{array}[at_{array}({', '.join(self.expr(index) for index in indices)})]"
+
+    def _expr_Unary(self, node: Unary) -> str:
+        return f"({_UNARY[node.op]}{self.expr(node.operand)})"
+
+    def _expr_Binary(self, node: Binary) -> str:
+        if node.op == "pow":
+            assert isinstance(node.right, Const)
+            self.names["power"] = _power
+            return f"power({self.expr(node.left)}, {int(node.right.value)})"
+        if node.op in ("floordiv", "mod") and node.type.is_float:
+            self.names[node.op] = {"floordiv": _floor_divide, "mod": _remainder}[node.op]
+            return f"{node.op}({self.expr(node.left)}, {self.expr(node.right)})"
+        return f"({self.expr(node.left)} {_BINARY[node.op]} {self.expr(node.right)})"
+
+    def _expr_Compare(self, node: Compare) -> str:
+        return f"({self.expr(node.left)} {_COMPARE[node.op]} {self.expr(node.right)})"
+
+    def _expr_Logic(self, node: Logic) -> str:
+        return f"({self.expr(node.left)} {node.op} {self.expr(node.right)})"
+
+    def _expr_Select(self, node: Select) -> str:
+        return f"({self.expr(node.then)} if {self.expr(node.condition)} else {self.expr(node.otherwise)})"
+
+    def _expr_Cast(self, node: Cast) -> str:
+        target, source = node.type, node.operand.type
+        name = f"to_{target.name}"
+        if target.is_integer and source.is_float:
+            name = f"saturate_{source.name}_{target.name}"
+            self.names[name] = _saturating(target)
+        else:
+            self.names[name] = target.dtype.type
+        return f"{name}({self.expr(node.operand)})"
+
+    def _expr_Call(self, node: Call) -> str:
+        name = f"f_{node.function}_{node.arguments[0].type.name}"
+        self.names[name] = _implementation(node.function, node.arguments[0].type)
+        return f"{name}({', '.join(self.expr(argument) for argument in node.arguments)})"
+
+
+def _range(start: Any, stop: Any, step: Any) -> range:
+    return range(int(start), int(stop), int(step)) if step else range(0)
+
+
+def _checked_index(array: str, shape: tuple[int, ...]) -> Callable[..., Any]:
+    """Return a function that gives back indices that lie in `shape`."""
+    if len(shape) == 1:
+        extent = shape[0]
+
+        def at(index: Any) -> Any:
+            if 0 <= index < extent:
+                return index
+            raise IndexError(f"{array}[{index}] is outside of its {extent} elements")
+
+        return at
+
+    def at_all(*indices: Any) -> Any:
+        for index, limit in zip(indices, shape, strict=True):
+            if not 0 <= index < limit:
+                where = ", ".join(str(each) for each in indices)
+                raise IndexError(f"{array}[{where}] is outside of its shape {shape}")
+        return indices
+
+    return at_all
+
+
+# --- operations that NumPy's scalars do not have, or not exactly so ---------------------------------------
+
+
+def _power(base: Any, exponent: int) -> Any:
+    """Return the power by squaring, from the lowest bit of the exponent up: every target multiplies in this order."""
+    result = None
+    while exponent:
+        if exponent & 1:
+            result = base if result is None else result * base
+        exponent >>= 1
+        if exponent:
+            base = base * base
+    return type(base)(1) if result is None else result
+
+
+def _divmod(a: Any, b: Any) -> tuple[Any, Any]:
+    """Return floor division and remainder of floats as NumPy's ``npy_divmod`` computes them."""
+    mod = np.fmod(a, b)
+    if b == 0:
+        return a / b, mod
+    div = (a - mod) / b
+    if mod != 0:
+        if (b < 0) != (mod < 0):
+            mod += b
+            div -= type(a)(1)
+    else:
+        mod = np.copysign(type(a)(0), b)
+    if div != 0:
+        floor = np.floor(div)
+        if div - floor > 0.5:
+            floor += type(a)(1)
+    else:
+        floor = np.copysign(type(a)(0), a / b)
+    return floor, mod
+
+
+def _floor_divide(a: Any, b: Any) -> Any:
+    return _divmod(a, b)[0]
+
+
+def _remainder(a: Any, b: Any) -> Any:
+    return _divmod(a, b)[1]
+
+
+def _saturating(target: ScalarType) -> Callable[[Any], Any]:
+    low, high = integer_range(target)
+    make = target.dtype.type
+
+    def convert(value: Any) -> Any:
+        if value != value:
+            return make(0)
+        number = float(value)
+        return make(low) if number <= low else make(high) if number >= high else make(int(number))
+
+    return convert
+
+
+def _minimum(a: Any, b: Any) -> Any:
+    if a != a or b != b:
+        return a if a != a else b
+    if a == b:
+        return a if np.signbit(a) else b
+    return a if a < b else b
+
+
+def _maximum(a: Any, b: Any) -> Any:
+    if a != a or b != b:
+        return a if a != a else b
+    if a == b:
+        return b if np.signbit(a) else a
+    return a if a > b else b
+
+
+def _erf(x: Any) -> Any:
+    return type(x)(math.erf(float(x)))
+
+
+def _fma(x: Any, y: Any, z: Any) -> Any:
+    """Return ``x*y + z`` rounded once, from exact rational arithmetic."""
+    plain = x * y + z
+    if not (np.isfinite(x) and np.isfinite(y) and np.isfinite(z)):
+        return plain
+    exact = Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z))
+    if exact == 0:  # the sign of the zero is the ordinary operations'
+        return plain
+    try:
+        wide = float(exact)
+    except OverflowError:
+        return type(x)(math.copysign(math.inf, exact))
+    if type(x) is np.float64:
+        return np.float64(wide)
+    return type(x)(_to_odd(wide, exact))
+
+
+def _to_odd(wide: float, exact: Fraction) -> float:
+    """Return `exact` as a double rounded to odd, which rounds to a narrower type as `exact` itself does."""
+    if Fraction(wide) == exact:
+        return wide
+    if abs(Fraction(wide)) > abs(exact):
+        wide = math.nextafter(wide, 0.0)
+    bits = np.float64(wide).view(np.uint64) | np.uint64(1)
+    return float(bits.view(np.float64))
+
+
+_NUMPY: Final[dict[str, Callable[..., Any]]] = {
+    "sqrt": np.sqrt, "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1, "log": np.log, "log2": np.log2,
+    "log10": np.log10, "log1p": np.log1p, "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin,
+    "acos": np.arccos, "atan": np.arctan, "atan2": np.arctan2, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
+    "hypot": np.hypot, "cbrt": np.cbrt, "erf": _erf, "fma": _fma, "fmod": np.fmod, "copysign": np.copysign,
+    "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite, "floor": np.floor, "ceil": np.ceil,
+    "trunc": np.trunc, "pow": np.power, "abs": abs, "round": np.rint, "min": _minimum, "max": _maximum,
+}  # fmt: skip
+
+
+def _implementation(name: str, type_: ScalarType) -> Callable[..., Any]:
+    """Return the function of the math table `name` for operands of `type_`."""
+    if type_.is_integer and name in ("floor", "ceil", "trunc", "round"):
+        return lambda value: value
+    if type_.is_integer and name in ("min", "max"):
+        return min if name == "min" else max
+    return _NUMPY[name]
+

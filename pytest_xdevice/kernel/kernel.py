@@ -1,0 +1,180 @@
+"""The `kernel` decorator, and the `Kernel` that it makes of a typed Python function."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from functools import cached_property
+from types import FunctionType
+from typing import Any
+from typing import Callable
+from typing import Final
+from typing import overload
+from typing import TYPE_CHECKING
+from typing import Union
+
+from .captured import Captured
+from .captured import names_of_annotations
+from .parameters import read_signature
+from .signature import Signature
+
+if TYPE_CHECKING:
+    from ..artifact import OpenCLProgram
+    from ..target import Target
+    from .ir import KernelIR
+
+Fast = Union[bool, str, "tuple[str, ...]"]
+# What each word lets the compiler do; True stands for all that keeps NaN and infinities right.
+FAST_WORDS: Final = frozenset({"contract", "reassoc", "full"})
+_FAST_TRUE: Final = frozenset({"contract", "reassoc"})
+
+
+class Kernel:
+    """A kernel written in Python: parsed and checked when it is first used, so that an error is the test's that uses it.
+
+    Attributes
+    ----------
+    name : str
+        The function's name.
+    fast : frozenset of str
+        What the compiler may do to floating-point arithmetic: none or some of ``"contract"`` (fuse a multiplication
+        and an addition), ``"reassoc"`` (reorder sums) and ``"full"`` (also assume that there is no NaN or infinity).
+    """
+
+    def __init__(self, function: FunctionType, fast: frozenset[str], enclosing: dict[str, Any]) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._captured = Captured(function, enclosing)
+        self.name: str = function.__name__
+        self.fast = fast
+
+    @cached_property
+    def signature(self) -> Signature:
+        """Parameters and dims, read from the annotations alone.
+
+        Raises
+        ------
+        KernelError
+            If a parameter's annotation is missing or is no type of the language.
+        """
+        return read_signature(self._function, self._captured)
+
+    @cached_property
+    def ir(self) -> KernelIR:
+        """The typed IR.
+
+        Raises
+        ------
+        KernelError
+            At the first mistake in the kernel.
+        """
+        from .frontend import build_ir
+
+        return build_ir(self._function, self.signature, self._captured, self.fast)
+
+    def python(self, *arguments: Any, **keywords: Any) -> Any:
+        """Run the kernel in Python, on NumPy scalars: the meaning that every target must agree with.
+
+        Parameters
+        ----------
+        *arguments, **keywords
+            NumPy arrays, which are written in place, and scalars. Out arrays whose dims follow from the others may be
+            left out.
+
+        Returns
+        -------
+        None, numpy.ndarray or tuple of numpy.ndarray
+            The Out arrays that were left out; None when every argument was given.
+
+        Raises
+        ------
+        ArgumentError
+            If the arguments do not fit the signature.
+        KernelError
+            If there is a mistake in the kernel.
+        IndexError
+            If it reads or writes outside of an array.
+        """
+        from .oracle import run_in_python
+
+        return run_in_python(self.ir, arguments, keywords)
+
+    def llvm_ir(self, target: Target) -> str:
+        """Return LLVM IR text that defines ``i64 @xd_<name>(ptr)`` for `target`, not yet optimised."""
+        from .llvm import kernel_module
+
+        return kernel_module(self.ir, pointer_bits=target.bits)
+
+    def opencl_program(self) -> OpenCLProgram:
+        """Return the kernel as OpenCL C."""
+        from .opencl import kernel_program
+
+        return kernel_program(self.ir)
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Refuse: a kernel is launched on a device, or interpreted.
+
+        Raises
+        ------
+        TypeError
+            Always; it says what to write.
+        """
+        names = ", ".join(self._function.__code__.co_varnames[: self._function.__code__.co_argcount])
+        raise TypeError(
+            f"kernel {self.name} is not called directly: write xdevice.run({self.name}, ...) to run it on a device, "
+            f"or {self.name}.python({names}) to run it in Python"
+        )
+
+    def __repr__(self) -> str:
+        code = self._function.__code__
+        return f"<kernel {self.name} at {code.co_filename}:{code.co_firstlineno}>"
+
+
+@overload
+def kernel(function: Callable[..., Any], /) -> Kernel: ...
+
+
+@overload
+def kernel(*, fast: Fast = ...) -> Callable[[Callable[..., Any]], Kernel]: ...
+
+
+def kernel(
+    function: Callable[..., Any] | None = None, /, *, fast: Fast = False
+) -> Kernel | Callable[[Callable[..., Any]], Kernel]:
+    """Make a kernel of a typed Python function: ``@kernel``, or ``@kernel(fast=...)``.
+
+    Parameters
+    ----------
+    function : function
+        Its parameters are annotated with `In`, `Out` or `InOut` arrays, or bare scalar types.
+    fast : bool, str or tuple of str
+        What the compiler may do to floating-point arithmetic: ``"contract"``, ``"reassoc"``, ``"full"``, several of
+        them, or True for ``("contract", "reassoc")``. By default nothing: results are those of NumPy, bit by bit.
+
+    Raises
+    ------
+    TypeError
+        If it decorates anything but a function.
+    ValueError
+        If `fast` is none of these.
+    """
+    words = _fast_words(fast)
+
+    def decorate(function: Callable[..., Any], frame_locals: dict[str, Any]) -> Kernel:
+        if not isinstance(function, FunctionType):
+            raise TypeError(f"@kernel decorates a function defined with 'def'; got {type(function).__name__}")
+        return Kernel(function, words, names_of_annotations(function, frame_locals))
+
+    if function is not None:
+        return decorate(function, sys._getframe(1).f_locals)
+    return lambda function: decorate(function, sys._getframe(1).f_locals)
+
+
+def _fast_words(fast: Fast) -> frozenset[str]:
+    if isinstance(fast, bool):
+        return _FAST_TRUE if fast else frozenset()
+    words = frozenset({fast} if isinstance(fast, str) else fast)
+    if not words <= FAST_WORDS:
+        unknown = ", ".join(sorted(map(repr, words - FAST_WORDS)))
+        raise ValueError(f"fast={fast!r}: {unknown} is none of {', '.join(sorted(FAST_WORDS))}, True and False")
+    return words

@@ -1,0 +1,388 @@
+"""Print a kernel as an OpenCL C 1.2 program: one ``__kernel`` a phase, and the geometry of its launches."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from pytest_xdevice.artifact import OpenCLProgram
+
+from .geometry import ExtentExpr
+from .geometry import Phase
+from .ir import Assign
+from .ir import Binary
+from .ir import Break
+from .ir import Call
+from .ir import Cast
+from .ir import Compare
+from .ir import Const
+from .ir import Continue
+from .ir import DimValue
+from .ir import Expr
+from .ir import For
+from .ir import If
+from .ir import KernelIR
+from .ir import Load
+from .ir import Local
+from .ir import Parallel
+from .ir import Return
+from .ir import Select
+from .ir import Stmt
+from .ir import Store
+from .ir import Unary
+from .ir import While
+from .legalise import legalise
+from .opencl_math import C_TYPES
+from .opencl_math import MathFunctions
+from .phases import assigned_in
+from .phases import PhasePlan
+from .phases import Plan
+from .phases import plan_phases
+from .phases import read_in
+from .signature import Param
+from .traversal import children
+from .traversal import expressions
+from .traversal import walk
+from .types import ArrayType
+from .types import bool_
+from .types import Dim
+from .types import f64
+from .types import ScalarType
+
+_OPERATORS: Final = {
+    "add": "+", "sub": "-", "mul": "*", "div": "/", "sdiv": "/", "udiv": "/", "srem": "%", "urem": "%",
+    "and": "&", "or": "|", "xor": "^", "shl": "<<", "ashr": ">>", "lshr": ">>",
+}  # fmt: skip
+_COMPARISONS: Final = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_BOOL_OPERATORS: Final = {"and": "&&", "or": "||", "xor": "!="}
+# In C these overflow without a meaning when signed, so they are done unsigned.
+_WRAPPING: Final = frozenset({"add", "sub", "mul", "shl"})
+_INDENT: Final = "    "
+
+
+def kernel_program(ir: KernelIR) -> OpenCLProgram:
+    """Return the kernel, as the front end made it, as OpenCL C with the geometry of its launches.
+
+    Every ``__kernel`` takes the parameters in order, then the dims, then ``__global char *xd_carry`` when
+    `carry_bytes` is not 0: a buffer of that size in which one launch leaves locals for the next.
+    """
+    plan = plan_phases(ir)
+    functions = MathFunctions()
+    kernels, phases = [], []
+    for number, phase in enumerate(plan.phases):
+        entry = f"xd_{_ascii(ir.signature.name)}_{number}"
+        kernels.append(_PhasePrinter(ir, plan, phase, functions).text(entry))
+        loop = phase.parallel
+        extents = tuple(_extent(extent) for extent in loop.extents) if loop else ()
+        phases.append(Phase(entry, extents, loop.block if loop else None))
+    parts = [_pragmas(ir), functions.text, *kernels]
+    source = "\n\n".join(part for part in parts if part) + "\n"
+    return OpenCLProgram(source, tuple(phases), carry_bytes=plan.carry_bytes)
+
+
+def _pragmas(ir: KernelIR) -> str:
+    contract = "ON" if ir.fast & {"contract", "full"} else "OFF"
+    lines = [f"#pragma OPENCL FP_CONTRACT {contract}"]
+    if _uses_double(ir):
+        lines.append("#pragma OPENCL EXTENSION cl_khr_fp64 : enable")
+    return "\n".join(lines)
+
+
+def _uses_double(ir: KernelIR) -> bool:
+    types = [param.type.element if isinstance(param.type, ArrayType) else param.type for param in ir.signature.params]
+
+    def found(expr: Expr) -> bool:
+        return expr.type == f64 or any(map(found, children(expr)))
+
+    declared = f64 in types or f64 in ir.locals.values()
+    return declared or any(found(expr) for statement in walk(ir.body) for expr in expressions(statement))
+
+
+def _extent(expr: Expr) -> ExtentExpr:
+    """Return the extent of a parallel loop as data for the launcher."""
+    if isinstance(expr, Const):
+        return int(expr.value)
+    if isinstance(expr, (DimValue, Local)):
+        return expr.name
+    if isinstance(expr, Cast):
+        return _extent(expr.operand)
+    if isinstance(expr, Unary):
+        return [expr.op, _extent(expr.operand)]
+    if isinstance(expr, Binary):
+        return [expr.op, _extent(expr.left), _extent(expr.right)]
+    if isinstance(expr, Call):
+        return [expr.function, *map(_extent, expr.arguments)]
+    raise TypeError(f"{type(expr).__name__} in the extent of a parallel loop")
+
+
+def _ascii(name: str) -> str:
+    """Return a C identifier's part for any Python name."""
+    return "".join(char if char.isascii() else f"_u{ord(char):04x}_" for char in name)
+
+
+def literal(value: float, scalar: ScalarType) -> str:
+    """Return a constant in OpenCL C, exact to the last bit."""
+    if scalar == bool_:
+        return "true" if value else "false"
+    if scalar.is_float:
+        return _float_literal(float(value), scalar.bits)
+    number = int(value)
+    if scalar.bits < 32:
+        return str(number)
+    suffix = {"i32": "", "u32": "u", "i64": "L", "u64": "UL"}[scalar.name]
+    if scalar.is_signed and number == -(1 << (scalar.bits - 1)):
+        return f"({number + 1}{suffix} - 1)"  # C has no literal for the least value
+    return f"{number}{suffix}"
+
+
+def _float_literal(number: float, bits: int) -> str:
+    code, integer = ("<f", "<I") if bits == 32 else ("<d", "<Q")
+    try:
+        raw = struct.pack(code, number)
+    except OverflowError:  # beyond the largest f32
+        raw = struct.pack(code, float("inf") if number > 0 else float("-inf"))
+    number = struct.unpack(code, raw)[0]
+    suffix = "f" if bits == 32 else ""
+    if number - number != 0:  # an infinity or NaN
+        pattern = struct.unpack(integer, raw)[0]
+        return f"as_float(0x{pattern:08x}u)" if bits == 32 else f"as_double(0x{pattern:016x}UL)"
+    if number == int(number) and abs(number) < 1 << 24:
+        return f"{number:.1f}{suffix}"
+    return f"{number.hex()}{suffix}"
+
+
+class _PhasePrinter:
+    """Prints one ``__kernel``."""
+
+    def __init__(self, ir: KernelIR, plan: Plan, phase: PhasePlan, functions: MathFunctions) -> None:
+        self._plan = plan
+        self._phase = phase
+        self._ir = legalise(replace(ir, body=(*phase.prologue, *phase.body)))
+        self._params = {param.name: param for param in ir.signature.params}
+        self._functions = functions
+        self._lines: list[str] = []
+        self._depth = 1
+        self._loops = 0
+        self._counters = 0
+        self._statements: dict[type, Callable[..., None]] = {
+            Assign: self._assign, Store: self._store, If: self._if, While: self._while, For: self._for,
+            Parallel: self._parallel, Break: self._break, Continue: self._continue, Return: self._return,
+        }  # fmt: skip
+        self._expressions: dict[type, Callable[..., str]] = {
+            Const: lambda expr: literal(expr.value, expr.type), Local: lambda expr: self._name(expr.name),
+            DimValue: lambda expr: f"d_{_ascii(expr.name)}", Load: self._load, Unary: self._unary,
+            Binary: self._binary, Compare: self._compare, Select: self._select, Cast: self._cast, Call: self._call,
+        }  # fmt: skip
+
+    def text(self, entry: str) -> str:
+        """Return the definition of the kernel."""
+        self._declare()
+        self._receive()
+        self._block(self._ir.body)
+        for name in self._phase.writes:
+            self._emit(f"{self._slot(name)} = {self._name(name)};")
+        block = self._phase.parallel.block if self._phase.parallel else None
+        lines = [f"{_work_group(block)}__kernel void {entry}({', '.join(self._parameters())})", "{"]
+        return "\n".join([*lines, *self._lines, "}"])
+
+    def _parameters(self) -> Iterable[str]:
+        yield from map(_parameter, self._ir.signature.params)
+        yield from (f"long d_{_ascii(name)}" for name in self._ir.signature.dims)
+        if self._plan.carry_bytes:
+            yield "__global char *xd_carry"
+
+    def _declare(self) -> None:
+        used = assigned_in(self._ir.body) | read_in(self._ir.body) | set(self._phase.reads)
+        for name, scalar in self._ir.locals.items():
+            if name in used:
+                self._emit(f"{C_TYPES[scalar.name]} {self._name(name)};")
+
+    def _receive(self) -> None:
+        """Print what a phase does before its statements: an earlier return ends it, carried locals come in."""
+        if self._phase.resets_return:
+            self._emit(f"{self._return_flag()} = 0;")
+        if self._phase.checks_return:
+            self._emit(f"if ({self._return_flag()}) return;")
+        for name in self._phase.reads:
+            self._emit(f"{self._name(name)} = {self._slot(name)};")
+
+    def _slot(self, name: str) -> str:
+        c_type = _memory(self._ir.locals[name])
+        return f"*(__global {c_type} *)(xd_carry + {self._plan.slots[name]})"
+
+    def _return_flag(self) -> str:
+        return f"*(__global int *)(xd_carry + {self._plan.return_offset})"
+
+    def _name(self, name: str) -> str:
+        return f"{'p' if name in self._params else 'v'}_{_ascii(name)}"
+
+    def _emit(self, text: str) -> None:
+        self._lines.append(_INDENT * self._depth + text)
+
+    # --- statements --------------------------------------------------------------------------------------
+
+    def _block(self, statements: Iterable[Stmt]) -> None:
+        for statement in statements:
+            self._statements[type(statement)](statement)
+            if isinstance(statement, (Break, Continue, Return)):  # what follows is never reached
+                return
+
+    def _nested(self, statements: Iterable[Stmt]) -> None:
+        self._depth += 1
+        self._block(statements)
+        self._depth -= 1
+
+    def _assign(self, statement: Assign) -> None:
+        self._emit(f"{self._name(statement.name)} = {self._expr(statement.value)};")
+
+    def _store(self, statement: Store) -> None:
+        self._emit(f"{self._element(statement.array, statement.indices)} = {self._expr(statement.value)};")
+
+    def _if(self, statement: If) -> None:
+        self._emit(f"if ({self._expr(statement.condition)}) {{")
+        self._nested(statement.then)
+        if statement.otherwise:
+            self._emit("} else {")
+            self._nested(statement.otherwise)
+        self._emit("}")
+
+    def _while(self, statement: While) -> None:
+        self._emit(f"while ({self._expr(statement.condition)}) {{")
+        self._loop(statement.body)
+
+    def _for(self, statement: For) -> None:
+        counter, end = f"c{self._counters}", f"e{self._counters}"
+        self._counters += 1
+        forward = isinstance(statement.step, Const) and statement.step.value == 1
+        test, step = (f"{counter} < {end}", f"++{counter}") if forward else (f"{counter} > {end}", f"--{counter}")
+        start, stop = self._expr(statement.start), self._expr(statement.stop)
+        self._emit(f"for (long {counter} = {start}, {end} = {stop}; {test}; {step}) {{")
+        self._emit(f"{_INDENT}{self._name(statement.variable)} = {counter};")
+        self._loop(statement.body)
+
+    def _loop(self, body: tuple[Stmt, ...]) -> None:
+        self._loops += 1
+        self._nested(body)
+        self._loops -= 1
+        self._emit("}")
+
+    def _parallel(self, statement: Parallel) -> None:
+        for dimension, variable in enumerate(reversed(statement.variables)):
+            self._emit(f"{self._name(variable)} = (long)get_global_id({dimension});")
+        # Launches are rounded up to whole work-groups.
+        for variable, extent in zip(statement.variables, statement.extents, strict=True):
+            self._emit(f"if ({self._name(variable)} >= {_wrapped(self._expr(extent))}) return;")
+        self._block(statement.body)
+
+    def _break(self, _: Break) -> None:
+        self._emit("break;")
+
+    def _continue(self, _: Continue) -> None:
+        self._emit("continue;" if self._loops else "return;")
+
+    def _return(self, _: Return) -> None:
+        if self._plan.return_offset is not None and not self._phase.parallel:
+            self._emit(f"{self._return_flag()} = 1;")
+        self._emit("return;")
+
+    # --- expressions -------------------------------------------------------------------------------------
+
+    def _expr(self, expr: Expr) -> str:
+        return self._expressions[type(expr)](expr)
+
+    def _operand(self, expr: Expr) -> str:
+        return _wrapped(self._expr(expr))
+
+    def _element(self, array: str, indices: tuple[Expr, ...]) -> str:
+        array_type = self._params[array].type
+        assert isinstance(array_type, ArrayType)
+        index = self._expr(indices[0])
+        for extent, inner in zip(array_type.extents[1:], indices[1:], strict=True):
+            size = f"d_{_ascii(extent.name)}" if isinstance(extent, Dim) else f"{extent}L"
+            index = f"{_wrapped(index)} * {size} + {self._operand(inner)}"
+        return f"p_{_ascii(array)}[{index}]"
+
+    def _load(self, expr: Load) -> str:
+        element = self._element(expr.array, expr.indices)
+        return f"({element} != 0)" if expr.type == bool_ else element
+
+    def _unary(self, expr: Unary) -> str:
+        # Of the unary operators only the sign of a float is legal.
+        return f"-{self._operand(expr.operand)}"
+
+    def _binary(self, expr: Binary) -> str:
+        left, right = self._operand(expr.left), self._operand(expr.right)
+        if expr.op == "fmod":
+            return f"fmod({self._expr(expr.left)}, {self._expr(expr.right)})"
+        if expr.type == bool_:
+            inverts = expr.op == "xor" and isinstance(expr.right, Const)
+            return f"!{left}" if inverts else f"{left} {_BOOL_OPERATORS[expr.op]} {right}"
+        text = f"{left} {_OPERATORS[expr.op]} {right}"
+        if expr.type.is_float or expr.type.name in ("u32", "u64"):
+            return text
+        if expr.type.bits < 32:
+            # C computes these as int; u16 * u16 and a shifted sign would overflow even that.
+            return f"({C_TYPES[expr.type.name]})({_as_unsigned(expr, left, right, 'uint')})"
+        c_type = C_TYPES[expr.type.name]
+        unsigned = _as_unsigned(expr, left, right, f"u{c_type}")
+        return f"as_{c_type}({unsigned})" if expr.op in _WRAPPING else unsigned
+
+    def _compare(self, expr: Compare) -> str:
+        return f"{self._operand(expr.left)} {_COMPARISONS[expr.op]} {self._operand(expr.right)}"
+
+    def _select(self, expr: Select) -> str:
+        condition, then, otherwise = (self._operand(part) for part in (expr.condition, expr.then, expr.otherwise))
+        return f"{condition} ? {then} : {otherwise}"
+
+    def _cast(self, expr: Cast) -> str:
+        source, target = expr.operand.type, expr.type
+        if source.is_float and not target.is_float:
+            return f"{self._functions.saturating_cast(source, target)}({self._expr(expr.operand)})"
+        return f"({C_TYPES[target.name]}){self._operand(expr.operand)}"
+
+    def _call(self, expr: Call) -> str:
+        arguments = ", ".join(map(self._expr, expr.arguments))
+        return f"{self._functions.callee(expr.function, expr.arguments[0].type)}({arguments})"
+
+
+def _as_unsigned(expr: Binary, left: str, right: str, unsigned: str) -> str:
+    """Return the operation, on unsigned operands where a signed one could overflow."""
+    if expr.op not in _WRAPPING:
+        return f"{left} {_OPERATORS[expr.op]} {right}"
+    return f"({unsigned}){left} {_OPERATORS[expr.op]} ({unsigned}){right}"
+
+
+def _wrapped(text: str) -> str:
+    """Return `text` in parentheses unless it holds together without them."""
+    opening = text.find("(")
+    if opening < 0:
+        return text if text.replace("_", "").replace(".", "").isalnum() else f"({text})"
+    depth = 0
+    for position, char in enumerate(text):
+        depth += (char == "(") - (char == ")")
+        if char == ")" and depth == 0 and position < len(text) - 1:
+            return f"({text})"
+    called = text[:opening].replace("_", "").isalnum() or not opening
+    return text if called and text.endswith(")") else f"({text})"
+
+
+def _memory(scalar: ScalarType) -> str:
+    return "uchar" if scalar == bool_ else C_TYPES[scalar.name]
+
+
+def _parameter(param: Param) -> str:
+    name = f"p_{_ascii(param.name)}"
+    if not isinstance(param.type, ArrayType):
+        return f"{_memory(param.type)} {name}"
+    const = "" if param.is_written else "const "
+    return f"__global {const}{_memory(param.type.element)} *restrict {name}"
+
+
+def _work_group(block: tuple[int, ...] | None) -> str:
+    if block is None:
+        return ""
+    sizes = [*reversed(block), 1, 1][:3]
+    return f"__attribute__((reqd_work_group_size({', '.join(map(str, sizes))})))\n"

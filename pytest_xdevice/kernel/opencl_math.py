@@ -1,0 +1,56 @@
+"""How OpenCL C spells the math table, and the few functions that a program brings with it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .types import ScalarType
+
+C_TYPES: Final = {
+    "bool_": "bool", "i8": "char", "i16": "short", "i32": "int", "i64": "long",
+    "u8": "uchar", "u16": "ushort", "u32": "uint", "u64": "ulong", "f32": "float", "f64": "double",
+}  # fmt: skip
+_SPELLINGS: Final = {"abs": "fabs", "round": "rint"}
+_SAME: Final = frozenset(
+    {
+        "sqrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan",
+        "atan2", "sinh", "cosh", "tanh", "hypot", "cbrt", "erf", "fma", "copysign", "isnan", "isinf", "isfinite",
+        "floor", "ceil", "trunc", "pow",
+    }
+)  # fmt: skip
+
+
+class MathFunctions:
+    """Names each function of the math table, and collects the definitions that a program needs."""
+
+    def __init__(self) -> None:
+        self._definitions: dict[str, str] = {}
+
+    @property
+    def text(self) -> str:
+        """The definitions of everything that was named and is no built-in."""
+        return "\n".join(self._definitions.values())
+
+    def callee(self, function: str, scalar: ScalarType) -> str:
+        """Return the function that computes `function` on floats of type `scalar`."""
+        if function in ("min", "max"):
+            name = f"xd_{function}_{scalar.name}"
+            self._definitions[name] = _extremum(function, name, C_TYPES[scalar.name])
+            return name
+        if function in _SAME:
+            return function
+        return _SPELLINGS[function]
+
+    def saturating_cast(self, source: ScalarType, target: ScalarType) -> str:
+        """Return the function that converts a float to an integer: saturating, NaN to 0."""
+        name = f"xd_{target.name}_of_{source.name}"
+        to, of = C_TYPES[target.name], C_TYPES[source.name]
+        # What a saturating conversion makes of NaN is only a recommendation of the standard.
+        self._definitions[name] = f"{to} {name}({of} x) {{ return isnan(x) ? ({to})0 : convert_{to}_sat(x); }}"
+        return name
+
+
+def _extremum(function: str, name: str, c_type: str) -> str:
+    """Return a definition of min or max: NaN wins, and -0 is below +0."""
+    sign, tie = ("<", "signbit(a)") if function == "min" else (">", "!signbit(a)")
+    return f"{c_type} {name}({c_type} a, {c_type} b) {{ return isnan(a) || a {sign} b || (a == b && {tie}) ? a : b; }}"

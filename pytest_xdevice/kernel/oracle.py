@@ -1,0 +1,56 @@
+"""Runs a kernel in Python from the arguments of a call: binds them, interprets, and hands back what was left out."""
+
+from __future__ import annotations
+
+from typing import Any
+from typing import Mapping
+from typing import Sequence
+
+import numpy as np
+
+from ..errors import ArgumentError
+from .binding import binder
+from .interpret import run
+from .ir import KernelIR
+from .types import ArrayType
+
+
+def run_in_python(ir: KernelIR, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
+    """Run `ir` and return the Out arrays that `arguments` left out: None, one array, or a tuple.
+
+    Raises
+    ------
+    ArgumentError
+        If the arguments do not fit, or an array that is to be written is read-only.
+    """
+    signature = ir.signature
+    binding = binder(signature).bind(arguments, keywords, allow_missing_out=True)
+    arrays: dict[str, Any] = {}
+    scalars: dict[str, Any] = {}
+    made = []
+    for param, value, shape in zip(signature.params, binding.values, binding.shapes, strict=True):
+        if not isinstance(param.type, ArrayType) or shape is None:
+            scalars[param.name] = value
+            continue
+        if value is None:
+            value = _poisoned(shape, param.type)
+            made.append(value)
+        array = np.asarray(value)
+        if param.is_written and not array.flags.writeable:
+            raise ArgumentError(f"{signature.name}: {param.name} is written and is read-only: pass {param.name}.copy()")
+        arrays[param.name] = array
+    run(ir, arrays, scalars, binding.dims)
+    if not made:
+        return None
+    return made[0] if len(made) == 1 else tuple(made)
+
+
+def _poisoned(shape: tuple[int, ...], type_: ArrayType) -> np.ndarray[Any, Any]:
+    """Return a new array in which an element that is never written shows: NaN, or bytes of 0xA5."""
+    dtype = type_.element.dtype
+    if type_.element.is_float:
+        return np.full(shape, np.nan, dtype)
+    if type_.element.kind == "bool":
+        return np.ones(shape, dtype)
+    poison = np.frombuffer(b"\xa5" * dtype.itemsize, dtype)[0]
+    return np.full(shape, poison, dtype)

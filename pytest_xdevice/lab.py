@@ -1,0 +1,154 @@
+"""The devices of a test run, and the sessions that are open with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .config import DeviceConfig
+from .config import Settings
+from .errors import DeviceUnreachable
+from .errors import XDeviceError
+from .lanes import Lane
+from .options import default_kind
+from .options import Kind
+from .options import read_devices
+from .options import read_settings
+
+if TYPE_CHECKING:
+    from .remote import Session
+
+LAB: pytest.StashKey[Lab] = pytest.StashKey()
+
+
+class Lab:
+    """The devices of one pytest process. A session is opened once a device, when first needed.
+
+    Parameters
+    ----------
+    config : pytest.Config
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._sessions: dict[str, Session] = {}
+        self._failures: dict[str, XDeviceError] = {}
+
+    @cached_property
+    def devices(self) -> list[DeviceConfig]:
+        """The configured devices, after the hook ``pytest_xdevice_devices`` has had its say.
+
+        Raises
+        ------
+        pytest.UsageError
+            If the configuration cannot be understood, or the hooks left no device.
+        """
+        devices = read_devices(self._config)
+        self._config.hook.pytest_xdevice_devices(config=self._config, devices=devices)
+        if not devices:
+            raise pytest.UsageError("xdevice: pytest_xdevice_devices left no device to run on")
+        return devices
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What the options say for all devices."""
+        return read_settings(self._config)
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What a test without a marker runs on."""
+        return default_kind(self._config)
+
+    def check_configuration(self) -> None:
+        """Read the configuration, so that a mistake in it is told before anything else is done.
+
+        Raises
+        ------
+        pytest.UsageError
+            If there is a mistake.
+        """
+        _ = self.devices, self.settings, self.kind
+
+    def lane_by_default(self) -> Lane:
+        """Return the lane of a test that could not be parametrised, such as a method of a `unittest.TestCase`.
+
+        Raises
+        ------
+        DeviceUnreachable
+            If there are several devices, of which one would have to be chosen.
+        """
+        if len(self.devices) > 1:
+            raise DeviceUnreachable(
+                "this test cannot be run on each of several devices, since it asks for xdevice without naming it as "
+                "an argument of a test function; do that, or give one --xdevice"
+            )
+        return Lane(self.devices[0], self.kind)
+
+    def session(self, device: DeviceConfig, progress: Callable[[str], None] | None = None) -> Session:
+        """Return the session with a device, opened when first asked for.
+
+        Raises
+        ------
+        XDeviceError
+            If it cannot be opened, which is tried once in a run.
+        """
+        if device.name in self._failures:
+            raise self._failures[device.name]
+        if device.name not in self._sessions:
+            try:
+                self._sessions[device.name] = self._open(device, progress)
+            except XDeviceError as error:
+                self._failures[device.name] = error
+                raise
+            self._config.hook.pytest_xdevice_connected(config=self._config, session=self._sessions[device.name])
+        return self._sessions[device.name]
+
+    def connect(self, lanes: Iterable[Lane], tell: Callable[[str], None]) -> None:
+        """Open the sessions that `lanes` need and `tell` a line about each.
+
+        Raises
+        ------
+        pytest.UsageError
+            If a device cannot be used; the message names every one that cannot.
+        """
+        kinds: dict[DeviceConfig, set[Kind]] = {}
+        for lane in lanes:
+            kinds.setdefault(lane.device, set()).add(lane.kind)
+        failures = []
+        for device, wanted in kinds.items():
+            try:
+                session = self.session(device, tell)
+                lines = _connected_lines(session, "opencl" in wanted)
+            except XDeviceError as error:
+                failures.append(f"xdevice {device.name}: {error}")
+                continue
+            for line in lines:
+                tell(line)
+        if failures:
+            raise pytest.UsageError("\n".join(failures))
+
+    def close(self) -> None:
+        """Close every session."""
+        while self._sessions:
+            self._sessions.popitem()[1].close()
+
+    def _open(self, device: DeviceConfig, progress: Callable[[str], None] | None) -> Session:
+        try:
+            from .remote import Session
+        except ImportError as error:
+            missing = error.name or "a package"
+            raise DeviceUnreachable(
+                f"cannot import {missing} on this host ({error}); install it with: python -m pip install {missing}"
+            ) from error
+        return Session.open(device, self.settings, progress=progress)
+
+
+def _connected_lines(session: Session, with_opencl: bool) -> list[str]:
+    from .report.device import device_line
+    from .report.device import opencl_line
+
+    return [device_line(session), *([opencl_line(session)] if with_opencl else [])]

@@ -1,0 +1,63 @@
+"""Lanes: the combinations of device and kind on which a test runs, known from configuration alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from .config import DeviceConfig
+from .options import Kind
+
+# The fixture that carries a test's lane; `xdevice` and `xdevice_session` are made for it.
+LANE_FIXTURE = "_xdevice_lane"
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A device, and what of it a test runs on."""
+
+    device: DeviceConfig
+    kind: Kind
+
+
+def uses_device(node: pytest.Item | pytest.Metafunc) -> bool:
+    """Return whether a test asks for a device, through whatever fixtures."""
+    return LANE_FIXTURE in getattr(node, "fixturenames", ())
+
+
+def kinds_of(node: pytest.Item, default: Kind) -> tuple[Kind, ...]:
+    """Return what a test runs on: what its markers and those of its class and module say, else `default`."""
+    marked: list[Kind] = [kind for kind in ("cpu", "opencl") if node.get_closest_marker(kind) is not None]
+    return tuple(marked) or (default,)
+
+
+def parametrize(metafunc: pytest.Metafunc, devices: Sequence[DeviceConfig], default: Kind) -> None:
+    """Make a test run once on each of `devices` and each kind that it is marked for."""
+    kinds = kinds_of(metafunc.definition, default)
+    names = identifiers(devices)
+    lanes = [Lane(device, kind) for device in devices for kind in kinds]
+    ids = [f"{name}-{kind}" if len(devices) > 1 else kind for name in names for kind in kinds]
+    metafunc.parametrize(LANE_FIXTURE, lanes, ids=ids, indirect=True, scope="session")
+
+
+def identifiers(devices: Sequence[DeviceConfig]) -> list[str]:
+    """Return a name for each device that is unique and can stand in a test id."""
+    found: list[str] = []
+    for device in devices:
+        safe = re.sub(r"[^\w.:@=+-]+", "-", device.name.replace("://", "-"), flags=re.ASCII).strip("-:") or "device"
+        name, count = safe, 1
+        while name in found:
+            count += 1
+            name = f"{safe}-{count}"
+        found.append(name)
+    return found
+
+
+def lane_of(item: pytest.Item) -> Lane | None:
+    """Return the lane that a test was collected for, or None."""
+    callspec = getattr(item, "callspec", None)
+    lane = callspec.params.get(LANE_FIXTURE) if callspec is not None else None
+    return lane if isinstance(lane, Lane) else None

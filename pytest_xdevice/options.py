@@ -1,0 +1,202 @@
+"""The plugin's command-line options, and how they, the ini file and the environment come together."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from typing import cast
+from typing import Final
+from typing import Literal
+
+import pytest
+
+from .config import DeviceConfig
+from .config import resolve_devices
+from .config import Settings
+from .config import split_environment
+from .errors import ConfigError
+
+Kind = Literal["cpu", "opencl"]
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the options, each with an ini option of the same name (``-`` written ``_``)."""
+    group = parser.getgroup("xdevice", "compute kernels on devices")
+    group.addoption(
+        "--xdevice",
+        action="append",
+        default=[],
+        metavar="SPEC",
+        help="Device to run the xdevice tests on: local, HOST:PORT, ssh://user@host[:port], exec:COMMAND, a name from "
+        "[tool.xdevice.devices.NAME] in pyproject.toml, or an execnet spec. Repeat it for several. The environment "
+        "variable XDEVICE is asked next (several are separated by ';', a new line, a comma or a space; an exec: "
+        "command and an execnet spec reach to the next ';' or new line), then the ini option. Default: local.",
+    )
+    parser.addini("xdevice", "Devices to run the xdevice tests on, one a line", type="linelist", default=[])
+    for name, metavar, convert, text in _VALUES:
+        group.addoption(f"--xdevice-{name}", metavar=metavar, type=convert, default=None, help=text)
+        parser.addini(f"xdevice_{name}".replace("-", "_"), f"Default of --xdevice-{name}", default=None)
+    _add_switches(parser, group)
+
+
+def _add_switches(parser: pytest.Parser, group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--xdevice-strict",
+        action="store_true",
+        default=None,
+        help="Fail a test whose requirements its device does not meet, instead of skipping it.",
+    )
+    parser.addini("xdevice_strict", "Default of --xdevice-strict", type="bool", default=False)
+    group.addoption(
+        "--xdevice-guard",
+        action="store_true",
+        default=None,
+        help="Put arrays on the device against guard pages and canaries, which catch overruns. This is the default.",
+    )
+    group.addoption(
+        "--no-xdevice-guard",
+        dest="xdevice_guard",
+        action="store_false",
+        default=None,
+        help="Put arrays into plain memory.",
+    )
+    parser.addini("xdevice_guard", "Default of --xdevice-guard", type="bool", default=True)
+
+
+def read_devices(config: pytest.Config) -> list[DeviceConfig]:
+    """Return the configured devices: those of the command line, else of ``XDEVICE``, else of the ini file, else local.
+
+    Raises
+    ------
+    pytest.UsageError
+        If a specification or pyproject.toml cannot be understood.
+    """
+    # A target on the command line is meant for this run, whatever a device's entry in pyproject.toml says.
+    target = config.getoption("xdevice_target")
+    specs = config.getoption("xdevice") or split_environment(os.environ.get("XDEVICE", "")) or config.getini("xdevice")
+    try:
+        devices = resolve_devices(specs or ["local"], config.rootpath / "pyproject.toml")
+    except ConfigError as error:
+        raise pytest.UsageError(f"xdevice: {error}") from None
+    return [replace(device, target=target or device.target) for device in devices]
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """Return what the options say for all devices.
+
+    Raises
+    ------
+    pytest.UsageError
+        If a value of the ini file is not allowed, or the token file cannot be read.
+    """
+    timeout = _value(config, "timeout")
+    return Settings(
+        timeout=Settings.timeout if timeout is None else timeout,
+        guard=_switch(config, "xdevice_guard"),
+        opencl=_value(config, "opencl"),
+        token=os.environ.get("XDEVICE_TOKEN", "").strip() or None,
+        token_file=_token_file(config),
+        target=_value(config, "target"),
+    )
+
+
+def default_kind(config: pytest.Config) -> Kind:
+    """Return what a test without a marker runs on.
+
+    Raises
+    ------
+    pytest.UsageError
+        If the value of the ini file is not allowed.
+    """
+    return cast(Kind, _value(config, "kind") or "cpu")
+
+
+def is_strict(config: pytest.Config) -> bool:
+    """Return whether a requirement that is not met fails its test."""
+    return _switch(config, "xdevice_strict")
+
+
+def _value(config: pytest.Config, name: str) -> Any:
+    """Return the value of ``--xdevice-<name>``, else of the ini option, else None."""
+    dest = f"xdevice_{name}".replace("-", "_")
+    given = config.getoption(dest)
+    text = config.getini(dest) if given is None else None
+    if not text:
+        return given
+    try:
+        return _CONVERTERS[name](text)
+    except argparse.ArgumentTypeError as error:
+        raise pytest.UsageError(f"ini option {dest}: {error}") from None
+
+
+def _switch(config: pytest.Config, dest: str) -> bool:
+    given = config.getoption(dest)
+    return bool(config.getini(dest) if given is None else given)
+
+
+def _token_file(config: pytest.Config) -> Path | None:
+    """Return the token file, which the ini file names relative to itself and the command line to where it was given."""
+    given = _value(config, "token-file")
+    if given is None:
+        return None
+    on_command_line = config.getoption("xdevice_token_file") is not None
+    path = (config.invocation_params.dir if on_command_line else config.rootpath) / Path(given).expanduser()
+    if not path.is_file():
+        raise pytest.UsageError(
+            f"--xdevice-token-file: there is no file {path}; the device's server prints its token when it starts, "
+            "or takes the same file with its own --token-file"
+        )
+    return path
+
+
+def _kind(text: str) -> str:
+    if text not in ("cpu", "opencl"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no kind of device; allowed: cpu, opencl")
+    return text
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time limit; give a number of seconds above 0")
+    return seconds
+
+
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the value is empty; leave the option out for the default")
+    return text.strip()
+
+
+# Options with a value: name, metavar, check, help.
+_VALUES: Final[tuple[tuple[str, str, Callable[[str], Any], str], ...]] = (
+    (
+        "target",
+        "TARGET",
+        _not_empty,
+        "Target to compile for: a triple, or 'llvm -mtriple=... -mcpu=... -mattr=+a,-b'. Default: read off the device.",
+    ),
+    ("kind", "KIND", _kind, "What a test with neither marker runs on: cpu or opencl. Default: cpu."),
+    ("timeout", "SECONDS", _seconds, "How long a launch may take. Default: 60."),
+    (
+        "opencl",
+        "SUBSTRING",
+        _not_empty,
+        "Which OpenCL device: part of its name or of its platform's. Default: the first.",
+    ),
+    (
+        "token-file",
+        "FILE",
+        _not_empty,
+        "File with the token of the devices' servers; the environment variable XDEVICE_TOKEN holds a token itself.",
+    ),
+)
+_CONVERTERS: Final = {name: convert for name, _, convert, _ in _VALUES}

@@ -1,0 +1,208 @@
+"""The pytest plugin: hooks, markers and fixtures. What they do lives in the modules named for it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from collections.abc import Iterator
+from typing import Any
+from typing import NoReturn
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .errors import ConfigError
+from .errors import XDeviceError
+from .lab import LAB
+from .lab import Lab
+from .lanes import Lane
+from .lanes import lane_of
+from .lanes import parametrize
+from .lanes import uses_device
+from .options import add_options
+from .options import is_strict
+from .report import properties
+from .report.terminal import TimingSection
+from .requirements import check_markers
+from .requirements import MARKERS
+from .requirements import unmet_requirement
+
+if TYPE_CHECKING:
+    from .remote import Device
+    from .remote import Session
+
+_DEVICE: pytest.StashKey[Device] = pytest.StashKey()
+_FAILED_REQUIREMENT: pytest.StashKey[bool] = pytest.StashKey()
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from . import newhooks
+
+    pluginmanager.add_hookspecs(newhooks)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for text in MARKERS:
+        config.addinivalue_line("markers", text)
+    lab = config.stash[LAB] = Lab(config)
+    config.add_cleanup(lab.close)
+    if not _is_worker(config):
+        config.pluginmanager.register(TimingSection(), "xdevice-timings")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[LAB].check_configuration()
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    lab = config.stash[LAB]
+    lines = []
+    for device in lab.devices:
+        place = "" if device.address == device.name else f" at {device.address}"
+        target = lab.settings.target or device.target
+        lines.append(f"xdevice: {device.name}{place}" + (f", target {target}" if target else ""))
+    return lines
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    try:
+        check_markers(metafunc.definition)
+    except ConfigError as error:
+        pytest.fail(f"{metafunc.definition.nodeid}: {error}", pytrace=False)
+    if uses_device(metafunc):
+        lab = metafunc.config.stash[LAB]
+        parametrize(metafunc, lab.devices, lab.kind)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Connect to the devices that the selected tests need, before the first of them."""
+    config = session.config
+    # A worker of xdist connects when a test needs it: it cannot end the run by itself.
+    if config.option.collectonly or config.option.setupplan or session.testsfailed or _is_worker(config):
+        return
+    lanes = dict.fromkeys(lane for lane in map(lane_of, session.items) if lane is not None)
+    if lanes:
+        config.stash[LAB].connect(lanes, _teller(config))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip or fail a test whose requirements its device does not meet, before its fixtures are made."""
+    if not uses_device(item) or item.config.option.setupplan:
+        return
+    lab = item.config.stash[LAB]
+    lane = lane_of(item)
+    try:
+        lane = lane or lab.lane_by_default()
+        session = lab.session(lane.device)
+        unmet = unmet_requirement(item, lane, session)
+    except XDeviceError as error:
+        _give_up(item, lane, error)
+    properties.add_property(item, properties.DEVICE, lane.device.name)
+    properties.add_property(item, properties.KIND, lane.kind)
+    if unmet is None:
+        return
+    if is_strict(item.config):
+        item.stash[_FAILED_REQUIREMENT] = True
+        pytest.fail(f"{unmet} (--xdevice-strict)", pytrace=False)
+    raise pytest.skip.Exception(unmet, _use_item_location=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    try:
+        return (yield)
+    finally:
+        device = item.stash.get(_DEVICE, None)
+        if device is not None:
+            _report_timings(item, device)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "setup" and item.stash.get(_FAILED_REQUIREMENT, False):
+        report.when = "call"  # so that it counts as a failed test, not as an error in making its fixtures
+    device = item.stash.get(_DEVICE, None)
+    if report.failed and device is not None:
+        from .report.failure import describe_run
+
+        report.sections.append(("xdevice", describe_run(device)))
+    return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """End a distributed run whose workers cannot reach a device, as a run in one process ends."""
+    if report.failed and hasattr(report, "node"):
+        for name, value in report.user_properties:
+            if name == properties.UNREACHABLE:
+                raise pytest.UsageError(str(value))
+
+
+@pytest.fixture(scope="session")
+def _xdevice_lane(request: pytest.FixtureRequest) -> Lane:
+    lane = getattr(request, "param", None)
+    if isinstance(lane, Lane):
+        return lane
+    try:
+        return request.config.stash[LAB].lane_by_default()
+    except XDeviceError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def xdevice_session(_xdevice_lane: Lane, pytestconfig: pytest.Config) -> Session:
+    """The session with the device that the test runs on, open until the end of the run."""
+    try:
+        return pytestconfig.stash[LAB].session(_xdevice_lane.device)
+    except XDeviceError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture
+def xdevice(xdevice_session: Session, _xdevice_lane: Lane, request: pytest.FixtureRequest) -> Iterator[Device]:
+    """The device that the test runs on: `run`, `compile`, `array`, `empty`, `assert_close`, ...
+
+    What a test allocates on it is freed when the test ends.
+    """
+    try:
+        device = xdevice_session.device(_xdevice_lane.kind)
+    except XDeviceError as error:
+        pytest.fail(str(error), pytrace=False)
+    properties.add_property(request.node, properties.TARGET, str(device.target))
+    request.node.stash[_DEVICE] = device
+    yield device
+    device.release()
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """Return whether this process is one of xdist's workers."""
+    return hasattr(config, "workerinput")
+
+
+def _teller(config: pytest.Config) -> Any:
+    """Return what writes a line to the terminal, unless that is to be quiet."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is None or config.option.verbose < 0:
+        return lambda line: None
+    return reporter.write_line
+
+
+def _give_up(item: pytest.Item, lane: Lane | None, error: XDeviceError) -> NoReturn:
+    """Fail a test whose device cannot be used, and tell the process that may end the run."""
+    message = str(error) if lane is None else f"xdevice {lane.device.name}: {error}"
+    if lane is not None:
+        properties.add_property(item, properties.UNREACHABLE, message)
+    pytest.fail(message, pytrace=False)
+
+
+def _report_timings(item: pytest.Item, device: Device) -> None:
+    from .timing import TimingRecord
+
+    for record in device.records:
+        if isinstance(record, TimingRecord):
+            properties.add_timing(item, record)

@@ -1,0 +1,81 @@
+"""A test's facts about its device as user properties: for JUnit XML, and to travel between xdist's processes.
+
+Values are plain text: anything else, a NumPy scalar for one, does not survive the way to another process.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from typing import Final
+
+import pytest
+
+from ..timing import Timing
+from ..timing import TimingRecord
+
+DEVICE: Final = "xdevice.device"
+KIND: Final = "xdevice.kind"
+TARGET: Final = "xdevice.target"
+TIMING: Final = "xdevice.timing"
+UNREACHABLE: Final = "xdevice.unreachable"
+
+
+@dataclass(frozen=True)
+class TimedKernel:
+    """A measurement with where it was taken."""
+
+    device: str
+    kind: str
+    record: TimingRecord
+
+
+def add_property(item: pytest.Item, name: str, value: str) -> None:
+    """Add a user property to a test, for the reports that are made from now on."""
+    item.user_properties.append((name, str(value)))
+
+
+def add_timing(item: pytest.Item, record: TimingRecord) -> None:
+    """Add a measurement to a test's user properties, as JSON text."""
+    timing = record.timing
+    add_property(
+        item,
+        TIMING,
+        json.dumps(
+            {
+                "kernel": str(record.kernel),
+                "target": str(record.target),
+                "arguments": [str(argument) for argument in record.arguments],
+                "mean": float(timing.mean),
+                "stdev": float(timing.stdev),
+                "median": float(timing.median),
+                "min": float(timing.min),
+                "max": float(timing.max),
+                "number": int(timing.number),
+                "bytes": None if timing.bytes is None else int(timing.bytes),
+                "flops": None if timing.flops is None else int(timing.flops),
+                "results": [float(seconds) for seconds in timing.results],
+            }
+        ),
+    )
+
+
+def timings_of(properties: Iterable[tuple[str, object]]) -> list[TimedKernel]:
+    """Return the measurements among a report's user properties, which may come from another process."""
+    device = kind = ""
+    found = []
+    for name, value in properties:
+        if name == DEVICE:
+            device = str(value)
+        elif name == KIND:
+            kind = str(value)
+        elif name == TIMING:
+            found.append(TimedKernel(device, kind, _record(json.loads(str(value)))))
+    return found
+
+
+def _record(data: dict[str, Any]) -> TimingRecord:
+    timing = Timing(tuple(data["results"]), data["number"], data["bytes"], data["flops"])
+    return TimingRecord(data["kernel"], data["target"], tuple(data["arguments"]), timing)

@@ -1,0 +1,161 @@
+"""What a measurement on a device gave, and how times, rates and sizes are written for people."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import Final
+
+_SECONDS: Final = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_BINARY: Final = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Times of one kernel, measured on the device itself.
+
+    Attributes
+    ----------
+    results : tuple of float
+        Seconds per call, one entry a repetition; at least one.
+    number : int
+        Calls in each repetition.
+    bytes : int or None
+        Bytes that one call has to move between the kernel and its arrays, where known.
+    flops : int or None
+        Floating-point operations of one call, where known.
+
+    Raises
+    ------
+    ValueError
+        If there is no result or `number` is below 1.
+    """
+
+    results: tuple[float, ...]
+    number: int
+    bytes: int | None = None
+    flops: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.results:
+            raise ValueError("a Timing needs at least one result")
+        if self.number < 1:
+            raise ValueError(f"a Timing needs at least one call in a repetition; got number={self.number}")
+
+    @property
+    def repeat(self) -> int:
+        """Repetitions, each of `number` calls."""
+        return len(self.results)
+
+    @property
+    def mean(self) -> float:
+        """Arithmetic mean over the repetitions, in seconds per call."""
+        return statistics.fmean(self.results)
+
+    @property
+    def median(self) -> float:
+        """Median over the repetitions, in seconds per call."""
+        return statistics.median(self.results)
+
+    @property
+    def min(self) -> float:
+        """The fastest repetition, in seconds per call."""
+        return min(self.results)
+
+    @property
+    def max(self) -> float:
+        """The slowest repetition, in seconds per call."""
+        return max(self.results)
+
+    @property
+    def stdev(self) -> float:
+        """Sample standard deviation over the repetitions, in seconds per call; 0.0 for a single one."""
+        return statistics.stdev(self.results) if len(self.results) > 1 else 0.0
+
+    @property
+    def bytes_per_second(self) -> float | None:
+        """`bytes` over the mean time, or None where either is unknown or nothing was measurable."""
+        return _rate(self.bytes, self.mean)
+
+    @property
+    def flops_per_second(self) -> float | None:
+        """`flops` over the mean time, or None where either is unknown or nothing was measurable."""
+        return _rate(self.flops, self.mean)
+
+    def __str__(self) -> str:
+        parts = [f"mean {format_seconds(self.mean)}"]
+        if self.repeat > 1:
+            parts[0] += f" ± {format_seconds(self.stdev)}"
+            parts.append(
+                f"median {format_seconds(self.median)}, min {format_seconds(self.min)}, max {format_seconds(self.max)}"
+            )
+        parts.append(f"{self.repeat} × {self.number} calls")
+        if self.bytes_per_second is not None:
+            parts.append(f"{format_rate(self.bytes_per_second)} GB/s")
+        if self.flops_per_second is not None:
+            parts.append(f"{format_rate(self.flops_per_second)} GFLOP/s")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class LaunchRecord:
+    """One launch of a kernel in a test.
+
+    Attributes
+    ----------
+    kernel : str
+        The kernel's name.
+    target : str
+        What it was compiled for.
+    arguments : tuple of str
+        Its arguments in words, in parameter order: ``"a: float32[1024]"``, ``"alpha: 2.0"``.
+    """
+
+    kernel: str
+    target: str
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TimingRecord:
+    """One measurement of a kernel in a test; the attributes of `LaunchRecord`, and `timing`."""
+
+    kernel: str
+    target: str
+    arguments: tuple[str, ...]
+    timing: Timing
+
+
+def format_seconds(seconds: float) -> str:
+    """Write a duration with four significant digits and the unit that suits it: ``"12.34 µs"``."""
+    for unit, name in _SECONDS:
+        # A value that would be rounded up to 1000 of a unit belongs to the next one.
+        if abs(seconds) >= unit * 0.99995:
+            return f"{_four_digits(seconds / unit)} {name}"
+    return f"{_four_digits(seconds / 1e-9)} ns"
+
+
+def format_rate(per_second: float) -> str:
+    """Write a rate in units of 10⁹ a second (GB/s, GFLOP/s) with three significant digits."""
+    giga = per_second / 1e9
+    if giga >= 100:
+        return f"{giga:.0f}"
+    return f"{giga:.1f}" if giga >= 10 else f"{giga:.2f}" if giga >= 0.1 else f"{giga:.2g}"
+
+
+def format_bytes(count: int) -> str:
+    """Write a size in binary units with up to three digits: ``"7.7 GiB"``, ``"512 MiB"``."""
+    for unit, name in _BINARY:
+        if count >= unit:
+            value = count / unit
+            return f"{value:.0f} {name}" if value >= 100 or count % unit == 0 else f"{value:.1f} {name}"
+    return f"{count} B"
+
+
+def _four_digits(value: float) -> str:
+    magnitude = abs(value)
+    return f"{value:.1f}" if magnitude >= 99.995 else f"{value:.2f}" if magnitude >= 9.9995 else f"{value:.3f}"
+
+
+def _rate(amount: int | None, seconds: float) -> float | None:
+    return amount / seconds if amount is not None and seconds > 0 else None

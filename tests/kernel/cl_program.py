@@ -1,0 +1,94 @@
+"""Run the back end's OpenCL C on the first OpenCL device there is."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_xdevice.artifact import OpenCLProgram
+from pytest_xdevice.kernel.signature import Signature
+from pytest_xdevice.kernel.types import ArrayType
+from pytest_xdevice.kernel.types import Dim
+
+
+@functools.cache
+def context() -> Any:
+    """Return an OpenCL context, or skip the test that asks for one."""
+    cl = pytest.importorskip("pyopencl", reason="needs pyopencl: pip install 'pytest-xdevice[opencl]'")
+    try:
+        devices = [device for platform in cl.get_platforms() for device in platform.get_devices()]
+    except cl.Error as error:
+        devices, reason = [], str(error)
+    else:
+        reason = "no platform has a device"
+    if not devices:
+        pytest.skip(f"needs an OpenCL device ({reason}): pip install pocl-binary-distribution")
+    return cl.Context(devices[:1])
+
+
+class Built:
+    """A program on the device, with the signatures of the kernels in it."""
+
+    def __init__(self, source: str, programs: dict[str, tuple[Signature, OpenCLProgram]]) -> None:
+        import pyopencl as cl
+
+        self._queue = cl.CommandQueue(context())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", cl.CompilerWarning)
+            program = cl.Program(context(), source).build(options=["-cl-std=CL1.2"], cache_dir=False)
+        self._programs = programs
+        self._kernels = {
+            phase.entry: cl.Kernel(program, phase.entry) for _, each in programs.values() for phase in each.phases
+        }
+
+    def run(self, name: str, *arguments: Any) -> None:
+        """Launch every phase on NumPy arrays, changed in place, and scalars, in parameter order."""
+        import pyopencl as cl
+
+        signature, program = self._programs[name]
+        values, buffers, passed = _values(signature, arguments), {}, []
+        flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
+        for param, argument in zip(signature.params, arguments, strict=True):
+            if isinstance(param.type, ArrayType):
+                buffers[param.name] = cl.Buffer(context(), flags, hostbuf=argument if argument.size else np.zeros(8))
+                passed.append(buffers[param.name])
+            else:
+                passed.append(np.asarray(argument, dtype=param.type.dtype)[()])
+        passed += [np.int64(values[dim]) for dim in signature.dims]
+        if program.carry_bytes:
+            passed.append(cl.Buffer(context(), flags, hostbuf=np.full(program.carry_bytes, 0xAA, np.uint8)))
+        for phase in program.phases:
+            sizes = phase.sizes(values)
+            if 0 in sizes:
+                continue
+            block = phase.block
+            if block:
+                sizes = tuple(-(-size // local) * local for size, local in zip(sizes, block, strict=True))
+            kernel = self._kernels[phase.entry]
+            kernel.set_args(*passed)
+            local = tuple(reversed(block)) if block else None
+            cl.enqueue_nd_range_kernel(self._queue, kernel, tuple(reversed(sizes)) or (1,), local)
+        for param, argument in zip(signature.params, arguments, strict=True):
+            if param.is_written and argument.size:
+                cl.enqueue_copy(self._queue, argument, buffers[param.name])
+        self._queue.finish()
+
+
+def build(signature: Signature, program: OpenCLProgram) -> Built:
+    return Built(program.source, {signature.name: (signature, program)})
+
+
+def _values(signature: Signature, arguments: tuple[Any, ...]) -> dict[str, int]:
+    """Return the dims and integer scalars of a launch by name."""
+    values: dict[str, int] = {}
+    for param, argument in zip(signature.params, arguments, strict=True):
+        if isinstance(param.type, ArrayType):
+            names = (extent.name if isinstance(extent, Dim) else None for extent in param.type.extents)
+            values.update((name, size) for name, size in zip(names, argument.shape, strict=True) if name)
+        elif not param.type.is_float:
+            values[param.name] = int(argument)
+    return values
