@@ -18,13 +18,12 @@ from .lanes import Lane
 from .lanes import lane_of
 from .lanes import parametrize
 from .lanes import uses_device
+from .markers import check_markers
+from .markers import MARKERS
 from .options import add_options
 from .options import is_strict
 from .report import properties
 from .report.terminal import TimingSection
-from .requirements import check_markers
-from .requirements import MARKERS
-from .requirements import unmet_requirement
 
 if TYPE_CHECKING:
     from .remote import Device
@@ -94,6 +93,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip or fail a test whose requirements its device does not meet, before its fixtures are made."""
     if not uses_device(item) or item.config.option.setupplan:
         return
+    from .requirements import unmet_requirement
+
     lab = item.config.stash[LAB]
     lane = lane_of(item)
     try:

@@ -6,30 +6,19 @@ Values are plain text: anything else, a NumPy scalar for one, does not survive t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
 from typing import Final
+from typing import TYPE_CHECKING
 
 import pytest
 
-from ..timing import Timing
-from ..timing import TimingRecord
+if TYPE_CHECKING:
+    from ..timing import TimingRecord
 
 DEVICE: Final = "xdevice.device"
 KIND: Final = "xdevice.kind"
 TARGET: Final = "xdevice.target"
 TIMING: Final = "xdevice.timing"
 UNREACHABLE: Final = "xdevice.unreachable"
-
-
-@dataclass(frozen=True)
-class TimedKernel:
-    """A measurement with where it was taken."""
-
-    device: str
-    kind: str
-    record: TimingRecord
 
 
 def add_property(item: pytest.Item, name: str, value: str) -> None:
@@ -60,22 +49,3 @@ def add_timing(item: pytest.Item, record: TimingRecord) -> None:
             }
         ),
     )
-
-
-def timings_of(properties: Iterable[tuple[str, object]]) -> list[TimedKernel]:
-    """Return the measurements among a report's user properties, which may come from another process."""
-    device = kind = ""
-    found = []
-    for name, value in properties:
-        if name == DEVICE:
-            device = str(value)
-        elif name == KIND:
-            kind = str(value)
-        elif name == TIMING:
-            found.append(TimedKernel(device, kind, _record(json.loads(str(value)))))
-    return found
-
-
-def _record(data: dict[str, Any]) -> TimingRecord:
-    timing = Timing(tuple(data["results"]), data["number"], data["bytes"], data["flops"])
-    return TimingRecord(data["kernel"], data["target"], tuple(data["arguments"]), timing)
