@@ -216,7 +216,15 @@ def _build_opencl(source: KernelSource) -> Artifact:
     program = source.opencl_program()
     geometry = json.dumps([phase.to_json() for phase in program.phases])
     key = _digest(OPENCL, str(source.signature), program.source, geometry)
-    return Artifact("opencl", source.signature, OPENCL, key, opencl_source=program.source, phases=tuple(program.phases))
+    return Artifact(
+        "opencl",
+        source.signature,
+        OPENCL,
+        key,
+        opencl_source=program.source,
+        phases=tuple(program.phases),
+        carry_bytes=program.carry_bytes,
+    )
 
 
 def _cache_key(text: str, signature: Signature, target: Target, linker: Linker | None) -> str:

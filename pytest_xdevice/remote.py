@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from typing import Final
@@ -138,9 +139,9 @@ class Session:
             If the target asked for is unknown, or the device cannot run it.
         """
         settings = settings or Settings()
-        transport = open_transport(
-            parse(config.address), token=_token(config, settings), python=config.python, progress=progress or _silent
-        )
+        spec = parse(config.address)
+        spec = replace(spec, python=spec.python or config.python)
+        transport = open_transport(spec, token=_token(config, settings), progress=progress or _silent)
         control = transport.open()
         try:
             return cls(config, settings, transport, control, compiler or default_compiler())
@@ -631,7 +632,7 @@ class Function:
     def _prepare(self, args: Sequence[object], kwargs: dict[str, object]) -> _Run:
         __tracebackhide__ = True
         binding = bind(self.artifact.signature, args, kwargs)
-        for param, argument in zip(self.artifact.signature.params, binding.arguments, strict=True):
+        for param, argument in zip(self.artifact.signature.params, binding.values, strict=True):
             if param.is_written and not isinstance(argument, DeviceArray):
                 raise ArgumentError(
                     f"{self.name}: {param.name} is written by the kernel: pass an array that lives on the device "
@@ -706,7 +707,7 @@ class _Run:
         """Turn the bound arguments into ids of arrays and slots of values."""
         __tracebackhide__ = True
         for param, argument, shape in zip(
-            self._artifact.signature.params, self._binding.arguments, self._binding.shapes, strict=True
+            self._artifact.signature.params, self._binding.values, self._binding.shapes, strict=True
         ):
             if isinstance(param.type, ArrayType):
                 self._arguments.append(self._pack_array(param.type, argument, shape))
@@ -763,7 +764,7 @@ class _Run:
     def _geometry(self) -> list[dict[str, Any]]:
         """Return every phase's global and local size, first dimension fastest, as OpenCL has them."""
         values = dict(self._binding.dims)
-        for param, argument in zip(self._artifact.signature.params, self._binding.arguments, strict=True):
+        for param, argument in zip(self._artifact.signature.params, self._binding.values, strict=True):
             if not param.is_array:
                 values[param.name] = int(argument)  # type: ignore[call-overload]
         in_use = self._device.session.opencl_devices()[0]
@@ -784,7 +785,7 @@ def _check_aliases(artifact: Artifact, binding: Binding) -> None:
     __tracebackhide__ = True
     seen: dict[int, str] = {}
     written = {param.name for param in artifact.signature.params if param.is_written}
-    for param, argument in zip(artifact.signature.params, binding.arguments, strict=True):
+    for param, argument in zip(artifact.signature.params, binding.values, strict=True):
         if not isinstance(argument, DeviceArray):
             continue
         other = seen.setdefault(id(argument), param.name)
@@ -797,7 +798,7 @@ def _check_aliases(artifact: Artifact, binding: Binding) -> None:
 
 def _describe(binding: Binding, artifact: Artifact) -> list[str]:
     described = []
-    for param, argument, shape in zip(artifact.signature.params, binding.arguments, binding.shapes, strict=True):
+    for param, argument, shape in zip(artifact.signature.params, binding.values, binding.shapes, strict=True):
         if isinstance(param.type, ArrayType):
             described.append(f"{param.name}: {param.type.element.dtype}{list(shape)}")
         else:

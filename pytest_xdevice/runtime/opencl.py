@@ -21,6 +21,9 @@ _MISSING = (
 )
 
 
+_PROBE = "__kernel void xd_probe(__global float *a) { a[get_global_id(0)] += 1.0f; }"
+
+
 class Buffer:
     """A block of device memory.
 
@@ -49,8 +52,7 @@ class OpenCLBackend:
         self.devices = _devices(self._cl)
         if not self.devices:
             raise DeviceProblem("NoOpenCL", _MISSING.format("pyopencl is there, but it finds no device"))
-        self._device = _choose(self.devices, choice)
-        self._context = self._cl.Context([self._device])
+        self._device, self._context = self._first_working(_candidates(self.devices, choice))
         profiling = self._cl.command_queue_properties.PROFILING_ENABLE
         self._queue = self._cl.CommandQueue(self._context, properties=profiling)
         self._kernels: Dict[str, Dict[str, Any]] = {}
@@ -132,6 +134,20 @@ class OpenCLBackend:
 
         return measure(sample, number, repeat, min_repeat_ms)
 
+    def _first_working(self, candidates: List[Any]) -> Tuple[Any, Any]:
+        """Return the first device whose compiler works, and a context for it: a driver may not know its processor."""
+        problems = []
+        for device in candidates:
+            try:
+                context = self._cl.Context([device])
+                self._cl.Program(context, _PROBE).build()
+                return device, context
+            except self._cl.Error as error:
+                problems.append("{} ({}): {}".format(device.name, device.platform.version, str(error).strip()))
+        raise DeviceProblem(
+            "NoOpenCL", "no OpenCL device there can build a program; install another driver. " + "\n".join(problems)
+        )
+
     def _options(self) -> List[str]:
         # Correctly rounded / and sqrt is what the language promises; not every device can be asked for it.
         config = self._device.single_fp_config
@@ -201,13 +217,13 @@ def _devices(cl: Any) -> List[Any]:
     return found
 
 
-def _choose(devices: List[Any], choice: str) -> Any:
+def _candidates(devices: List[Any], choice: str) -> List[Any]:
     wanted = choice.lower()
     names = ["{} ({})".format(device.name, device.platform.name) for device in devices]
     matching = [device for device, name in zip(devices, names) if wanted in name.lower()]
     if not matching:
         raise DeviceProblem("NoOpenCL", "no OpenCL device matches {!r}; there are: {}".format(choice, ", ".join(names)))
-    return sorted(matching, key=lambda device: _type_name(device.type) != "gpu")[0]
+    return sorted(matching, key=lambda device: _type_name(device.type) != "gpu")
 
 
 def _type_name(bits: int) -> str:
