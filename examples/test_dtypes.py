@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_xdevice import In
-from pytest_xdevice import Out
 from pytest_xdevice import dim
 from pytest_xdevice import f32
 from pytest_xdevice import f64
@@ -16,7 +14,9 @@ from pytest_xdevice import i8
 from pytest_xdevice import i16
 from pytest_xdevice import i32
 from pytest_xdevice import i64
+from pytest_xdevice import In
 from pytest_xdevice import kernel
+from pytest_xdevice import Out
 from pytest_xdevice import parallel
 from pytest_xdevice import u8
 from pytest_xdevice import u16

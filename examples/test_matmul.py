@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_xdevice import In
-from pytest_xdevice import Out
 from pytest_xdevice import dim
 from pytest_xdevice import f32
+from pytest_xdevice import In
 from pytest_xdevice import kernel
+from pytest_xdevice import Out
 from pytest_xdevice import parallel
 from pytest_xdevice.remote import Device
 

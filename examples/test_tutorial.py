@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_xdevice import In
-from pytest_xdevice import Out
 from pytest_xdevice import dim
 from pytest_xdevice import f32
+from pytest_xdevice import In
 from pytest_xdevice import kernel
+from pytest_xdevice import Out
 from pytest_xdevice import parallel
 from pytest_xdevice.compile import build
 from pytest_xdevice.config import DeviceConfig

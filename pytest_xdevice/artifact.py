@@ -92,7 +92,7 @@ class Artifact:
 
     def description(self) -> str:
         """Return the JSON text by which a saved artifact describes itself."""
-        return describe(self.signature, self.target, self.key, self.phases)
+        return describe(self.signature, self.target, self.key, self.phases, self.carry_bytes)
 
     def save(self, path: str | Path) -> Path:
         """Write the artifact to a file: the shared library for a CPU (``.so``), the program for OpenCL (``.cl``).
@@ -153,11 +153,12 @@ class Artifact:
         return cls("opencl", opencl_source=source, **_read_description(first[len(_OPENCL_HEADER) :]))
 
 
-def describe(signature: Signature, target: str, key: str, phases: tuple[Phase, ...] = ()) -> str:
+def describe(signature: Signature, target: str, key: str, phases: tuple[Phase, ...] = (), carry_bytes: int = 0) -> str:
     """Return the JSON text, one line of ASCII, by which an artifact describes itself."""
     facts: dict[str, Any] = {"format": FORMAT, "signature": signature.to_json(), "target": target, "key": key}
     if phases:
         facts["phases"] = [phase.to_json() for phase in phases]
+        facts["carry_bytes"] = carry_bytes
     return json.dumps(facts, separators=(",", ":"))
 
 
@@ -170,6 +171,7 @@ def _read_description(text: str) -> dict[str, Any]:
         "target": str(facts["target"]),
         "key": str(facts["key"]),
         "phases": tuple(Phase.from_json(phase) for phase in facts.get("phases", ())),
+        "carry_bytes": int(facts.get("carry_bytes", 0)),
     }
 
 

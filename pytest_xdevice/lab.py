@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ class Lab:
         self._config = config
         self._sessions: dict[str, Session] = {}
         self._failures: dict[str, XDeviceError] = {}
+        self._cache = ExitStack()
 
     @cached_property
     def devices(self) -> list[DeviceConfig]:
@@ -133,8 +135,13 @@ class Lab:
 
     def close(self) -> None:
         """Close every session."""
-        while self._sessions:
-            self._sessions.popitem()[1].close()
+        with self._cache:
+            while self._sessions:
+                self._sessions.popitem()[1].close()
+
+    def cannot_reach(self, device: DeviceConfig) -> bool:
+        """Return whether opening a session with a device has failed."""
+        return device.name in self._failures
 
     def _open(self, device: DeviceConfig, progress: Callable[[str], None] | None) -> Session:
         try:
@@ -144,7 +151,17 @@ class Lab:
             raise DeviceUnreachable(
                 f"cannot import {missing} on this host ({error}); install it with: python -m pip install {missing}"
             ) from error
+        if not self._sessions:
+            self._use_own_cache()
         return Session.open(device, self.settings, progress=progress)
+
+    def _use_own_cache(self) -> None:
+        """Keep what is compiled below pytest's cache directory; without that plugin, below the user's."""
+        from .compile import use_cache
+
+        cache = getattr(self._config, "cache", None)
+        if cache is not None:
+            self._cache.enter_context(use_cache(cache.mkdir("xdevice")))
 
 
 def _connected_lines(session: Session, with_opencl: bool) -> list[str]:

@@ -196,7 +196,7 @@ def _teller(config: pytest.Config) -> Any:
 def _give_up(item: pytest.Item, lane: Lane | None, error: XDeviceError) -> NoReturn:
     """Fail a test whose device cannot be used, and tell the process that may end the run."""
     message = str(error) if lane is None else f"xdevice {lane.device.name}: {error}"
-    if lane is not None:
+    if lane is not None and item.config.stash[LAB].cannot_reach(lane.device):
         properties.add_property(item, properties.UNREACHABLE, message)
     pytest.fail(message, pytrace=False)
 

@@ -21,10 +21,10 @@ from numpy.typing import DTypeLike
 from .artifact import Artifact
 from .artifact import KernelSource
 from .client import Batch
+from .client import bytes_of
 from .client import Problem
 from .client import WorkerClient
 from .client import WorkerEnded
-from .client import bytes_of
 from .compare import assert_close
 from .compile import Compiler
 from .compile import default_compiler
@@ -39,16 +39,16 @@ from .errors import KernelCrash
 from .errors import KernelTimeout
 from .errors import MemoryViolation
 from .errors import XDeviceError
-from .kernel.binding import Binding
 from .kernel.binding import bind
+from .kernel.binding import Binding
 from .kernel.types import ArrayType
 from .kernel.types import scalar_of_dtype
 from .target import Target
 from .timing import LaunchRecord
 from .timing import Timing
 from .timing import TimingRecord
-from .transport import Transport
 from .transport import open_transport
+from .transport import Transport
 from .transport.gateway import Control
 from .transport.spec import parse
 
@@ -774,9 +774,7 @@ class _Run:
             extents = phase.sizes(values)
             block = phase.block or (defaults[len(extents) - 1] if extents else ())
             rounded = [-(-extent // size) * size for extent, size in zip(extents, block, strict=True)]
-            phases.append(
-                {"entry": phase.entry, "global": rounded[::-1] or [1], "local": list(block[::-1]) or [1]}
-            )
+            phases.append({"entry": phase.entry, "global": rounded[::-1] or [1], "local": list(block[::-1]) or [1]})
         return phases
 
 

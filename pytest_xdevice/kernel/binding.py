@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from typing import Final
-from typing import Mapping
-from typing import Sequence
 
 from ..errors import ArgumentError
 from .promote import integer_range

@@ -59,7 +59,9 @@ def build_call(expressions: Expressions, node: ast.Call) -> Operand:
     """
     callee = _callee(expressions, node.func)
     for keyword in node.keywords:
-        raise expressions.text.error(keyword, f"'{ast.unparse(node.func)}' takes no keyword here.", "Give it by position.")
+        raise expressions.text.error(
+            keyword, f"'{ast.unparse(node.func)}' takes no keyword here.", "Give it by position."
+        )
     cast = _cast_type(callee)
     if cast is not None:
         return _cast(expressions, node, cast)
@@ -78,7 +80,10 @@ def _callee(expressions: Expressions, func: ast.expr) -> Any:
     if isinstance(owner, ast.Name) and isinstance(expressions.params.get(owner.id), ArrayType):
         if owner is func:
             raise Refusal(f"the array '{owner.id}' is called.", f"Take an element with {owner.id}[i].")
-        raise Refusal(f"arrays in a kernel have no methods such as '.{ast.unparse(func)[len(owner.id) + 1 :]}()'.", "Write a loop.")
+        raise Refusal(
+            f"arrays in a kernel have no methods such as '.{ast.unparse(func)[len(owner.id) + 1 :]}()'.",
+            "Write a loop.",
+        )
     if expressions.is_local(owner):
         raise Refusal(f"'{ast.unparse(owner)}' is a scalar and cannot be called.", "Write '*' to multiply.")
     return expressions.resolve(func)
@@ -98,7 +103,9 @@ def _cast_type(callee: Any) -> ScalarType | None:
 
 def _cast(expressions: Expressions, node: ast.Call, type_: ScalarType) -> Operand:
     if len(node.args) != 1:
-        raise Refusal(f"the cast {ast.unparse(node.func)}(...) takes one value, and got {len(node.args)}.", "Write one value.")
+        raise Refusal(
+            f"the cast {ast.unparse(node.func)}(...) takes one value, and got {len(node.args)}.", "Write one value."
+        )
     return force(expressions.visit(node.args[0]), type_)
 
 

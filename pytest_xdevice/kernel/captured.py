@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Mapping
 from types import FunctionType
 from typing import Any
 from typing import Final
-from typing import Mapping
 
 MISSING: Final = object()
 
@@ -59,4 +59,3 @@ def names_of_annotations(function: FunctionType, frame_locals: Mapping[str, Any]
         except SyntaxError:  # reported, with its place, when the signature is read
             continue
     return {name: frame_locals[name] for name in wanted if name in frame_locals}
-

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import difflib
+from collections.abc import Callable
 from functools import reduce
 from typing import Any
-from typing import Callable
 from typing import Final
 
 from . import fold
@@ -175,7 +175,9 @@ class Expressions:
                 return getattr(owner, node.attr)
             except AttributeError:
                 raise self.text.error(
-                    node, f"'{ast.unparse(node.value)}' has no attribute '{node.attr}'.", _nearest(node.attr, dir(owner))
+                    node,
+                    f"'{ast.unparse(node.value)}' has no attribute '{node.attr}'.",
+                    _nearest(node.attr, dir(owner)),
                 ) from None
         if not isinstance(node, ast.Name):
             raise self.text.error(node, f"{describe(node)} cannot be used here.", "Use a name.")
@@ -201,7 +203,9 @@ class Expressions:
         if isinstance(value, Dim):
             if value.name in self.dims:
                 return DimValue(value.name, i64, at)
-            raise Refusal(f"the dim '{value.name}' is no extent of any parameter.", "Add it to an array, or pass an i64.")
+            raise Refusal(
+                f"the dim '{value.name}' is no extent of any parameter.", "Add it to an array, or pass an i64."
+            )
         if isinstance(value, np.ndarray):
             raise Refusal(f"'{name}' is an array from outside of the kernel.", "Pass it as a parameter: In[f32, n].")
         if callable(value):
@@ -361,7 +365,9 @@ class Expressions:
         """Return the extent ``a.shape[k]``."""
         type_, axis = self.array(array), _whole_constant(self.visit(node.slice))
         if axis is None or not -type_.ndim <= axis < type_.ndim:
-            raise Refusal(f"'{array}' has no such extent.", f"Index its shape with a literal from 0 to {type_.ndim - 1}.")
+            raise Refusal(
+                f"'{array}' has no such extent.", f"Index its shape with a literal from 0 to {type_.ndim - 1}."
+            )
         return self.extent_value(array, axis, self.text.location(node))
 
     def extent_value(self, array: str, axis: int, at: Location) -> Operand:
@@ -424,4 +430,3 @@ def _nearest(name: str, candidates: list[str]) -> str:
     if found:
         return f"Did you mean '{found[0]}'?"
     return "Define it above the kernel, or make it a parameter."
-

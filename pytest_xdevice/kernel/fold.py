@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
-from typing import Callable
 from typing import Final
 
 from .ir import Location

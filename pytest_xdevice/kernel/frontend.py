@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
+from collections.abc import Iterable
 from types import FunctionType
 from typing import Any
-from typing import Callable
 from typing import Final
-from typing import Iterable
 
 from .captured import Captured
 from .expressions import Expressions
@@ -61,7 +61,9 @@ def build_ir(function: FunctionType, signature: Signature, captured: Captured, f
     """
     text = read_source(function)
     code = function.__code__
-    local_names = frozenset(code.co_varnames[code.co_argcount :] + code.co_cellvars) - {p.name for p in signature.params}
+    local_names = frozenset(code.co_varnames[code.co_argcount :] + code.co_cellvars) - {
+        p.name for p in signature.params
+    }
     variables = Variables(frozenset(param.name for param in signature.params))
     expressions = Expressions(text, captured, signature, variables, local_names)
     body = _Statements(text, expressions, variables, signature).block(text.node.body)
@@ -106,7 +108,9 @@ class _Statements:
         for target in node.targets:
             statements += self._unpack(target, node.value) if isinstance(target, ast.Tuple) else []
         if statements and len(node.targets) > 1:
-            raise self.text.error(node, "a chain of assignments unpacks values.", "Write each assignment on its own line.")
+            raise self.text.error(
+                node, "a chain of assignments unpacks values.", "Write each assignment on its own line."
+            )
         if statements:
             return statements
         return self._chain(node)
@@ -150,7 +154,9 @@ class _Statements:
             self._check_name(target)
         current = self.expressions.visit(target)
         at = self.text.location(node)
-        return self.assign(target, self.expressions.binary(node.op, current, self.expressions.visit(node.value), at), node)
+        return self.assign(
+            target, self.expressions.binary(node.op, current, self.expressions.visit(node.value), at), node
+        )
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> list[Stmt]:
         if not isinstance(node.target, ast.Name):
@@ -159,7 +165,9 @@ class _Statements:
         if not isinstance(type_, ScalarType) or type_.name == "f16":
             raise self.text.error(node.annotation, "this is no type of a local.", "Write one such as f32 or i64.")
         if node.value is None:
-            raise self.text.error(node, f"'{node.target.id}' is given a type and no value.", "Assign its first value here.")
+            raise self.text.error(
+                node, f"'{node.target.id}' is given a type and no value.", "Assign its first value here."
+            )
         value = self._fitting(self.expressions.visit(node.value), type_, node.value, f"'{node.target.id}' is {type_}")
         known = self.variables.known_type(node.target.id)
         if known is not None and known != type_:
@@ -180,11 +188,15 @@ class _Statements:
         param = self.params.get(target.id)
         if isinstance(param, ArrayType):
             raise self.text.error(
-                target, f"the array parameter '{target.id}' is assigned.", f"Write to its elements: {target.id}[i] = ..."
+                target,
+                f"the array parameter '{target.id}' is assigned.",
+                f"Write to its elements: {target.id}[i] = ...",
             )
         if param is not None:
             raise self.text.error(
-                target, f"the parameter '{target.id}' is assigned.", f"Copy it to a local first, such as x = {target.id}."
+                target,
+                f"the parameter '{target.id}' is assigned.",
+                f"Copy it to a local first, such as x = {target.id}.",
             )
 
     def _assign_local(self, target: ast.Name, operand: Operand, node: ast.AST) -> Stmt:
@@ -279,7 +291,9 @@ class _Statements:
 
     def _bounds(self, call: ast.Call) -> tuple[Expr, Expr, Expr]:
         if call.keywords or not 1 <= len(call.args) <= 3:
-            raise self.text.error(call, "range() takes 1 to 3 numbers.", "Write range(stop), or range(start, stop, step).")
+            raise self.text.error(
+                call, "range() takes 1 to 3 numbers.", "Write range(stop), or range(start, stop, step)."
+            )
         values = [self._whole(argument) for argument in call.args]
         at = self.text.location(call)
         if len(values) == 1:
@@ -305,14 +319,18 @@ class _Statements:
             raise self.text.error(target, refusal.message, refusal.advice) from None
         if self.variables.types[name] != i64:
             raise self.text.error(
-                target, f"'{target.id}' is {self.variables.types[name]}, and a loop variable is i64.", "Use another name."
+                target,
+                f"'{target.id}' is {self.variables.types[name]}, and a loop variable is i64.",
+                "Use another name.",
             )
         return name
 
     def _parallel(self, node: ast.For, call: ast.Call) -> Stmt:
         if self.variables.in_parallel or self.variables.loops or node not in self.text.node.body:
             raise self.text.error(
-                node, "a parallel loop stands inside another statement.", "Put it at the top level, and use 'range' inside."
+                node,
+                "a parallel loop stands inside another statement.",
+                "Put it at the top level, and use 'range' inside.",
             )
         loop = read_parallel(self.expressions, call)
         targets = node.target.elts if isinstance(node.target, ast.Tuple) else [node.target]
@@ -325,7 +343,9 @@ class _Statements:
         self.variables.enter_parallel()
         names = tuple(self._loop_variable(target) for target in targets if isinstance(target, ast.Name))
         if len(set(names)) < len(names):
-            raise self.text.error(node.target, "two variables of one loop have the same name.", "Name them differently.")
+            raise self.text.error(
+                node.target, "two variables of one loop have the same name.", "Name them differently."
+            )
         for name in names:
             self.variables.mark(name)
         self.variables.running.update(names)
@@ -335,7 +355,9 @@ class _Statements:
         self.variables.leave_parallel(node.lineno)
         return Parallel(names, loop.extents, loop.block, body, self.text.location(node))
 
-    def _body(self, node: ast.stmt, nodes: list[ast.stmt], *, parallel_loop: bool = False) -> tuple[LoopPaths, tuple[Stmt, ...]]:
+    def _body(
+        self, node: ast.stmt, nodes: list[ast.stmt], *, parallel_loop: bool = False
+    ) -> tuple[LoopPaths, tuple[Stmt, ...]]:
         paths = LoopPaths(node.lineno, parallel_loop)
         self.variables.loops.append(paths)
         body = self.block(nodes)
@@ -346,7 +368,9 @@ class _Statements:
         if node.orelse:
             word = "for" if isinstance(node, ast.For) else "while"
             raise self.text.error(
-                node.orelse[0], f"a '{word}' loop has an 'else'.", "Set a local before 'break', and test it after the loop."
+                node.orelse[0],
+                f"a '{word}' loop has an 'else'.",
+                "Set a local before 'break', and test it after the loop.",
             )
 
     # --- jumps and the rest -----------------------------------------------------------------------------
@@ -355,7 +379,9 @@ class _Statements:
         paths = self.variables.loops[-1]
         if paths.parallel:
             raise self.text.error(
-                node, "'break' in a parallel loop, whose iterations are independent.", "Write 'continue' to end one iteration."
+                node,
+                "'break' in a parallel loop, whose iterations are independent.",
+                "Write 'continue' to end one iteration.",
             )
         paths.breaks = meet(paths.breaks, self.variables.assigned)
         self.variables.assigned = None
@@ -372,7 +398,9 @@ class _Statements:
             raise self.text.error(node.value, "a kernel returns no value.", "Write it to an Out array.")
         if self.variables.in_parallel:
             raise self.text.error(
-                node, "'return' in a parallel loop, whose iterations are independent.", "Write 'continue' to end one iteration."
+                node,
+                "'return' in a parallel loop, whose iterations are independent.",
+                "Write 'continue' to end one iteration.",
             )
         self.variables.assigned = None
         return [Return(self.text.location(node))]
@@ -397,4 +425,3 @@ def _surely_runs(start: Expr, stop: Expr, step: Expr) -> bool:
 def _out(type_: ArrayType) -> str:
     inner = repr(type_)[len("In") :]
     return f"Out{inner} or InOut{inner}"
-

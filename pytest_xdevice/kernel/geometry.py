@@ -5,12 +5,11 @@ An extent is a JSON value: an integer, the name of a dim or scalar parameter, or
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from typing import Callable
 from typing import Final
-from typing import Mapping
-from typing import Optional
 from typing import Union
 
 ExtentExpr = Union[int, str, "list[Any]"]
@@ -44,7 +43,7 @@ class Phase:
 
     entry: str
     extents: tuple[ExtentExpr, ...]
-    block: Optional[tuple[int, ...]] = None
+    block: tuple[int, ...] | None = None
 
     def sizes(self, values: Mapping[str, int]) -> tuple[int, ...]:
         """Return the number of iterations in each dimension for the dims and scalars in `values`."""

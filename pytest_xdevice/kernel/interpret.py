@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import product
 from typing import Any
-from typing import Callable
 from typing import Final
-from typing import Mapping
-from typing import Sequence
 
 import numpy as np
 
@@ -438,4 +438,3 @@ def _implementation(name: str, type_: ScalarType) -> Callable[..., Any]:
     if type_.is_integer and name in ("min", "max"):
         return min if name == "min" else max
     return _NUMPY[name]
-

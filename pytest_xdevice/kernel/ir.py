@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Literal
-from typing import Optional
 from typing import Union
 
 from .signature import Signature
@@ -33,7 +32,7 @@ class Location:
 class Const:
     """A literal or captured constant, already of its final type."""
 
-    value: Union[bool, int, float]
+    value: bool | int | float
     type: ScalarType
     at: Location
 
@@ -86,7 +85,7 @@ LegalOp = Literal["sdiv", "srem", "udiv", "urem", "ashr", "lshr", "fmod"]
 class Binary:
     """Arithmetic on two operands of the node's own type."""
 
-    op: Union[BinaryOp, LegalOp]
+    op: BinaryOp | LegalOp
     left: Expr
     right: Expr
     type: ScalarType
@@ -216,7 +215,7 @@ class Parallel:
 
     variables: tuple[str, ...]
     extents: tuple[Expr, ...]
-    block: Optional[tuple[int, ...]]
+    block: tuple[int, ...] | None
     body: tuple[Stmt, ...]
     at: Location
     starts: tuple[Expr, ...] = ()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Callable
 from functools import cached_property
 from types import FunctionType
 from typing import Any
-from typing import Callable
 from typing import Final
 from typing import overload
 from typing import TYPE_CHECKING

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from typing import Final
-from typing import Iterator
 from typing import TYPE_CHECKING
 
 from .errors import KernelError
@@ -94,7 +94,9 @@ def _block(expressions: Expressions, node: ast.expr, count: int) -> tuple[int, .
         example = ", ".join(["8"] * count)
         wanted = f"({example})" if count > 1 else "32"
         raise expressions.text.error(
-            node, f"block has {len(parts)} size{'s'[: len(parts) != 1]} for {count} extent{'s'[: count != 1]}.", f"Write block={wanted}."
+            node,
+            f"block has {len(parts)} size{'s'[: len(parts) != 1]} for {count} extent{'s'[: count != 1]}.",
+            f"Write block={wanted}.",
         )
     for part in parts:
         if type(part) is not int or not 1 <= part <= _LARGEST_BLOCK:

@@ -30,7 +30,9 @@ def read_signature(function: FunctionType, captured: Captured) -> Signature:
     KernelError
         If a parameter has no annotation, or one that is no parameter's type.
     """
-    params = tuple(_param(function, captured, parameter) for parameter in inspect.signature(function).parameters.values())
+    params = tuple(
+        _param(function, captured, parameter) for parameter in inspect.signature(function).parameters.values()
+    )
     signature = Signature(function.__name__, params)
     for name in signature.dims:
         if any(param.name == name for param in params):
@@ -41,7 +43,9 @@ def read_signature(function: FunctionType, captured: Captured) -> Signature:
 def _param(function: FunctionType, captured: Captured, parameter: inspect.Parameter) -> Param:
     name = parameter.name
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.KEYWORD_ONLY):
-        raise _error(function, name, f"parameter '{name}' is not a plain one.", "A kernel has a fixed list of parameters.")
+        raise _error(
+            function, name, f"parameter '{name}' is not a plain one.", "A kernel has a fixed list of parameters."
+        )
     if parameter.default is not parameter.empty:
         raise _error(function, name, f"parameter '{name}' has a default.", "Remove it: a launch gives every argument.")
     annotation = parameter.annotation
@@ -51,7 +55,9 @@ def _param(function: FunctionType, captured: Captured, parameter: inspect.Parame
         try:
             annotation = captured.evaluate(annotation)
         except (NameError, TypeError, SyntaxError, AttributeError) as error:
-            raise _error(function, name, f"the type of '{name}' cannot be read: {error}.", f"Write one {_EXAMPLE}.") from error
+            raise _error(
+                function, name, f"the type of '{name}' cannot be read: {error}.", f"Write one {_EXAMPLE}."
+            ) from error
     return Param(name, _type(function, name, annotation))
 
 
@@ -86,5 +92,7 @@ def _error(function: FunctionType, name: str, message: str, advice: str) -> Kern
     text = read_source(function)
     arguments = text.node.args
     everyone = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-    node: ast.AST = next((argument for argument in everyone if argument is not None and argument.arg == name), text.node)
+    node: ast.AST = next(
+        (argument for argument in everyone if argument is not None and argument.arg == name), text.node
+    )
     return text.error(node, message, advice)

@@ -47,8 +47,8 @@ class WeakSelect:
     """A ternary of literals, whose type is the one that its use gives it too."""
 
     condition: Expr
-    then: Union[Weak, WeakSelect]
-    otherwise: Union[Weak, WeakSelect]
+    then: Weak | WeakSelect
+    otherwise: Weak | WeakSelect
     at: Location
 
 
@@ -195,7 +195,9 @@ def _fit(value: Number, type_: ScalarType) -> Number:
     if isinstance(value, bool) or (type_.is_integer and isinstance(value, int)):
         converted = cast_constant(value, type_)
         if converted != value:
-            raise Refusal(f"{value} does not fit in {type_}.", f"Write {type_}({value}) to wrap it, or use a wider type.")
+            raise Refusal(
+                f"{value} does not fit in {type_}.", f"Write {type_}({value}) to wrap it, or use a wider type."
+            )
         return converted
     if type_.is_float:
         converted = cast_constant(value, type_)
@@ -205,7 +207,8 @@ def _fit(value: Number, type_: ScalarType) -> Number:
     if type_.kind == "bool":
         raise Refusal(f"the number {value} is no {type_}.", f"Write True or False, or {type_}({value}).")
     raise Refusal(
-        f"the literal {value} does not become {_an(type_)} by itself.", f"Write {type_}({value}), or make the {type_} a float."
+        f"the literal {value} does not become {_an(type_)} by itself.",
+        f"Write {type_}({value}), or make the {type_} a float.",
     )
 
 

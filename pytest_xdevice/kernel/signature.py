@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from typing import Mapping
-from typing import Union
 
-from .types import SCALARS
 from .types import ArrayType
 from .types import Dim
+from .types import SCALARS
 from .types import ScalarType
 
 
@@ -18,7 +17,7 @@ class Param:
     """One parameter: an array or a bare scalar."""
 
     name: str
-    type: Union[ArrayType, ScalarType]
+    type: ArrayType | ScalarType
 
     @property
     def is_array(self) -> bool:

@@ -10,10 +10,10 @@ from typing import List
 from typing import Optional
 
 from .handshake import new_token
-from .server import Server
 from .server import listen
 from .server import log
 from .server import read_token
+from .server import Server
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,13 +46,16 @@ def main(arguments: Optional[List[str]] = None) -> int:
         token, shown = (read_token(options.token_file)) if options.token_file else (new_token(), True)
         listener = listen(options.host, options.port)
     except (OSError, ValueError, OverflowError) as error:
-        sys.stderr.write("xdevice serve: cannot serve on {}:{}: {}\n".format(options.host, options.port, error))
+        sys.stderr.write(f"xdevice serve: cannot serve on {options.host}:{options.port}: {error}\n")
         return 1
-    print("bind to {}:{}".format(options.host, listener.getsockname()[1]), flush=True)
+    print(f"bind to {options.host}:{listener.getsockname()[1]}", flush=True)
     if shown:
-        where = "in {}".format(options.token_file) if options.token_file else "for this run"
-        print("token {}: {}".format(where, token), flush=True)
-        print("on the host: XDEVICE_TOKEN={} pytest --xdevice=HOST:{}".format(token, listener.getsockname()[1]), flush=True)
+        where = f"in {options.token_file}" if options.token_file else "for this run"
+        print(f"token {where}: {token}", flush=True)
+        print(
+            f"on the host: XDEVICE_TOKEN={token} pytest --xdevice=HOST:{listener.getsockname()[1]}",
+            flush=True,
+        )
     signal.signal(signal.SIGTERM, _leave)
     try:
         Server(listener, token).serve()

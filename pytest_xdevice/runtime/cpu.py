@@ -13,11 +13,11 @@ from typing import Optional
 from typing import Sequence
 from typing import Tuple
 
-from .launch import SLOT
+from .launch import deadline
 from .launch import DeviceProblem
 from .launch import Launch
-from .launch import deadline
 from .launch import measure
+from .launch import SLOT
 from .memory import Array
 from .memory import Memory
 from .memory import OutOfMemory
@@ -72,7 +72,7 @@ class CpuBackend:
         try:
             self._libraries[key] = _load_library(data, os.path.join(self._directory, key[:16] + ".so"))
         except OSError as error:
-            raise DeviceProblem("LoadError", "the device cannot load the kernel: {}".format(error)) from None
+            raise DeviceProblem("LoadError", f"the device cannot load the kernel: {error}") from None
 
     def launch(self, launch: Launch, arrays: Sequence[Optional[Array]]) -> None:
         """Call the entry once."""
@@ -113,7 +113,7 @@ class CpuBackend:
         try:
             return getattr(self._libraries[key], name)
         except AttributeError:
-            raise DeviceProblem("LoadError", "the library has no symbol {}".format(name)) from None
+            raise DeviceProblem("LoadError", f"the library has no symbol {name}") from None
 
     def _link(self, key: str, data: bytes) -> bytes:
         source = os.path.join(self._directory, key[:16] + ".o")
@@ -126,28 +126,29 @@ class CpuBackend:
                 command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=_LINK_SECONDS, check=False
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise DeviceProblem("NoLinker", "the device's own compiler cannot link: {}".format(error)) from None
+            raise DeviceProblem("NoLinker", f"the device's own compiler cannot link: {error}") from None
         if done.returncode:
-            raise DeviceProblem("LinkError", "{} said:\n{}".format(" ".join(command), done.stdout.decode(errors="replace")))
+            raise DeviceProblem(
+                "LinkError", "{} said:\n{}".format(" ".join(command), done.stdout.decode(errors="replace"))
+            )
         with open(target, "rb") as file:
             return file.read()
 
 
 def _load_library(data: bytes, path: str) -> Any:
-    """Load a library from memory where the system can, else through a file: /tmp may be read-only or noexec."""
-    if hasattr(os, "memfd_create"):
-        try:
-            descriptor = os.memfd_create(os.path.basename(path))
-        except OSError:
-            pass  # an old kernel, or a sandbox: the file serves as well
-        else:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                return ctypes.CDLL("/proc/self/fd/{}".format(descriptor), mode=os.RTLD_NOW | os.RTLD_LOCAL)
-    with open(path, "wb") as file:
-        file.write(data)
-    return ctypes.CDLL(path, mode=os.RTLD_NOW | os.RTLD_LOCAL)
+    """Load a library through a file, or from memory where the folder for temporary files is read-only or noexec."""
+    mode = os.RTLD_NOW | os.RTLD_LOCAL
+    try:
+        with open(path, "wb") as file:
+            file.write(data)
+        return ctypes.CDLL(path, mode=mode)
+    except OSError:
+        if not hasattr(os, "memfd_create"):
+            raise
+    # The descriptor stays open: the loader knows libraries by their path, and a number that is used again is one path.
+    descriptor = os.memfd_create(os.path.basename(path))
+    os.write(descriptor, data)
+    return ctypes.CDLL(f"/proc/self/fd/{descriptor}", mode=mode)
 
 
 def _pointers(launch: Launch, arrays: Sequence[Optional[Array]]) -> Tuple[Any, Any]:
@@ -165,13 +166,11 @@ def _pointers(launch: Launch, arrays: Sequence[Optional[Array]]) -> Tuple[Any, A
 
 def _check_status(launch: Launch, status: int) -> None:
     if status:
-        raise DeviceProblem("KernelStatus", "{} returned {}".format(launch.entry, status))
+        raise DeviceProblem("KernelStatus", f"{launch.entry} returned {status}")
 
 
 def _check_fences(arrays: Sequence[Optional[Array]]) -> None:
     for position, array in enumerate(arrays):
         offset = array.violation() if array is not None else None
         if offset is not None:
-            raise DeviceProblem(
-                "MemoryViolation", "wrote outside of an array", position=position, offset=offset
-            )
+            raise DeviceProblem("MemoryViolation", "wrote outside of an array", position=position, offset=offset)

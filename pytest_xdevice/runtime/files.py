@@ -29,7 +29,7 @@ class FileStore:
             with open(path, "wb") as file:
                 file.write(data)
         except OSError as error:
-            raise DeviceProblem("FileError", "{} cannot be stored on the device: {}".format(name, error)) from None
+            raise DeviceProblem("FileError", f"{name} cannot be stored on the device: {error}") from None
 
     def read(self, name: str) -> bytes:
         """Return the contents of a file."""
@@ -37,7 +37,7 @@ class FileStore:
             with open(self._path(name), "rb") as file:
                 return file.read()
         except OSError as error:
-            raise DeviceProblem("FileError", "{} cannot be read on the device: {}".format(name, error)) from None
+            raise DeviceProblem("FileError", f"{name} cannot be read on the device: {error}") from None
 
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with all below it."""
@@ -48,7 +48,7 @@ class FileStore:
             else:
                 os.remove(path)
         except OSError as error:
-            raise DeviceProblem("FileError", "{} cannot be removed: {}".format(name, error)) from None
+            raise DeviceProblem("FileError", f"{name} cannot be removed: {error}") from None
 
     def list(self) -> List[str]:
         """Return the names of all files, sorted."""
@@ -62,5 +62,5 @@ class FileStore:
         root = os.path.realpath(self._directory)
         path = os.path.realpath(os.path.join(root, name)) if name and "\0" not in name else root
         if path == root or not path.startswith(root + os.sep):
-            raise DeviceProblem("FileError", "{!r} is not a name inside the session's directory".format(name))
+            raise DeviceProblem("FileError", f"{name!r} is not a name inside the session's directory")
         return path

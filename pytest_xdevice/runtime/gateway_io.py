@@ -33,7 +33,7 @@ class SocketIO:
             try:
                 received = self.sock.recv_into(view[done:])
             except OSError as error:
-                raise EOFError("the control connection broke: {}".format(error)) from None
+                raise EOFError(f"the control connection broke: {error}") from None
             if not received:
                 raise EOFError("the control connection was closed: expected %d bytes, got %d" % (numbytes, done))
             done += received

@@ -123,7 +123,7 @@ def read_line(sock: socket.socket, deadline: Optional[float]) -> bytes:
         except socket.timeout:
             raise HandshakeError("no answer in time") from None
         except OSError as error:
-            raise HandshakeError("the connection broke: {}".format(error)) from None
+            raise HandshakeError(f"the connection broke: {error}") from None
         if not taken:
             raise HandshakeError("the connection was closed")
         line += taken
@@ -131,7 +131,7 @@ def read_line(sock: socket.socket, deadline: Optional[float]) -> bytes:
             sock.settimeout(None)
             return bytes(line[:-1])
         if len(line) > MAX_LINE:
-            raise HandshakeError("a line is longer than {} bytes".format(MAX_LINE))
+            raise HandshakeError(f"a line is longer than {MAX_LINE} bytes")
 
 
 def read_message(sock: socket.socket, deadline: Optional[float]) -> Dict[str, Any]:
@@ -154,7 +154,7 @@ def _send(sock: socket.socket, data: bytes, deadline: float) -> None:
         sock.sendall(data)
         sock.settimeout(None)
     except OSError as error:
-        raise HandshakeError("the connection broke: {}".format(error)) from None
+        raise HandshakeError(f"the connection broke: {error}") from None
 
 
 def _parse(line: bytes) -> Dict[str, Any]:

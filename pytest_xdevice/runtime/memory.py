@@ -120,10 +120,10 @@ class Memory:
 
     def _map(self, span: int, nbytes: int) -> int:
         if span > _LARGE and span > _available():
-            raise OutOfMemory("{} bytes are more than this device has free ({} bytes)".format(nbytes, _available()))
+            raise OutOfMemory(f"{nbytes} bytes are more than this device has free ({_available()} bytes)")
         base = _LIBC.mmap(None, span, _PROT_RW, _FLAGS, -1, 0)
         if base is None or base == _MAP_FAILED:
-            raise OutOfMemory("no room for {} bytes: {}".format(nbytes, os.strerror(ctypes.get_errno())))
+            raise OutOfMemory(f"no room for {nbytes} bytes: {os.strerror(ctypes.get_errno())}")
         if self._guard:
             _LIBC.mprotect(base, PAGE, _PROT_NONE)
             _LIBC.mprotect(base + span - PAGE, PAGE, _PROT_NONE)

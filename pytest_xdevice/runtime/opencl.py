@@ -9,11 +9,11 @@ from typing import Optional
 from typing import Sequence
 from typing import Tuple
 
-from .launch import SLOT
+from .launch import deadline
 from .launch import DeviceProblem
 from .launch import Launch
-from .launch import deadline
 from .launch import measure
+from .launch import SLOT
 
 _MISSING = (
     "no OpenCL there: {}. Install pyopencl on the device (pip install pyopencl, or Debian's python3-pyopencl), "
@@ -67,12 +67,12 @@ class OpenCLBackend:
         limit = self._device.max_mem_alloc_size
         if nbytes > limit:
             raise DeviceProblem(
-                "OutOfMemory", "{} bytes are more than this device allocates at once ({} bytes)".format(nbytes, limit)
+                "OutOfMemory", f"{nbytes} bytes are more than this device allocates at once ({limit} bytes)"
             )
         try:
             handle = self._cl.Buffer(self._context, self._cl.mem_flags.READ_WRITE, max(nbytes, 1))
         except self._cl.Error as error:
-            raise DeviceProblem("OutOfMemory", "no room for {} bytes: {}".format(nbytes, error)) from None
+            raise DeviceProblem("OutOfMemory", f"no room for {nbytes} bytes: {error}") from None
         return Buffer(handle, nbytes)
 
     def free(self, array: Buffer) -> None:
@@ -100,7 +100,7 @@ class OpenCLBackend:
             try:
                 self._cl.enqueue_copy(self._queue, view, array.handle, is_blocking=True)
             except self._cl.Error as error:
-                raise DeviceProblem("OpenCLError", "reading a result failed: {}".format(error)) from None
+                raise DeviceProblem("OpenCLError", f"reading a result failed: {error}") from None
         return view
 
     def load(self, key: str, data: bytes, linked: bool) -> None:
@@ -112,7 +112,7 @@ class OpenCLBackend:
             program.build(options=self._options())
         except self._cl.RuntimeError as error:
             log = program.get_build_info(self._device, self._cl.program_build_info.LOG)
-            raise DeviceProblem("BuildError", "{}\n{}".format(self._device.name, log or error)) from None
+            raise DeviceProblem("BuildError", f"{self._device.name}\n{log or error}") from None
         # `program.name` would make a new kernel at every use.
         self._kernels[key] = {kernel.function_name: kernel for kernel in program.all_kernels()}
 
@@ -143,7 +143,7 @@ class OpenCLBackend:
                 self._cl.Program(context, _PROBE).build()
                 return device, context
             except self._cl.Error as error:
-                problems.append("{} ({}): {}".format(device.name, device.platform.version, str(error).strip()))
+                problems.append(f"{device.name} ({device.platform.version}): {str(error).strip()}")
         raise DeviceProblem(
             "NoOpenCL", "no OpenCL device there can build a program; install another driver. " + "\n".join(problems)
         )
@@ -166,9 +166,7 @@ class OpenCLBackend:
             kernel = self._kernels[launch.key][phase["entry"]]
             try:
                 self._set_arguments(kernel, launch, arrays, carry)
-                events.append(
-                    self._cl.enqueue_nd_range_kernel(self._queue, kernel, phase["global"], phase["local"])
-                )
+                events.append(self._cl.enqueue_nd_range_kernel(self._queue, kernel, phase["global"], phase["local"]))
             except self._cl.Error as error:
                 raise DeviceProblem("OpenCLError", "{} cannot be launched: {}".format(phase["entry"], error)) from None
         return events
@@ -192,7 +190,7 @@ class OpenCLBackend:
             for event in events:
                 event.wait()
         except self._cl.Error as error:
-            raise DeviceProblem("OpenCLError", "a kernel failed on the device: {}".format(error)) from None
+            raise DeviceProblem("OpenCLError", f"a kernel failed on the device: {error}") from None
 
 
 def _import() -> Any:
@@ -219,7 +217,7 @@ def _devices(cl: Any) -> List[Any]:
 
 def _candidates(devices: List[Any], choice: str) -> List[Any]:
     wanted = choice.lower()
-    names = ["{} ({})".format(device.name, device.platform.name) for device in devices]
+    names = [f"{device.name} ({device.platform.name})" for device in devices]
     matching = [device for device, name in zip(devices, names) if wanted in name.lower()]
     if not matching:
         raise DeviceProblem("NoOpenCL", "no OpenCL device matches {!r}; there are: {}".format(choice, ", ".join(names)))

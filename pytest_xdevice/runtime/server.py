@@ -21,9 +21,9 @@ from typing import Optional
 from typing import Tuple
 
 from .handover import send_socket
+from .handshake import authenticate_client
 from .handshake import HandshakeError
 from .handshake import Refused
-from .handshake import authenticate_client
 
 HANDSHAKE_SECONDS = 10.0
 MAX_PENDING = 64  # connections that have not authenticated yet
@@ -80,9 +80,9 @@ class Server:
                 connection, (host, port, *_) = self._listener.accept()
             except OSError:
                 return
-            peer = "{}:{}".format(host, port)
+            peer = f"{host}:{port}"
             if not self._pending.acquire(blocking=False):
-                log("{}: too many connections that do not authenticate; closed".format(peer))
+                log(f"{peer}: too many connections that do not authenticate; closed")
                 connection.close()
                 continue
             threading.Thread(target=self._admit, args=(connection, peer), daemon=True).start()
@@ -99,9 +99,9 @@ class Server:
             else:
                 self._run_session(connection, Lease(request, peer))
         except (HandshakeError, Refused) as error:
-            log("{}: {}".format(peer, error))
+            log(f"{peer}: {error}")
         except OSError as error:
-            log("{}: the connection broke: {}".format(peer, error))
+            log(f"{peer}: the connection broke: {error}")
         finally:
             connection.close()
 
@@ -119,9 +119,9 @@ class Server:
             return
         try:
             _tell(connection, {"state": "granted", "session": lease.identity})
-            log("session of {} begins".format(lease.holder))
+            log(f"session of {lease.holder} begins")
             status = self._session_process(connection, lease)
-            log("session of {} ended ({})".format(lease.holder, status))
+            log(f"session of {lease.holder} ended ({status})")
         finally:
             self._leave(lease)
 
@@ -223,9 +223,9 @@ def read_token(path: str) -> Tuple[str, bool]:
             file.write(token + "\n")
         return token, True
     if os.stat(path).st_mode & 0o077:
-        raise PermissionError("{} can be read by others: chmod 600 {}".format(path, path))
+        raise PermissionError(f"{path} can be read by others: chmod 600 {path}")
     with open(path) as file:
         token = file.read().strip()
     if len(token) < 16:
-        raise ValueError("{} holds no token: it must have at least 16 characters".format(path))
+        raise ValueError(f"{path} holds no token: it must have at least 16 characters")
     return token, False

@@ -29,7 +29,9 @@ _ATTACH_SECONDS = 8.0
 _REAP_SECONDS = 5.0
 _LOG_TAIL = 4096
 
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from pytest_xdevice.runtime.worker import main; main(sys.argv[2:])"
+_START = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from pytest_xdevice.runtime.worker import main; main(sys.argv[2:])"
+)
 
 
 class Worker:
@@ -97,7 +99,7 @@ class Session:
                 try:
                     answer = ("ok", self._requests[name](*arguments))
                 except (OSError, EOFError, KeyError, TypeError) as error:
-                    answer = ("error", "{}: {}".format(type(error).__name__, error))
+                    answer = ("error", f"{type(error).__name__}: {error}")
                 self._channel.send(answer)
         except EOFError:
             return  # the host is done, or gone
@@ -187,4 +189,4 @@ def serve(channel: Any, code: str, passed: Optional[int] = None) -> None:
 
 
 def _leave(number: int, frame: Any) -> Tuple[()]:
-    raise EOFError("ended by signal {}".format(number))
+    raise EOFError(f"ended by signal {number}")

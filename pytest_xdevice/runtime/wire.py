@@ -90,14 +90,14 @@ class Connection:
         """
         magic, head_length, count = _HEADER.unpack(self.read(_HEADER.size))
         if magic != MAGIC or head_length > MAX_HEAD or count > MAX_BUFFERS:
-            raise WireError("not a frame of this protocol: {!r}...".format(magic))
+            raise WireError(f"not a frame of this protocol: {magic!r}...")
         lengths = list(struct.unpack("!%dQ" % count, self.read(8 * count)))
         if any(length > MAX_BUFFER for length in lengths):
-            raise WireError("a buffer of {} bytes is announced".format(max(lengths)))
+            raise WireError(f"a buffer of {max(lengths)} bytes is announced")
         try:
             head = json.loads(bytes(self.read(head_length)))
         except ValueError as error:
-            raise WireError("the head of a frame is not JSON: {}".format(error)) from None
+            raise WireError(f"the head of a frame is not JSON: {error}") from None
         if not isinstance(head, dict):
             raise WireError("the head of a frame is no JSON object")
         return head, lengths

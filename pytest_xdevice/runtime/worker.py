@@ -116,7 +116,7 @@ class Worker:
         try:
             return self._arrays[identity]
         except KeyError:
-            raise DeviceProblem("NoArray", "array {} is not on the device any more".format(identity)) from None
+            raise DeviceProblem("NoArray", f"array {identity} is not on the device any more") from None
 
     def _open(self, request: Dict[str, Any]) -> Dict[str, Any]:
         if self._options["kind"] == "opencl":
@@ -137,7 +137,7 @@ class Worker:
     def _write(self, request: Dict[str, Any]) -> None:
         block = self._array(request["id"])
         if block.nbytes != self._lengths[0]:
-            raise DeviceProblem("BadRequest", "{} bytes for an array of {}".format(self._lengths[0], block.nbytes))
+            raise DeviceProblem("BadRequest", f"{self._lengths[0]} bytes for an array of {block.nbytes}")
         self._receive_into(block)
 
     def _receive_into(self, block: Any) -> None:

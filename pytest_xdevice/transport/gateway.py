@@ -187,7 +187,10 @@ def over_socket(sock: Any, label: str) -> Control:
             raise EOFError("the session did not start")
 
     return _open(
-        lambda execmodel: gateway_io.SocketIO(sock, execmodel), bootstrap, label, lambda: "the server closed the connection"
+        lambda execmodel: gateway_io.SocketIO(sock, execmodel),
+        bootstrap,
+        label,
+        lambda: "the server closed the connection",
     )
 
 

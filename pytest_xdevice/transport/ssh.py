@@ -90,7 +90,9 @@ class SshTransport:
                     self._command("-M", "-N", "-T", self._spec.host), stdin=subprocess.DEVNULL, stderr=errors
                 )
             except OSError as error:
-                raise DeviceUnreachable(f"{self._label}: cannot run ssh: {error.strerror}; install its client") from None
+                raise DeviceUnreachable(
+                    f"{self._label}: cannot run ssh: {error.strerror}; install its client"
+                ) from None
         self._exit.callback(_end, master)
         limit = time.monotonic() + CONNECT_SECONDS
         while not (self._folder / "master").exists():

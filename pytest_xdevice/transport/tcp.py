@@ -38,9 +38,13 @@ class SocketTransport:
     def open(self) -> Control:
         """Authenticate, wait for the device to be free, and start a session in the process that the server gives."""
         client = f"{getpass.getuser()}@{socket.gethostname()} (process {os.getpid()})"
-        sock = self._connect({"purpose": "session", "client": client})
-        self._session = str(self._wait_for_lease(sock)["session"])
-        self._control = gateway.over_socket(sock, self._label)
+        self._sock = sock = self._connect({"purpose": "session", "client": client})
+        try:
+            self._session = str(self._wait_for_lease(sock)["session"])
+            self._control = gateway.over_socket(sock, self._label)
+        except BaseException:
+            sock.close()
+            raise
         return self._control
 
     def stream(self, path: str) -> socket.socket:
@@ -56,6 +60,7 @@ class SocketTransport:
         """End the session; the server lets the next one in."""
         if self._control is not None:
             self._control.close()
+            self._sock.close()
 
     def _connect(self, request: dict[str, Any]) -> socket.socket:
         try:
@@ -88,13 +93,14 @@ class SocketTransport:
             try:
                 answer = handshake.read_message(sock, time.monotonic() + CONNECT_SECONDS)
             except handshake.HandshakeError as error:
-                sock.close()
                 raise DeviceUnreachable(f"{self._label}: {error} while waiting for the device to be free") from None
             if answer.get("state") == "granted":
                 return answer
             if answer.get("holder") != told:
                 told = str(answer.get("holder"))
-                self._progress(f"{self._label}: waiting for the device, which {told} holds ({answer.get('ahead')} ahead)")
+                self._progress(
+                    f"{self._label}: waiting for the device, which {told} holds ({answer.get('ahead')} ahead)"
+                )
 
 
 def _tune(sock: socket.socket) -> None:
