@@ -16,7 +16,6 @@ from .config import find_pyproject
 from .config import resolve_devices
 from .config import Settings
 from .errors import ConfigError
-from .errors import TargetError
 from .errors import XDeviceError
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(given)
     try:
         return int(options.run(options))
-    except (ConfigError, TargetError) as error:
+    except ConfigError as error:
         return _complain(error, _USAGE)
     except XDeviceError as error:
         return _complain(error, _FAILED)
@@ -80,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     bundle = commands.add_parser(
         "bundle",
         help="write the device's runtime as one file",
-        description="Write the device's runtime as one file, which needs nothing on the device but Python 3.8 or newer.",
+        description="Write the device's runtime as one file, which needs only Python 3.8 or newer there.",
         epilog="example: xdevice bundle xdevice-runtime.pyz",
     )
     bundle.add_argument("file", type=Path, metavar="FILE", help="the file to write; one that exists is replaced")
