@@ -5,8 +5,10 @@ from __future__ import annotations
 import socket
 from typing import Literal
 from typing import Protocol
+from typing import TYPE_CHECKING
 
-from .gateway import Control
+if TYPE_CHECKING:
+    from .gateway import Control
 
 StreamWay = Literal["unix", "passed", "relay"]
 
