@@ -209,7 +209,7 @@ class WorkerClient:
             elif sink.nbytes != length:
                 raise WireError(f"a result of {length} bytes came where {sink.nbytes} belong")
             else:
-                self._connection.read_into(memoryview(bytes_of(sink)))
+                self._connection.read_into(bytes_of(sink))
 
     def _post_mortem(self, kill: bool) -> XDeviceError:
         """Ask the session how the worker ended, killing it first if it still runs."""
@@ -221,6 +221,6 @@ class WorkerClient:
         return WorkerEnded(end["signal"], end["code"], end["output"])
 
 
-def bytes_of(array: Array) -> Array:
-    """Return a C-contiguous array's memory as a one-dimensional array of bytes, without a copy."""
-    return array.reshape(-1).view(np.uint8)
+def bytes_of(array: Array) -> memoryview:
+    """Return a C-contiguous array's memory as a one-dimensional view of bytes, without a copy."""
+    return memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]  # an array is a buffer

@@ -282,7 +282,7 @@ class Device:
             If it was built for another kind of device.
         """
         __tracebackhide__ = True
-        artifact = Artifact.load(path)
+        artifact = Artifact.load(Path(path))
         if artifact.kind == "cpu" and self.kind == "cpu":
             self.session.compiler.check(Target.parse(artifact.target), self.info)
         return self._loaded(artifact)
@@ -710,7 +710,7 @@ class _Run:
             self._artifact.signature.params, self._binding.values, self._binding.shapes, strict=True
         ):
             if isinstance(param.type, ArrayType):
-                self._arguments.append(self._pack_array(param.type, argument, shape))
+                self._arguments.append(self._pack_array(param.type, argument, shape or ()))
                 self._sizes.append(0)
             else:
                 self._pack_value(np.asarray(argument).tobytes())
@@ -766,7 +766,7 @@ class _Run:
         values = dict(self._binding.dims)
         for param, argument in zip(self._artifact.signature.params, self._binding.values, strict=True):
             if not param.is_array:
-                values[param.name] = int(argument)  # type: ignore[call-overload]
+                values[param.name] = int(argument)
         in_use = self._device.session.opencl_devices()[0]
         defaults = _DEFAULT_BLOCKS["gpu" if in_use.device_type == "gpu" else "cpu"]
         phases = []
@@ -798,7 +798,7 @@ def _describe(binding: Binding, artifact: Artifact) -> list[str]:
     described = []
     for param, argument, shape in zip(artifact.signature.params, binding.values, binding.shapes, strict=True):
         if isinstance(param.type, ArrayType):
-            described.append(f"{param.name}: {param.type.element.dtype}{list(shape)}")
+            described.append(f"{param.name}: {param.type.element.dtype}{list(shape or ())}")
         else:
             described.append(f"{param.name}: {argument}")
     return described

@@ -201,8 +201,8 @@ class _ArrayPlan:
             if isinstance(extent, str):
                 if found.setdefault(extent, size) != size:
                     raise ArgumentError(
-                        f"{self._where}: expected {extent} = {found[extent]} along axis {axis}, as in the arrays before "
-                        f"it, got {size}: pass arrays whose shapes agree"
+                        f"{self._where}: expected {extent} = {found[extent]} along axis {axis}, as in the arrays "
+                        f"before it, got {size}: pass arrays whose shapes agree"
                     )
             elif extent != size:
                 raise ArgumentError(

@@ -30,7 +30,7 @@ _FAST_TRUE: Final = frozenset({"contract", "reassoc"})
 
 
 class Kernel:
-    """A kernel written in Python: parsed and checked when it is first used, so that an error is the test's that uses it.
+    """A kernel written in Python: parsed and checked at first use, so that an error belongs to the test that uses it.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Which type an operation has: NumPy's promotion, literals that take the other side's type, and what may be stored where."""
+"""Which type an operation has: NumPy's promotion, weak literals, and what may be stored where."""
 
 from __future__ import annotations
 

@@ -97,5 +97,5 @@ def _unreadable(function: FunctionType, reason: str) -> KernelError:
         f"kernel '{function.__name__}' cannot be compiled: {reason}.",
         filename=function.__code__.co_filename,
         line=function.__code__.co_firstlineno,
-        advice="Define the kernel with 'def' in a file: one made by exec(), a lambda or a bare REPL has no source to read.",
+        advice="Define it with 'def' in a file: one made by exec(), a lambda or a bare REPL has no source to read.",
     )

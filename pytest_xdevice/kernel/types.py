@@ -167,9 +167,10 @@ class _Direction:
 
 
 if TYPE_CHECKING:
-    from typing import Annotated as In
-    from typing import Annotated as InOut
-    from typing import Annotated as Out
+    # For a type checker the element type and the extents say nothing: an array is anything.
+    from typing import Annotated
+
+    In = InOut = Out = Annotated
 else:
 
     class In(_Direction):

@@ -159,7 +159,7 @@ def _pointers(launch: Launch, arrays: Sequence[Optional[Array]]) -> Tuple[Any, A
         array.address if array is not None else base + (-1 - argument) * SLOT
         for argument, array in zip(launch.arguments, arrays)
     ]
-    packed = struct.pack("@%dP" % len(addresses), *addresses)
+    packed = struct.pack(f"@{len(addresses)}P", *addresses)
     pointers = ctypes.create_string_buffer(packed, max(len(packed), SLOT))
     return pointers, values
 

@@ -35,7 +35,7 @@ class SocketIO:
             except OSError as error:
                 raise EOFError(f"the control connection broke: {error}") from None
             if not received:
-                raise EOFError("the control connection was closed: expected %d bytes, got %d" % (numbytes, done))
+                raise EOFError(f"the control connection was closed: {done} bytes came of {numbytes}")
             done += received
         return bytes(data)
 

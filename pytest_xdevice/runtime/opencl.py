@@ -130,7 +130,7 @@ class OpenCLBackend:
             with deadline(launch.timeout):
                 events = [event for _ in range(calls) for event in self._enqueue(launch, arrays)]
                 self._finish(events)
-            return sum(event.profile.end - event.profile.start for event in events) * 1e-9
+            return float(sum(event.profile.end - event.profile.start for event in events)) * 1e-9
 
         return measure(sample, number, repeat, min_repeat_ms)
 

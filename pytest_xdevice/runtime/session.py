@@ -118,7 +118,7 @@ class Session:
         self._count += 1
         number = self._count
         ours, theirs = socket.socketpair()
-        log = os.path.join(self._directory, "worker-%d.log" % number)
+        log = os.path.join(self._directory, f"worker-{number}.log")
         options = dict(options, directory=self._directory, files=os.path.join(self._directory, "files"))
         with open(log, "wb+") as output:
             process = subprocess.Popen(
@@ -135,7 +135,7 @@ class Session:
 
     def _listen(self, number: int) -> str:
         listener = socket.socket(socket.AF_UNIX)
-        path = os.path.join(self._directory, "s%d" % number)
+        path = os.path.join(self._directory, f"s{number}")
         listener.bind(path)
         os.chmod(path, 0o600)
         listener.listen(1)

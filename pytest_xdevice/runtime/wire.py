@@ -74,7 +74,7 @@ class Connection:
         """
         text = json.dumps(head, separators=(",", ":")).encode()
         views = [memoryview(buffer) for buffer in buffers]
-        lengths = struct.pack("!%dQ" % len(views), *(view.nbytes for view in views))
+        lengths = struct.pack(f"!{len(views)}Q", *(view.nbytes for view in views))
         prefix = b"".join((_HEADER.pack(MAGIC, len(text), len(views)), lengths, text))
         self._send_all([memoryview(prefix), *views])
 
@@ -91,7 +91,7 @@ class Connection:
         magic, head_length, count = _HEADER.unpack(self.read(_HEADER.size))
         if magic != MAGIC or head_length > MAX_HEAD or count > MAX_BUFFERS:
             raise WireError(f"not a frame of this protocol: {magic!r}...")
-        lengths = list(struct.unpack("!%dQ" % count, self.read(8 * count)))
+        lengths = list(struct.unpack(f"!{count}Q", self.read(8 * count)))
         if any(length > MAX_BUFFER for length in lengths):
             raise WireError(f"a buffer of {max(lengths)} bytes is announced")
         try:

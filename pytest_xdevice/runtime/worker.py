@@ -196,8 +196,7 @@ class Output:
         if size <= self._seen:
             return ""
         start, self._seen = max(self._seen, size - _OUTPUT_LIMIT), size
-        text = os.pread(1, size - start, start).decode("utf-8", "replace")
-        return text
+        return os.pread(1, size - start, start).decode("utf-8", "replace")
 
 
 def main(arguments: List[str]) -> None:

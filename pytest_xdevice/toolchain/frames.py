@@ -6,12 +6,12 @@ import json
 import struct
 from collections.abc import Sequence
 from typing import Any
-from typing import BinaryIO
+from typing import IO
 
 _PREFIX = struct.Struct("<II")
 
 
-def write_frame(stream: BinaryIO, message: dict[str, Any], parts: Sequence[bytes] = ()) -> None:
+def write_frame(stream: IO[bytes], message: dict[str, Any], parts: Sequence[bytes] = ()) -> None:
     """Write one frame: sizes of the JSON and of the list of part sizes, both texts, then the parts."""
     text = json.dumps(message).encode()
     sizes = json.dumps([len(part) for part in parts]).encode()
@@ -19,7 +19,7 @@ def write_frame(stream: BinaryIO, message: dict[str, Any], parts: Sequence[bytes
     stream.flush()
 
 
-def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], list[bytes]]:
+def read_frame(stream: IO[bytes]) -> tuple[dict[str, Any], list[bytes]]:
     """Read one frame.
 
     Raises
@@ -33,7 +33,7 @@ def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], list[bytes]]:
     return message, [_read_exactly(stream, size) for size in sizes]
 
 
-def _read_exactly(stream: BinaryIO, size: int) -> bytes:
+def _read_exactly(stream: IO[bytes], size: int) -> bytes:
     data = stream.read(size)
     if len(data) != size:
         raise EOFError("the stream ended within a frame" if data else "the stream ended")

@@ -45,7 +45,7 @@ serve(channel, code, getattr(sys.modules["__main__"], "xdevice_passed", None))
 """
 
 
-class PipeIO(gateway_base.Popen2IO):  # type: ignore[misc]
+class PipeIO(gateway_base.Popen2IO):
     """execnet's message stream over the pipes of a local process that we started."""
 
     def __init__(self, process: subprocess.Popen[bytes], execmodel: Any) -> None:
