@@ -41,6 +41,7 @@ from .errors import MemoryViolation
 from .errors import XDeviceError
 from .kernel.binding import bind
 from .kernel.binding import Binding
+from .kernel.signature import Signature
 from .kernel.types import ArrayType
 from .kernel.types import scalar_of_dtype
 from .target import Target
@@ -269,7 +270,7 @@ class Device:
         KernelError, TargetError, CompileError
         """
         __tracebackhide__ = True
-        return self._loaded(self.session.compiler.build(kernel, self.target))
+        return self._loaded(self._build(kernel))
 
     def load(self, path: str | os.PathLike[str]) -> Function:
         """Upload an artifact that `Artifact.save` wrote, and load it.
@@ -347,7 +348,7 @@ class Device:
             If it misbehaves on the device.
         """
         __tracebackhide__ = True
-        artifact = self.session.compiler.build(kernel, self.target)
+        artifact = self._build(kernel)
         binding = bind(artifact.signature, args, kwargs, allow_missing_out=True)
         return _Run(self, artifact, binding).execute(timeout)
 
@@ -410,7 +411,16 @@ class Device:
         """Return the worker that this device's operations go to."""
         return self.session.worker(self.kind)
 
-    def submit(self, batch: Batch, worker: WorkerClient, kernel: str, seconds: float, samples: int = 1) -> list[Any]:
+    def submit(
+        self,
+        batch: Batch,
+        worker: WorkerClient,
+        kernel: str,
+        seconds: float,
+        *,
+        samples: int = 1,
+        signature: Signature | None = None,
+    ) -> list[Any]:
         """Have `worker` carry out a batch in which `kernel` is launched, and turn what goes wrong into our errors."""
         __tracebackhide__ = True
         try:
@@ -418,7 +428,17 @@ class Device:
         except WorkerEnded as end:
             raise _misbehaviour(end, kernel, self, seconds) from None
         except Problem as problem:
-            raise _translate(problem, kernel) from None
+            raise _translate(problem, kernel, signature) from None
+
+    def _build(self, kernel: KernelSource) -> Artifact:
+        __tracebackhide__ = True
+        if not isinstance(kernel, KernelSource):
+            raise ArgumentError(f"{kernel!r} is no kernel: decorate the function with @kernel")
+        try:
+            return self.session.compiler.build(kernel, self.target)
+        except XDeviceError as error:
+            # How the compiler got there is nothing to a user: the message says where the mistake is.
+            raise error.with_traceback(None) from None
 
     def _submit(self, batch: Batch) -> list[Any]:
         __tracebackhide__ = True
@@ -693,7 +713,14 @@ class _Run:
         __tracebackhide__ = True
         if self._temporary:
             self._batch.add("free", ids=self._temporary)
-        answers = self._device.submit(self._batch, self._worker, self._artifact.name, seconds, samples)
+        answers = self._device.submit(
+            self._batch,
+            self._worker,
+            self._artifact.name,
+            seconds,
+            samples=samples,
+            signature=self._artifact.signature,
+        )
         self._worker.loaded.add(self._artifact.key)
         return answers
 
@@ -820,17 +847,30 @@ def _misbehaviour(end: WorkerEnded, kernel: str, device: Device, seconds: float)
             seconds=seconds,
         )
     how = f"crashed with {end.signal}" if end.signal else f"left its process with exit status {end.code}"
-    return KernelCrash(f"{kernel} {how} on {device.name} ({device.target}){tail}", kernel=kernel, signal=end.signal)
+    return KernelCrash(f"{kernel} {how} on {device.name} {device.kind}{tail}", kernel=kernel, signal=end.signal)
 
 
-def _translate(problem: Problem, kernel: str) -> XDeviceError:
-    if problem.kind == "MemoryViolation":
-        offset = problem.details["offset"]
-        where = f"{offset} bytes from its start" if offset >= 0 else f"{-offset} bytes before its start"
-        return MemoryViolation(f"{kernel}: {problem} ({where})", kernel=kernel)
+def _translate(problem: Problem, kernel: str, signature: Signature | None) -> XDeviceError:
+    if problem.kind == "MemoryViolation" and signature is not None:
+        return _violation(problem, signature)
     if problem.kind in _COMPILE_PROBLEMS:
         return CompileError(f"{kernel}: {problem}")
     return DeviceError(f"{kernel}: {problem}" if kernel else str(problem))
+
+
+def _violation(problem: Problem, signature: Signature) -> MemoryViolation:
+    """Name the argument and the element that a changed canary byte belongs to."""
+    param = signature.params[problem.details["position"]]
+    assert isinstance(param.type, ArrayType)
+    offset, nbytes, width = problem.details["offset"], problem.details["nbytes"], param.type.element.nbytes
+    index = offset // width
+    where = f"{offset - nbytes + 1} bytes past the end" if offset >= 0 else f"{-offset} bytes before the start"
+    return MemoryViolation(
+        f"{signature.name} wrote {where} of argument {param.name} (index {index} of {nbytes // width})",
+        kernel=signature.name,
+        argument=param.name,
+        index=index,
+    )
 
 
 def _target(text: str | None, info: DeviceInfo, compiler: Compiler) -> Target:

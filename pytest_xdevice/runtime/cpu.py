@@ -172,5 +172,6 @@ def _check_status(launch: Launch, status: int) -> None:
 def _check_fences(arrays: Sequence[Optional[Array]]) -> None:
     for position, array in enumerate(arrays):
         offset = array.violation() if array is not None else None
-        if offset is not None:
-            raise DeviceProblem("MemoryViolation", "wrote outside of an array", position=position, offset=offset)
+        if array is not None and offset is not None:
+            where = {"position": position, "offset": offset, "nbytes": array.nbytes}
+            raise DeviceProblem("MemoryViolation", "wrote outside of an array", **where)
