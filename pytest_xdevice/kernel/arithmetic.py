@@ -6,7 +6,9 @@ than once go through `once`, which gives back something that can be evaluated ag
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from typing import Final
 
 from .ir import Binary
 from .ir import BinaryOp
@@ -25,6 +27,10 @@ from .types import ScalarType
 
 Once = Callable[[Expr], Expr]
 
+_COMPARE: Final[dict[CompareOp, Callable[[float, float], bool]]] = {
+    "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
+}  # fmt: skip
+
 
 def binary(op: BinaryOp | LegalOp, left: Expr, right: Expr) -> Expr:
     """Return an operation of its operands' type, without operands that change nothing."""
@@ -36,10 +42,15 @@ def binary(op: BinaryOp | LegalOp, left: Expr, right: Expr) -> Expr:
 
 
 def compare(op: CompareOp, left: Expr, right: Expr) -> Expr:
-    """Return a comparison; two integer constants are compared at once."""
-    if isinstance(left, Const) and isinstance(right, Const) and not left.type.is_float and op in ("eq", "ne"):
-        return Const((left.value == right.value) == (op == "eq"), bool_, left.at)
+    """Return a comparison, decided at once between constants."""
+    if isinstance(left, Const) and isinstance(right, Const) and _is_exact(left) and _is_exact(right):
+        return Const(_COMPARE[op](left.value, right.value), bool_, left.at)
     return Compare(op, left, right, bool_, left.at)
+
+
+def _is_exact(number: Const) -> bool:
+    """Tell whether a constant compares with others as it stands, however its type rounds it."""
+    return not number.type.is_float or float(number.value).is_integer()
 
 
 def select(condition: Expr, then: Expr, otherwise: Expr) -> Expr:

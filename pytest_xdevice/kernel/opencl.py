@@ -49,6 +49,8 @@ from .traversal import walk
 from .types import ArrayType
 from .types import bool_
 from .types import Dim
+from .types import f16
+from .types import f32
 from .types import f64
 from .types import ScalarType
 
@@ -139,19 +141,20 @@ def literal(value: float, scalar: ScalarType) -> str:
 
 
 def _float_literal(number: float, bits: int) -> str:
-    code, integer = ("<f", "<I") if bits == 32 else ("<d", "<Q")
+    code, integer = ("<d", "<Q") if bits == 64 else ("<f", "<I")
     try:
         raw = struct.pack(code, number)
     except OverflowError:  # beyond the largest f32
         raw = struct.pack(code, float("inf") if number > 0 else float("-inf"))
     number = struct.unpack(code, raw)[0]
-    suffix = "f" if bits == 32 else ""
+    suffix = "" if bits == 64 else "f"
     if number - number != 0:  # an infinity or NaN
         pattern = struct.unpack(integer, raw)[0]
-        return f"as_float(0x{pattern:08x}u)" if bits == 32 else f"as_double(0x{pattern:016x}UL)"
-    if number == int(number) and abs(number) < 1 << 24:
-        return f"{number:.1f}{suffix}"
-    return f"{number.hex()}{suffix}"
+        return f"as_double(0x{pattern:016x}UL)" if bits == 64 else f"as_float(0x{pattern:08x}u)"
+    if abs(number) < 1 << 20 and (number * 16).is_integer():
+        return f"{number!r}{suffix}"  # short and exact in decimal
+    mantissa, exponent = number.hex().split("p")
+    return f"{mantissa.rstrip('0')}p{exponent}{suffix}"
 
 
 class _PhasePrinter:
@@ -239,7 +242,12 @@ class _PhasePrinter:
         self._emit(f"{self._name(statement.name)} = {self._expr(statement.value)};")
 
     def _store(self, statement: Store) -> None:
-        self._emit(f"{self._element(statement.array, statement.indices)} = {self._expr(statement.value)};")
+        value = self._expr(statement.value)
+        if statement.value.type == f16:
+            pointer, index = self._pointer_and_index(statement.array, statement.indices)
+            self._emit(f"vstore_half_rte({value}, {index}, {pointer});")
+        else:
+            self._emit(f"{self._element(statement.array, statement.indices)} = {value};")
 
     def _if(self, statement: If) -> None:
         self._emit(f"if ({self._expr(statement.condition)}) {{")
@@ -297,15 +305,22 @@ class _PhasePrinter:
         return _wrapped(self._expr(expr))
 
     def _element(self, array: str, indices: tuple[Expr, ...]) -> str:
+        pointer, index = self._pointer_and_index(array, indices)
+        return f"{pointer}[{index}]"
+
+    def _pointer_and_index(self, array: str, indices: tuple[Expr, ...]) -> tuple[str, str]:
         array_type = self._params[array].type
         assert isinstance(array_type, ArrayType)
         index = self._expr(indices[0])
         for extent, inner in zip(array_type.extents[1:], indices[1:], strict=True):
             size = f"d_{_ascii(extent.name)}" if isinstance(extent, Dim) else f"{extent}L"
             index = f"{_wrapped(index)} * {size} + {self._operand(inner)}"
-        return f"p_{_ascii(array)}[{index}]"
+        return f"p_{_ascii(array)}", index
 
     def _load(self, expr: Load) -> str:
+        if expr.type == f16:
+            pointer, index = self._pointer_and_index(expr.array, expr.indices)
+            return f"vload_half({index}, {pointer})"
         element = self._element(expr.array, expr.indices)
         return f"({element} != 0)" if expr.type == bool_ else element
 
@@ -341,6 +356,10 @@ class _PhasePrinter:
         source, target = expr.operand.type, expr.type
         if source.is_float and not target.is_float:
             return f"{self._functions.saturating_cast(source, target)}({self._expr(expr.operand)})"
+        if target == f16:
+            wide = source if source.is_float else f32
+            operand = self._expr(expr.operand) if source.is_float else f"(float){self._operand(expr.operand)}"
+            return f"{self._functions.rounded_to_half(wide)}({operand})"
         return f"({C_TYPES[target.name]}){self._operand(expr.operand)}"
 
     def _call(self, expr: Call) -> str:
@@ -357,20 +376,16 @@ def _as_unsigned(expr: Binary, left: str, right: str, unsigned: str) -> str:
 
 def _wrapped(text: str) -> str:
     """Return `text` in parentheses unless it holds together without them."""
-    opening = text.find("(")
-    if opening < 0:
-        return text if text.replace("_", "").replace(".", "").isalnum() else f"({text})"
     depth = 0
-    for position, char in enumerate(text):
-        depth += (char == "(") - (char == ")")
-        if char == ")" and depth == 0 and position < len(text) - 1:
+    for char in text:
+        depth += (char in "([") - (char in ")]")
+        if char == " " and depth == 0:
             return f"({text})"
-    called = text[:opening].replace("_", "").isalnum() or not opening
-    return text if called and text.endswith(")") else f"({text})"
+    return f"({text})" if text.startswith("-") else text
 
 
 def _memory(scalar: ScalarType) -> str:
-    return "uchar" if scalar == bool_ else C_TYPES[scalar.name]
+    return {"bool_": "uchar", "f16": "half"}.get(scalar.name) or C_TYPES[scalar.name]
 
 
 def _parameter(param: Param) -> str:

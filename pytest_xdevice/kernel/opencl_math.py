@@ -9,6 +9,7 @@ from .types import ScalarType
 C_TYPES: Final = {
     "bool_": "bool", "i8": "char", "i16": "short", "i32": "int", "i64": "long",
     "u8": "uchar", "u16": "ushort", "u32": "uint", "u64": "ulong", "f32": "float", "f64": "double",
+    "f16": "float",  # half is for memory alone; its values are computed with as floats
 }  # fmt: skip
 _SPELLINGS: Final = {"abs": "fabs", "round": "rint"}
 _SAME: Final = frozenset(
@@ -47,6 +48,15 @@ class MathFunctions:
         to, of = C_TYPES[target.name], C_TYPES[source.name]
         # What a saturating conversion makes of NaN is only a recommendation of the standard.
         self._definitions[name] = f"{to} {name}({of} x) {{ return isnan(x) ? ({to})0 : convert_{to}_sat(x); }}"
+        return name
+
+    def rounded_to_half(self, source: ScalarType) -> str:
+        """Return the function that rounds a float to the values that a half has."""
+        name, of = f"xd_f16_of_{source.name}", C_TYPES[source.name]
+        self._definitions[name] = (
+            f"float {name}({of} x) {{ ushort bits; vstore_half_rte(x, 0, (half *)&bits); "
+            "return vload_half(0, (const half *)&bits); }"
+        )
         return name
 
 
