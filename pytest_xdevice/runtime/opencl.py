@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 from typing import Dict
 from typing import List
@@ -198,6 +199,8 @@ def _import() -> Any:
         import pyopencl
     except ImportError as error:
         raise DeviceProblem("NoOpenCL", _MISSING.format(error)) from None
+    # Some drivers say something about every build; what matters comes with a failed one.
+    warnings.simplefilter("ignore", pyopencl.CompilerWarning)
     return pyopencl
 
 

@@ -1,0 +1,90 @@
+"""Frames: what goes in comes out, and what is no frame is refused."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import HealthCheck
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from pytest_xdevice.runtime.wire import Connection
+from pytest_xdevice.runtime.wire import StreamClosed
+from pytest_xdevice.runtime.wire import WireError
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    left, right = socket.socketpair()
+    with left, right:
+        yield left, right
+
+
+heads = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=20) | st.none(), max_size=4)
+
+
+@given(head=heads, buffers=st.lists(st.binary(max_size=2000), max_size=5))
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_a_frame_comes_out_as_it_went_in(head: dict[str, object], buffers: list[bytes]) -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        Connection(left).send(head, buffers)
+        receiver = Connection(right)
+        received, lengths = receiver.receive()
+        assert received == head
+        assert [bytes(receiver.read(length)) for length in lengths] == buffers
+
+
+def test_large_buffers_and_small_frames_after_one_another(pair: tuple[socket.socket, socket.socket]) -> None:
+    data = bytes(range(256)) * 40_000
+    sender, receiver = Connection(pair[0]), Connection(pair[1])
+
+    def send() -> None:
+        for number in range(3):
+            sender.send({"number": number}, [data, b"", b"x"])
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    for number in range(3):
+        head, lengths = receiver.receive()
+        assert head == {"number": number}
+        assert [bytes(receiver.read(length)) for length in lengths] == [data, b"", b"x"]
+    thread.join()
+
+
+@given(garbage=st.binary(min_size=12, max_size=200))
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+def test_garbage_is_refused(garbage: bytes) -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        left.sendall(garbage)
+        left.shutdown(socket.SHUT_WR)
+        with pytest.raises((WireError, StreamClosed)):
+            Connection(right).receive()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"XDW1" + b"\xff\xff\xff\xff" + b"\0\0\0\0",
+        b"XDW1" + b"\0\0\0\2" + b"\xff\xff\xff\xff",
+        b"XDW1" + b"\0\0\0\2" + b"\0\0\0\1" + b"\xff" * 8 + b"{}",
+        b"XDW1" + b"\0\0\0\2" + b"\0\0\0\0" + b"[]",
+        b"XDW1" + b"\0\0\0\2" + b"\0\0\0\0" + b"{x",
+    ],
+    ids=["head too long", "too many buffers", "buffer too long", "no object", "no JSON"],
+)
+def test_bounds(pair: tuple[socket.socket, socket.socket], frame: bytes) -> None:
+    pair[0].sendall(frame)
+    with pytest.raises(WireError):
+        Connection(pair[1]).receive()
+
+
+def test_the_end_of_the_stream(pair: tuple[socket.socket, socket.socket]) -> None:
+    pair[0].close()
+    with pytest.raises(StreamClosed, match="closed the stream"):
+        Connection(pair[1]).receive()
