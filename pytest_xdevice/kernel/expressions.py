@@ -262,6 +262,10 @@ class Expressions:
     # --- conditions -------------------------------------------------------------------------------------
 
     def visit_Compare(self, node: ast.Compare) -> Operand:
+        for operator in node.ops:
+            if type(operator) not in _COMPARE:
+                sign = {ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in"}[type(operator)]
+                raise Refusal(f"'{sign}' cannot be used in a kernel.", "Compare numbers with ==, !=, <, <=, > or >=.")
         operands = [self.visit(operand) for operand in (node.left, *node.comparators)]
         at = self.text.location(node)
         links = [
@@ -271,10 +275,7 @@ class Expressions:
         return reduce(lambda left, right: _logic("and", left, right, at), links)
 
     def _comparison(self, operator: ast.cmpop, left: Operand, right: Operand, at: Location) -> Operand:
-        op = _COMPARE.get(type(operator))
-        if op is None:
-            sign = {ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in"}[type(operator)]
-            raise Refusal(f"'{sign}' cannot be used in a kernel.", "Compare numbers with ==, !=, <, <=, > or >=.")
+        op = _COMPARE[type(operator)]
         if isinstance(left, (Weak, WeakSelect)) and isinstance(right, (Weak, WeakSelect)):
             return fold.binary(op, left, right, at)
         type_ = common_type(left, right)
@@ -317,6 +318,8 @@ class Expressions:
             inner, outer = ast.unparse(base.slice), ast.unparse(node.slice)
             raise Refusal("an array is indexed in two steps.", f"Write {base.value.id}[{inner}, {outer}].")
         if not isinstance(base, ast.Name) or not isinstance(self.params.get(base.id), ArrayType):
+            if isinstance(base, (ast.Name, ast.Attribute)) and not self.is_local(base):
+                self._constant(self.resolve(base), base)  # says what it is, if it is no number
             raise Refusal(f"'{ast.unparse(base)}' is no array parameter.", "Only array parameters can be indexed.")
         type_ = self.array(base.id)
         nodes = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
@@ -365,9 +368,8 @@ class Expressions:
         """Return the extent ``a.shape[k]``."""
         type_, axis = self.array(array), _whole_constant(self.visit(node.slice))
         if axis is None or not -type_.ndim <= axis < type_.ndim:
-            raise Refusal(
-                f"'{array}' has no such extent.", f"Index its shape with a literal from 0 to {type_.ndim - 1}."
-            )
+            wanted = " or ".join(f"{array}.shape[{k}]" for k in range(type_.ndim))
+            raise Refusal(f"'{array}' has no such extent.", f"Write {wanted}: the index is a literal.")
         return self.extent_value(array, axis, self.text.location(node))
 
     def extent_value(self, array: str, axis: int, at: Location) -> Operand:

@@ -60,5 +60,7 @@ def _checked(operation: Callable[..., Any], *values: Number) -> Number:
     except (ArithmeticError, TypeError, ValueError) as error:
         raise Refusal(f"this constant expression has no value: {error}.", "Mend the constants.") from None
     if not isinstance(result, (bool, int, float)):
-        raise Refusal(f"this constant expression gives {result!r}, which is no real number.", "Mend the constants.")
+        raise Refusal(
+            f"this constant expression gives a {type(result).__name__}, not a real number.", "Mend the constants."
+        )
     return result

@@ -35,6 +35,7 @@ from .promote import Operand
 from .promote import Refusal
 from .promote import typed
 from .promote import Weak
+from .promote import WeakSelect
 from .promote import widens
 from .signature import Signature
 from .source import KernelText
@@ -203,11 +204,13 @@ class _Statements:
         self._check_name(target)
         at = self.text.location(target)
         try:
-            name, first = self.variables.declare(target.id, arithmetic_type(default_type(operand)))
+            name, first = self.variables.declare(target.id, arithmetic_type(default_type(operand)), at.line)
         except Refusal as refusal:
             raise self.text.error(target, refusal.message, refusal.advice) from None
-        type_ = self.variables.types[name]
-        value = self._fitting(operand, type_, node, f"'{target.id}' is {type_} since its first value")
+        type_, line = self.variables.types[name], self.variables.first_lines[name]
+        found = arithmetic_type(default_type(operand))
+        advice = f"Start with {found}(...) on line {line}, or write {type_}(...) around this value."
+        value = self._fitting(operand, type_, node, f"'{target.id}' is {type_} since line {line}", advice)
         self.variables.mark(name)
         return Assign(name, value, at, first)
 
@@ -224,15 +227,16 @@ class _Statements:
         value = self._fitting(operand, type_.element, node, f"'{array}' holds {type_.element}")
         return Store(array, indices, value, self.text.location(target))
 
-    def _fitting(self, operand: Operand, type_: ScalarType, node: ast.AST, reason: str) -> Expr:
+    def _fitting(self, operand: Operand, type_: ScalarType, node: ast.AST, reason: str, advice: str = "") -> Expr:
         """Return `operand` as a `type_`, or say that `reason` stands against it."""
-        if not isinstance(operand, Weak) and not widens(default_type(operand), type_):
-            found = default_type(operand)
-            raise self.text.error(node, f"{reason}, and this is {found}.", f"Write {type_}(...) around the value.")
+        found = default_type(operand)
+        if not isinstance(operand, (Weak, WeakSelect)) and not widens(found, type_):
+            advice = advice or f"Write {type_}(...) around the value."
+            raise self.text.error(node, f"{reason}, and this is {found}.", advice)
         try:
             return coerce(operand, type_)
         except Refusal as refusal:
-            raise self.text.error(node, f"{reason}: {refusal.message}", refusal.advice) from None
+            raise self.text.error(node, f"{reason}: {refusal.message}", advice or refusal.advice) from None
 
     # --- branches and loops -----------------------------------------------------------------------------
 
@@ -314,7 +318,7 @@ class _Statements:
     def _loop_variable(self, target: ast.Name) -> str:
         self._check_name(target)
         try:
-            name, _ = self.variables.declare(target.id, i64, loop=True)
+            name, _ = self.variables.declare(target.id, i64, target.lineno, loop=True)
         except Refusal as refusal:
             raise self.text.error(target, refusal.message, refusal.advice) from None
         if self.variables.types[name] != i64:
@@ -336,7 +340,7 @@ class _Statements:
         targets = node.target.elts if isinstance(node.target, ast.Tuple) else [node.target]
         if len(targets) != len(loop.extents) or not all(isinstance(target, ast.Name) for target in targets):
             raise self.text.error(
-                node.target, f"parallel() gives {len(loop.extents)} numbers here.",
+                node.target, f"parallel() gives {len(loop.extents)} number{'s'[: len(loop.extents) > 1]} here.",
                 f"Write 'for {', '.join('ijk'[: len(loop.extents)])} in parallel(...)'.",
             )  # fmt: skip
         before = self.variables.assigned

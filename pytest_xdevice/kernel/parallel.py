@@ -101,7 +101,7 @@ def _block(expressions: Expressions, node: ast.expr, count: int) -> tuple[int, .
     for part in parts:
         if type(part) is not int or not 1 <= part <= _LARGEST_BLOCK:
             raise expressions.text.error(
-                node, "a block size is a constant.", f"Write an integer from 1 to {_LARGEST_BLOCK}."
+                node, "a block size is a constant integer above 0.", f"Write one from 1 to {_LARGEST_BLOCK}."
             )
     return tuple(parts)
 

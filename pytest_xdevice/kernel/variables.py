@@ -55,6 +55,8 @@ class Variables:
         The loops around this place, outermost first.
     running : set of str
         IR names of the variables that those loops count with.
+    first_lines : dict of str to int
+        The line that first gives a value, by IR name.
 
     Parameters
     ----------
@@ -68,6 +70,7 @@ class Variables:
         self.assigned: Assigned = frozenset()
         self.loops: list[LoopPaths] = []
         self.running: set[str] = set()
+        self.first_lines: dict[str, int] = {}
         self._outer = _Scope()
         self._inner: _Scope | None = None
         self._branch_lines: dict[str, int] = {}
@@ -93,7 +96,7 @@ class Variables:
         if self.assigned is not None:
             self.assigned -= lost
 
-    def declare(self, name: str, type_: ScalarType, *, loop: bool = False) -> tuple[str, bool]:
+    def declare(self, name: str, type_: ScalarType, line: int, *, loop: bool = False) -> tuple[str, bool]:
         """Give `name` a value here.
 
         Parameters
@@ -102,6 +105,8 @@ class Variables:
             As in the source.
         type_ : ScalarType
             Its type if this is the first value in the text.
+        line : int
+            The line that gives the value.
         loop : bool
             Whether a loop counts with it, which inside a parallel loop makes it that loop's own.
 
@@ -131,6 +136,7 @@ class Variables:
         unique = self._unique(name)
         scope.names[name] = unique
         self.types[unique] = type_
+        self.first_lines[unique] = line
         return unique, True
 
     def temporary(self, name: str, type_: ScalarType) -> str:
