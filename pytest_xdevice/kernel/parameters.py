@@ -53,7 +53,8 @@ def _param(function: FunctionType, captured: Captured, parameter: inspect.Parame
         raise _error(function, name, f"parameter '{name}' has no type.", f"Annotate it, {_EXAMPLE}.")
     if isinstance(annotation, str):
         try:
-            annotation = captured.evaluate(annotation)
+            while isinstance(annotation, str):  # written as text, in a module where all annotations are kept as text
+                annotation = captured.evaluate(annotation)
         except (NameError, TypeError, SyntaxError, AttributeError) as error:
             raise _error(
                 function, name, f"the type of '{name}' cannot be read: {error}.", f"Write one {_EXAMPLE}."
