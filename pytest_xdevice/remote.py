@@ -825,7 +825,7 @@ def _describe(binding: Binding, artifact: Artifact) -> list[str]:
     described = []
     for param, argument, shape in zip(artifact.signature.params, binding.values, binding.shapes, strict=True):
         if isinstance(param.type, ArrayType):
-            described.append(f"{param.name}: {param.type.element.dtype}{list(shape or ())}")
+            described.append(f"{param.name}: {param.type.element.dtype_name}{list(shape or ())}")
         else:
             described.append(f"{param.name}: {argument}")
     return described

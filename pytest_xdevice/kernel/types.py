@@ -56,6 +56,11 @@ class ScalarType:
         return np.dtype(_DTYPE_NAMES[self.name])
 
     @property
+    def dtype_name(self) -> str:
+        """The NumPy dtype's name, such as ``"float32"``."""
+        return _DTYPE_NAMES[self.name]
+
+    @property
     def nbytes(self) -> int:
         """Bytes of one element in an array."""
         return self.bits // 8

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 from typing import Any
 from typing import Callable
 from typing import Dict
-from typing import Iterator
 from typing import List
 from typing import Optional
 from typing import Tuple
@@ -62,13 +60,16 @@ class Launch:
         self.options: Dict[str, Any] = request
 
 
-@contextlib.contextmanager
-def deadline(seconds: float) -> Iterator[None]:
+class deadline:
     """End this process by SIGALRM if the block takes longer: native code cannot be interrupted otherwise."""
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, self._seconds)
+
+    def __exit__(self, *exception: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 

@@ -51,6 +51,8 @@ class Connection:
         self._ahead = memoryview(bytearray(_READ_AHEAD))
         self._start = 0
         self._end = 0
+        self._seconds = 0.0
+        sock.settimeout(None)
 
     def fileno(self) -> int:
         """Return the socket's descriptor."""
@@ -60,9 +62,16 @@ class Connection:
         """Close the socket; a peer that waits sees the end of the stream."""
         self._sock.close()
 
-    def settimeout(self, seconds: Union[float, None]) -> None:
-        """Bound how long one receive or send may block."""
-        self._sock.settimeout(seconds)
+    def settimeout(self, seconds: float) -> None:
+        """Bound how long one receive or send may stand still, in seconds; then it raises `TimeoutError`.
+
+        The kernel keeps the time: a socket in Python's own timeout mode polls before every call.
+        """
+        if seconds != self._seconds:
+            self._seconds = seconds
+            value = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
 
     def send(self, head: Dict[str, Any], buffers: Sequence[Buffer] = ()) -> None:
         """Send one frame; the buffers, of bytes, are handed to the operating system as they are.
@@ -135,8 +144,8 @@ class Connection:
     def _receive_into(self, view: memoryview) -> int:
         try:
             received = self._sock.recv_into(view)
-        except socket.timeout:
-            raise
+        except BlockingIOError:
+            raise TimeoutError("the stream stood still") from None
         except OSError as error:
             raise StreamClosed(str(error)) from None
         if not received:
@@ -148,8 +157,8 @@ class Connection:
         while at < len(views):
             try:
                 sent = self._sock.sendmsg(views[at : at + _IOV_MAX])
-            except socket.timeout:
-                raise
+            except BlockingIOError:
+                raise TimeoutError("the stream stood still") from None
             except OSError as error:
                 raise StreamClosed(str(error)) from None
             while at < len(views) and sent >= views[at].nbytes:
