@@ -333,7 +333,7 @@ class _PhasePrinter:
         if expr.op == "fmod":
             return f"fmod({self._expr(expr.left)}, {self._expr(expr.right)})"
         if expr.type == bool_:
-            inverts = expr.op == "xor" and isinstance(expr.right, Const)
+            inverts = expr.op == "xor" and isinstance(expr.right, Const) and expr.right.value
             return f"!{left}" if inverts else f"{left} {_BOOL_OPERATORS[expr.op]} {right}"
         text = f"{left} {_OPERATORS[expr.op]} {right}"
         if expr.type.is_float or expr.type.name in ("u32", "u64"):
