@@ -405,7 +405,7 @@ def _fma(x: Any, y: Any, z: Any) -> Any:
     try:
         wide = float(exact)
     except OverflowError:
-        return type(x)(math.copysign(math.inf, exact))
+        return type(x)(math.inf if exact > 0 else -math.inf)
     if type(x) is np.float64:
         return np.float64(wide)
     return type(x)(_to_odd(wide, exact))
