@@ -148,10 +148,10 @@ class Compiler:
         try:
             compiled = self._process.compile(described, target.machine)
             linked = linker.link(compiled.object, target) if linker else compiled.object
-        except llvm.UnrecognisedName as error:
-            target.reject(error)
         except CompileError as error:
-            raise type(error)(f"kernel {signature.name!r} for '{target}': {error}") from None
+            with contextlib.suppress(CompileError):
+                target.explain(error)
+            raise CompileError(f"kernel {signature.name!r} for '{target}': {error}") from None
         return Artifact("cpu", signature, str(target), key, object=linked, llvm_ir=compiled.llvm_ir)
 
 

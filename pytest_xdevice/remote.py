@@ -200,7 +200,7 @@ class Session:
             description = worker.submit(batch)[0]
         except (Problem, WorkerEnded) as error:
             worker.close()
-            raise DeviceError(f"{self.name}: {error}") from None
+            raise DeviceError(str(error)) from None
         if kind == "opencl":
             self._opencl = tuple(OpenCLDevice.from_wire(facts) for facts in description["opencl"])
         return worker

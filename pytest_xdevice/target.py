@@ -19,6 +19,7 @@ from typing import Final
 from typing import NoReturn
 
 from .device_info import DeviceInfo
+from .errors import CompileError
 from .errors import TargetError
 from .toolchain import llvm
 from .toolchain.features import arm_cpu
@@ -217,11 +218,19 @@ class Target:
         """
         try:
             (compiler or llvm.shared()).enabled((), self.machine)
-        except llvm.UnrecognisedName as error:
-            self.reject(error)
+        except CompileError as error:
+            self.explain(error)
 
-    def reject(self, error: llvm.UnrecognisedName) -> NoReturn:
-        """Raise the TargetError for a name that LLVM did not know."""
+    def explain(self, error: CompileError) -> NoReturn:
+        """Raise the TargetError for a name that LLVM did not know, or `error` itself when that was not its cause."""
+        if isinstance(error, llvm.UnrecognisedName):
+            self._reject(error)
+        # For x86-64 LLVM takes an unknown CPU for a 32-bit one, and ends the process.
+        if self.cpu and self.cpu not in known_names(self.triple)[0]:
+            self._reject(llvm.UnrecognisedName("processor", self.cpu))
+        raise error
+
+    def _reject(self, error: llvm.UnrecognisedName) -> NoReturn:
         cpus, features = known_names(self.triple)
         if error.kind == "processor":
             raise TargetError(
@@ -260,8 +269,8 @@ class Target:
             return
         try:
             enabled = (compiler or llvm.shared()).enabled(tuple(KNOWN[self.arch]), self.machine)
-        except llvm.UnrecognisedName as error:
-            self.reject(error)
+        except CompileError as error:
+            self.explain(error)
         lacking = [name for name in KNOWN[self.arch] if name in enabled and name not in has]
         if lacking:
             raise TargetError(
