@@ -6,6 +6,7 @@ import queue
 import socket
 import threading
 from typing import Any
+from typing import List
 from typing import Optional
 
 CHUNK = 256 << 10
@@ -31,8 +32,15 @@ class Relay:
         self._credit = threading.Semaphore(WINDOW)
         self._incoming: queue.SimpleQueue[Optional[bytes]] = queue.SimpleQueue()
         channel.setcallback(self._arrived, endmarker=None)
-        for target in (self._pump_out, self._pump_in):
-            threading.Thread(target=target, daemon=True).start()
+        pumps = [threading.Thread(target=target, daemon=True) for target in (self._pump_out, self._pump_in)]
+        for pump in pumps:
+            pump.start()
+        threading.Thread(target=self._close_after, args=(pumps,), daemon=True).start()
+
+    def _close_after(self, pumps: List[threading.Thread]) -> None:
+        for pump in pumps:
+            pump.join()
+        self._sock.close()
 
     def _arrived(self, item: Any) -> None:
         if isinstance(item, int):
