@@ -86,6 +86,7 @@ class Session:
         self._relays: Dict[int, Relay] = {}
         self._requests: Dict[str, Callable[..., Any]] = {
             "info": device_info,
+            "pid": os.getpid,
             "start": self._start,
             "attach": self._attach,
             "ended": self._ended,

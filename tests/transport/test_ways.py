@@ -1,0 +1,205 @@
+"""Every way to a device that needs no board: the server, a command, this machine; and what each says when it fails."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_xdevice import AuthenticationError
+from pytest_xdevice import ConfigError
+from pytest_xdevice import DeviceUnreachable
+from pytest_xdevice import dim
+from pytest_xdevice import f32
+from pytest_xdevice import In
+from pytest_xdevice import kernel
+from pytest_xdevice import Out
+from pytest_xdevice import parallel
+from pytest_xdevice.config import DeviceConfig
+from pytest_xdevice.config import Settings
+from pytest_xdevice.remote import Session
+from pytest_xdevice.transport.spec import parse
+from pytest_xdevice.transport.spec import Spec
+from tests.harness.server import DeviceServer
+
+n = dim("n")
+
+
+@kernel
+def add_one(a: In[f32, n], b: Out[f32, n]) -> None:
+    for i in parallel(n):
+        b[i] = a[i] + 1.0
+
+
+def open_session(address: str, **settings: Any) -> Session:
+    return Session.open(DeviceConfig("device", address), Settings(**settings))
+
+
+def session_folders() -> set[Path]:
+    return set(Path("/tmp").glob("xdevice-*"))
+
+
+def check(session: Session) -> None:
+    """Run a kernel, move an array larger than any buffer, store a file."""
+    device = session.device("cpu")
+    np.testing.assert_array_equal(device.run(add_one, np.zeros(5, np.float32)), np.ones(5))
+    large = np.arange(3 << 20, dtype=np.float32)
+    np.testing.assert_array_equal(device.array(large).numpy(), large)
+    device.upload(b"data", "file")
+    assert device.listdir() == ["file"]
+
+
+@pytest.fixture(params=["local", "exec", "server", "oldest"])
+def session(request: pytest.FixtureRequest) -> Iterator[Session]:
+    if request.param == "local":
+        session = open_session("local")
+    elif request.param == "exec":
+        session = open_session(f"exec:{shlex.quote(sys.executable)}")
+    else:
+        server = request.getfixturevalue("server" if request.param == "server" else "oldest_server")
+        session = open_session(server.address, token_file=server.token_file)
+    yield session
+    session.close()
+
+
+def test_kernels_arrays_and_files(session: Session) -> None:
+    check(session)
+
+
+def test_nothing_is_left_on_the_device() -> None:
+    before = session_folders()
+    session = open_session("local")
+    check(session)
+    assert session_folders() != before
+    session.close()
+    assert session_folders() == before
+
+
+def test_two_sessions_take_turns_on_a_server(server: DeviceServer) -> None:
+    told: list[str] = []
+    waiting = threading.Event()
+
+    def progress(message: str) -> None:
+        told.append(message)
+        waiting.set()
+
+    first = open_session(server.address, token_file=server.token_file)
+    second: list[Session] = []
+
+    def wait_in_line() -> None:
+        config = DeviceConfig("second", server.address)
+        second.append(Session.open(config, Settings(token_file=server.token_file), progress=progress))
+
+    thread = threading.Thread(target=wait_in_line)
+    thread.start()
+    assert waiting.wait(10)
+    assert not second
+    first.close()
+    thread.join(20)
+    check(second[0])
+    second[0].close()
+    assert "waiting for the device" in told[0]
+
+
+def test_a_session_that_is_killed_frees_the_device(server: DeviceServer) -> None:
+    first = open_session(server.address, token_file=server.token_file)
+    pid = int(first.device("cpu").session._control.request("pid"))
+    os.kill(pid, signal.SIGKILL)
+    second = open_session(server.address, token_file=server.token_file)
+    check(second)
+    second.close()
+    first.close()
+
+
+def test_a_wrong_token(server: DeviceServer) -> None:
+    with pytest.raises(AuthenticationError, match="the token does not match"):
+        open_session(server.address, token="something else entirely")
+
+
+def test_no_token(server: DeviceServer) -> None:
+    with pytest.raises(AuthenticationError, match="XDEVICE_TOKEN"):
+        open_session(server.address)
+
+
+def test_a_stranger_who_sends_garbage_is_shown_out_and_the_server_lives(server: DeviceServer) -> None:
+    host, port = server.address.split(":")
+    with socket.create_connection((host, int(port)), 5) as stranger:
+        stranger.sendall(b"GET / HTTP/1.0\r\n\r\n" + os.urandom(5000))
+        try:
+            answer = b"".join(iter(lambda: stranger.recv(4096), b""))
+        except ConnectionResetError:
+            answer = b"XDEVICE/1"
+    assert answer.startswith(b"XDEVICE/1")
+    session = open_session(server.address, token_file=server.token_file)
+    check(session)
+    session.close()
+
+
+def test_a_closed_port() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(DeviceUnreachable, match=r"Connection refused\. Is the server running there"):
+            open_session(address, token="x" * 20)
+
+
+@pytest.mark.parametrize("command", ["false", "/no/such/python", "sh -c 'echo no python here >&2; exit 3'"])
+def test_a_command_that_gives_no_python(command: str) -> None:
+    with pytest.raises(DeviceUnreachable, match=r"cannot run|no session could be started"):
+        open_session(f"exec:{command}")
+
+
+def test_the_server_says_where_it_listens_and_prints_a_token() -> None:
+    command = [sys.executable, "-m", "pytest_xdevice.runtime", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        first, second = process.stdout.readline(), process.stdout.readline()
+        process.terminate()
+        assert process.wait(10) == 0
+    assert first.startswith("bind to 127.0.0.1:")
+    assert second.startswith("token for this run: ")
+
+
+def test_a_port_that_is_taken(server: DeviceServer) -> None:
+    command = [sys.executable, "-m", "pytest_xdevice.runtime", "--port", server.address.split(":")[1]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert "cannot serve on" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("local", Spec("local")),
+        ("10.77.1.162:9090", Spec("socket", "10.77.1.162", 9090)),
+        ("[::1]:9090", Spec("socket", "::1", 9090)),
+        ("ssh://pi@Board", Spec("ssh", "pi@Board")),
+        ("ssh://pi@board:2222", Spec("ssh", "pi@board", 2222)),
+        ("exec:chroot /path python3", Spec("exec", command=("chroot", "/path", "python3"))),
+        ("popen", Spec("local")),
+        ("popen//python=python3.9", Spec("exec", command=("python3.9",))),
+        ("ssh=-p 22 host//python=python3.9", Spec("ssh", "host", python="python3.9", ssh_options=("-p", "22"))),
+        ("socket=host:9090", Spec("socket", "host", 9090)),
+    ],
+)
+def test_specifications(text: str, spec: Spec) -> None:
+    assert parse(text) == spec
+
+
+@pytest.mark.parametrize(
+    "text", ["nosuch", "host:port", "ssh://", "ssh://host:x", "exec:", "exec:'", "vagrant_ssh=x", "id=3", ""]
+)
+def test_what_is_no_specification(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse(text)
