@@ -75,7 +75,7 @@ def test_error_carries_its_place_and_is_one_of_ours(tmp_path: Path) -> None:
 def test_place_is_that_of_the_file_for_a_kernel_within_a_function() -> None:
     def make() -> Any:
         @kernel
-        def nested(a: In[f32, n], b: Out[f32, n]):  # type: ignore[no-untyped-def]
+        def nested(a: In[f32, n], b: Out[f32, n]):
             """Text that
             goes over lines, and does not shift them."""
             for i in parallel(n):
@@ -114,8 +114,8 @@ def test_lambda_is_no_kernel() -> None:
 
 def test_mistake_is_reported_at_use_and_not_at_definition() -> None:
     @kernel
-    def wrong(b: Out[f32, n]):  # type: ignore[no-untyped-def]
-        b[0] = nowhere  # type: ignore[name-defined]  # noqa: F821
+    def wrong(b: Out[f32, n]):
+        b[0] = nowhere  # noqa: F821
 
     assert wrong.name == "wrong"
     assert str(wrong.signature) == "wrong(b: Out[f32, n])"
@@ -136,7 +136,7 @@ def test_unknown_word_for_fast_is_refused() -> None:
 
 def test_calling_a_kernel_says_how_to_run_it() -> None:
     @kernel
-    def add(a: In[f32, n], b: Out[f32, n], k: i64):  # type: ignore[no-untyped-def]
+    def add(a: In[f32, n], b: Out[f32, n], k: i64):
         b[0] = a[0] + f32(k)
 
     with pytest.raises(TypeError) as caught:
