@@ -34,10 +34,12 @@ _COMPARE: Final[dict[CompareOp, Callable[[float, float], bool]]] = {
 
 def binary(op: BinaryOp | LegalOp, left: Expr, right: Expr) -> Expr:
     """Return an operation of its operands' type, without operands that change nothing."""
-    if left.type == bool_ and op in ("and", "or"):
+    if left.type == bool_:
         for one, other in ((left, right), (right, left)):
-            if isinstance(one, Const):
+            if isinstance(one, Const) and op in ("and", "or"):
                 return other if bool(one.value) == (op == "and") else one
+            if isinstance(one, Const) and op == "xor":
+                return invert(other) if one.value else other
     return Binary(op, left, right, left.type, left.at)
 
 
@@ -74,6 +76,8 @@ def negate(operand: Expr) -> Expr:
 
 def invert(operand: Expr) -> Expr:
     """Return ``~operand``, which is ``not`` for bool_."""
+    if operand.type == bool_ and isinstance(operand, Const):
+        return Const(not operand.value, bool_, operand.at)
     ones = Const(True, bool_, operand.at) if operand.type == bool_ else constant(_all_ones(operand.type), operand)
     return Binary("xor", operand, ones, operand.type, operand.at)
 

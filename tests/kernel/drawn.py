@@ -147,6 +147,29 @@ def _conditions(draw: st.DrawFn, depth: int) -> Expr:
     return cmp(draw(st.sampled_from(_COMPARISONS)), draw(operand), draw(operand))
 
 
+def operands(scalar: ScalarType) -> tuple[Expr, Expr]:
+    """Return elements of two arrays of a type."""
+    return load(f"a_{scalar.name}", scalar, var("i")), load(f"b_{scalar.name}", scalar, var("i"))
+
+
+def operations(scalar: ScalarType) -> list[Expr]:
+    """Return every operation that agrees exactly, on two elements of a type."""
+    a, b = operands(scalar)
+    comparisons = [cmp(name, a, b) for name in ("eq", "ne", "lt", "le", "gt", "ge")]
+    casts = [cast(a, target) for target in TYPES if target != scalar]
+    if scalar == bool_:
+        return [*comparisons, *casts, *(op(name, a, b) for name in ("and", "or", "xor")), unary("not", a)]
+    extrema = [call(name, a, b) for name in ("min", "max")]
+    shared = [*comparisons, *casts, *extrema, unary("neg", a), call("abs", a)]
+    if scalar.is_float:
+        binary = [op(name, a, b) for name in ("add", "sub", "mul", "div", "floordiv", "mod")]
+        unaries = [call(name, a) for name in ("sqrt", "floor", "ceil", "trunc", "round")]
+        tests = [call(name, a, type=bool_) for name in ("isnan", "isinf", "isfinite")]
+        return [*shared, *binary, *unaries, *tests, call("fmod", a, b), call("fma", a, b, a)]
+    names = ("add", "sub", "mul", "floordiv", "mod", "shl", "shr", "and", "or", "xor")
+    return [*shared, *(op(name, a, b) for name in names), unary("invert", a)]
+
+
 def expression_kernel(drawn: list[Expr]) -> KernelIR:
     """Return a kernel that stores expression k of `drawn` at ``i`` into the array ``r<k>``."""
     params = [array(f"{side}_{scalar.name}", scalar, "n") for scalar in TYPES for side in "ab"]

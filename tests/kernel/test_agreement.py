@@ -29,15 +29,12 @@ from .drawn import expression_kernel
 from .drawn import expressions
 from .drawn import inputs
 from .drawn import INTEGERS
+from .drawn import operands
+from .drawn import operations
 from .drawn import TYPES
 from .irbuild import call
-from .irbuild import cast
-from .irbuild import cmp
 from .irbuild import const
-from .irbuild import load
 from .irbuild import op
-from .irbuild import unary
-from .irbuild import var
 from .native import Native
 
 Run = Callable[[KernelIR, "list[Any]"], None]
@@ -109,10 +106,6 @@ def test_drawn_expressions_agree_in_opencl(drawn: list[Expr], seed: int) -> None
 # --- every operation on every pair of edge values ---------------------------------------------------------
 
 
-def _operands(scalar: ScalarType) -> tuple[Expr, Expr]:
-    return load(f"a_{scalar.name}", scalar, var("i")), load(f"b_{scalar.name}", scalar, var("i"))
-
-
 def _every_pair(scalar: ScalarType) -> list[np.ndarray[Any, Any]]:
     """Return inputs in which the arrays of `scalar` hold every pair of its edge values."""
     edges = np.array(edge_values(scalar), dtype=scalar.dtype)
@@ -123,29 +116,12 @@ def _every_pair(scalar: ScalarType) -> list[np.ndarray[Any, Any]]:
     return arrays
 
 
-def _operations(scalar: ScalarType) -> list[Expr]:
-    a, b = _operands(scalar)
-    comparisons = [cmp(name, a, b) for name in ("eq", "ne", "lt", "le", "gt", "ge")]
-    casts = [cast(a, target) for target in TYPES if target != scalar]
-    if scalar == bool_:
-        return [*comparisons, *casts, *(op(name, a, b) for name in ("and", "or", "xor")), unary("not", a)]
-    extrema = [call(name, a, b) for name in ("min", "max")]
-    shared = [*comparisons, *casts, *extrema, unary("neg", a), call("abs", a)]
-    if scalar.is_float:
-        binary = [op(name, a, b) for name in ("add", "sub", "mul", "div", "floordiv", "mod")]
-        unaries = [call(name, a) for name in ("sqrt", "floor", "ceil", "trunc", "round")]
-        tests = [call(name, a, type=bool_) for name in ("isnan", "isinf", "isfinite")]
-        return [*shared, *binary, *unaries, *tests, call("fmod", a, b), call("fma", a, b, a)]
-    names = ("add", "sub", "mul", "floordiv", "mod", "shl", "shr", "and", "or", "xor")
-    return [*shared, *(op(name, a, b) for name in names), unary("invert", a)]
-
-
 @pytest.mark.parametrize("scalar", TYPES, ids=repr)
 @pytest.mark.parametrize("how", [native, opencl], ids=lambda how: how.__name__)
 def test_every_operation_agrees_on_every_pair_of_edge_values(how: Run, scalar: ScalarType) -> None:
     if how is opencl:
         cl_program.context()
-    assert_agreement(_operations(scalar), _every_pair(scalar), (how,))
+    assert_agreement(operations(scalar), _every_pair(scalar), (how,))
 
 
 @pytest.mark.parametrize("scalar", INTEGERS, ids=repr)
@@ -153,7 +129,7 @@ def test_every_operation_agrees_on_every_pair_of_edge_values(how: Run, scalar: S
 def test_division_and_shift_by_each_constant_agree(how: Run, scalar: ScalarType) -> None:
     if how is opencl:
         cl_program.context()
-    a, _ = _operands(scalar)
+    a, _ = operands(scalar)
     drawn: list[Expr] = []
     for value in edge_values(scalar):
         drawn += [op(name, a, const(value, scalar)) for name in ("floordiv", "mod", "shl", "shr")]
@@ -174,7 +150,7 @@ def test_random_floats_divide_and_take_roots_alike(how: Run, scalar: ScalarType)
     arrays = []
     for each in TYPES:
         arrays += [b.view(each.dtype) for b in bits] if each == scalar else [np.zeros(4000, each.dtype)] * 2
-    a, b = _operands(scalar)
+    a, b = operands(scalar)
     names = ("add", "sub", "mul", "div", "floordiv", "mod")
     assert_agreement([*(op(name, a, b) for name in names), call("sqrt", a)], arrays, (how,))
 
@@ -186,6 +162,6 @@ def test_random_floats_divide_and_take_roots_alike(how: Run, scalar: ScalarType)
 def test_xor_with_a_constant_bool_inverts_only_for_true(how: Run) -> None:
     if how is opencl:
         cl_program.context()
-    a, _ = _operands(bool_)
+    a, _ = operands(bool_)
     drawn = [op("xor", a, const(value, bool_)) for value in (False, True)]
     assert_agreement(drawn, _every_pair(bool_), (how,))
