@@ -64,7 +64,7 @@ def build_call(expressions: Expressions, node: ast.Call) -> Operand:
         )
     cast = _cast_type(callee)
     if cast is not None:
-        return _cast(expressions, node, cast)
+        return _cast(expressions, node, callee, cast)
     if callee is len:
         return _len(expressions, node)
     name = table_name(callee)
@@ -84,8 +84,14 @@ def _callee(expressions: Expressions, func: ast.expr) -> Any:
             f"arrays in a kernel have no methods such as '.{ast.unparse(func)[len(owner.id) + 1 :]}()'.",
             "Write a loop.",
         )
-    if expressions.is_local(owner):
-        raise Refusal(f"'{ast.unparse(owner)}' is a scalar and cannot be called.", "Write '*' to multiply.")
+    if expressions.is_local(func):
+        raise Refusal(f"'{ast.unparse(func)}' is a scalar and cannot be called.", "Write '*' to multiply.")
+    if isinstance(func, ast.Attribute) and (
+        expressions.is_local(owner) or not isinstance(owner, (ast.Name, ast.Attribute))
+    ):
+        raise Refusal(
+            "numbers in a kernel have no methods.", f"Call a function: {func.attr}(x), or a cast such as f32(x)."
+        )
     return expressions.resolve(func)
 
 
@@ -101,12 +107,26 @@ def _cast_type(callee: Any) -> ScalarType | None:
     return None
 
 
-def _cast(expressions: Expressions, node: ast.Call, type_: ScalarType) -> Operand:
+def _cast(expressions: Expressions, node: ast.Call, callee: Any, type_: ScalarType) -> Operand:
     if len(node.args) != 1:
         raise Refusal(
             f"the cast {ast.unparse(node.func)}(...) takes one value, and got {len(node.args)}.", "Write one value."
         )
-    return force(expressions.visit(node.args[0]), type_)
+    argument = node.args[0]
+    python_cast = callee if isinstance(callee, type) and callee in _PYTHON_CASTS else None
+    if python_cast is float and isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+        return Weak(_parsed(argument.value), expressions.text.location(node))
+    value = expressions.visit(argument)
+    if python_cast is not None and isinstance(value, Weak):
+        return fold.cast(python_cast, value, expressions.text.location(node))
+    return force(value, type_)
+
+
+def _parsed(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise Refusal(f"float({text!r}) is no number.", "Write float('inf'), float('nan'), or a literal.") from None
 
 
 def _len(expressions: Expressions, node: ast.Call) -> Operand:

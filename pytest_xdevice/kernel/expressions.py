@@ -180,7 +180,9 @@ class Expressions:
                     _nearest(node.attr, dir(owner)),
                 ) from None
         if not isinstance(node, ast.Name):
-            raise self.text.error(node, f"{describe(node)} cannot be used here.", "Use a name.")
+            raise self.text.error(
+                node, f"{describe(node)} cannot be used here.", "Compute it outside of the kernel, and use its name."
+            )
         found = self.captured.lookup(node.id)
         if found is MISSING and node.id in self.dims:  # a dim that was made within an annotation
             return Dim(node.id)
@@ -318,7 +320,7 @@ class Expressions:
             inner, outer = ast.unparse(base.slice), ast.unparse(node.slice)
             raise Refusal("an array is indexed in two steps.", f"Write {base.value.id}[{inner}, {outer}].")
         if not isinstance(base, ast.Name) or not isinstance(self.params.get(base.id), ArrayType):
-            if isinstance(base, (ast.Name, ast.Attribute)) and not self.is_local(base):
+            if isinstance(base, ast.Name) and not self.is_local(base):
                 self._constant(self.resolve(base), base)  # says what it is, if it is no number
             raise Refusal(f"'{ast.unparse(base)}' is no array parameter.", "Only array parameters can be indexed.")
         type_ = self.array(base.id)

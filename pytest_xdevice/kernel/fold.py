@@ -15,7 +15,8 @@ from .promote import Weak
 from .promote import WeakOperand
 from .promote import WeakSelect
 
-_LARGEST_EXPONENT: Final = 4096
+_LARGEST_BITS: Final = 1 << 14  # of an integer on the way to a result
+_BY_PYTHON: Final[dict[str, Callable[..., Any]]] = {"abs": abs, "min": min, "max": max}
 
 UNARY: Final[dict[str, Callable[[Any], Number]]] = {
     "neg": operator.neg,
@@ -44,14 +45,27 @@ def binary(op: str, left: WeakOperand, right: WeakOperand, at: Location) -> Weak
         return WeakSelect(left.condition, binary(op, left.then, right, at), binary(op, left.otherwise, right, at), at)
     if isinstance(right, WeakSelect):
         return WeakSelect(right.condition, binary(op, left, right.then, at), binary(op, left, right.otherwise, at), at)
-    if op in ("pow", "shl") and abs(right.value) > _LARGEST_EXPONENT:
+    if op in ("pow", "shl") and _is_huge(op, left.value, right.value):
         raise Refusal("the result of this constant expression is too large.", "Compute it outside of the kernel.")
     return Weak(_checked(BINARY[op], left.value, right.value), at)
 
 
 def call(function: MathFunction, arguments: list[Weak], at: Location) -> Weak:
     """Return the literal that a function of the math table makes of literals."""
-    return Weak(_checked(lambda *values: function(*values), *(argument.value for argument in arguments)), at)
+    operation = _BY_PYTHON.get(function.name, function)
+    return Weak(_checked(operation, *(argument.value for argument in arguments)), at)
+
+
+def cast(type_: type[Number], operand: Weak, at: Location) -> Weak:
+    """Return the literal that Python's int(), float() or bool() makes of a literal."""
+    return Weak(_checked(type_, operand.value), at)
+
+
+def _is_huge(op: str, left: Number, right: Number) -> bool:
+    """Say whether an integer result would have more bits than any use has a need for."""
+    if isinstance(left, float) or isinstance(right, float):
+        return False
+    return right > _LARGEST_BITS or (op == "pow" and int(left).bit_length() * right > _LARGEST_BITS)
 
 
 def _checked(operation: Callable[..., Any], *values: Number) -> Number:

@@ -203,6 +203,10 @@ class _Writer:
     def _If(self, node: If, depth: int) -> None:
         self._line(depth, f"if {self.expr(node.condition)}:")
         self._block(node.then, depth + 1)
+        while len(node.otherwise) == 1 and isinstance(node.otherwise[0], If):  # flat, since Python bounds the depth
+            node = node.otherwise[0]
+            self._line(depth, f"elif {self.expr(node.condition)}:")
+            self._block(node.then, depth + 1)
         if node.otherwise:
             self._line(depth, "else:")
             self._block(node.otherwise, depth + 1)

@@ -119,19 +119,16 @@ def _extent(expressions: Expressions, node: ast.expr) -> Expr:
         for other in others:
             first = Call(node.func.id, (first, other), i64, at)
         return first
-    if isinstance(node, (ast.Name, ast.Attribute, ast.Constant, ast.Subscript)):
-        return _leaf(expressions, node)
-    raise _refuse(expressions, node)
+    return _leaf(expressions, node)
 
 
 def _leaf(expressions: Expressions, node: ast.expr) -> Expr:
-    if isinstance(node, ast.Name) and node.id in expressions.local_names:
-        raise _refuse(expressions, node)
-    if isinstance(node, ast.Subscript) and expressions.shape_owner(node.value) is None:
-        raise _refuse(expressions, node)
-    value = force(expressions.typed(node), i64)
+    """Return a dim, an integer parameter or a constant as an i64."""
+    operand = expressions.typed(node)
+    value = force(operand, i64)
     source = value.operand if isinstance(value, Cast) else value
-    if isinstance(source, (Const, DimValue, Local)) and expressions.typed(node).type.is_integer:
+    known = isinstance(source, (Const, DimValue)) or (isinstance(source, Local) and source.name in expressions.params)
+    if known and operand.type.is_integer and source.type.is_integer:
         return value
     raise _refuse(expressions, node)
 

@@ -6,6 +6,10 @@ import ast
 from typing import Final
 
 _ENTRIES: Final[dict[str, tuple[str, str]]] = {
+    "Call": ("a call", "Compute it outside of the kernel."),
+    "Subscript": ("an element", "Use a name."),
+    "Attribute": ("an attribute", "Use a name."),
+    "BinOp": ("an operation", "Use a name."),
     "Lambda": ("a lambda", "Write the expression where it is used."),
     "ListComp": ("a list comprehension", "Write a loop that stores each element in an array parameter."),
     "SetComp": ("a set comprehension", "Write a loop."),
