@@ -147,9 +147,9 @@ class Lab:
         try:
             from .remote import Session
         except ImportError as error:
-            missing = error.name or "a package"
+            advice = f"; install it with: python -m pip install {error.name}" if error.name else ""
             raise DeviceUnreachable(
-                f"cannot import {missing} on this host ({error}); install it with: python -m pip install {missing}"
+                f"what connects to devices cannot be imported on this host: {error}{advice}"
             ) from error
         if not self._sessions:
             self._use_own_cache()
