@@ -24,10 +24,10 @@ from .handover import send_socket
 from .handshake import authenticate_client
 from .handshake import HandshakeError
 from .handshake import Refused
+from .tcp_options import tune
 
 HANDSHAKE_SECONDS = 10.0
 MAX_PENDING = 64  # connections that have not authenticated yet
-_KEEPALIVE = (("TCP_KEEPIDLE", 3), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 5), ("TCP_USER_TIMEOUT", 8000))
 
 # The session process: a socket, and execnet's one line of source. The line ends where the host waits for an answer.
 _BOOT = """
@@ -89,7 +89,7 @@ class Server:
 
     def _admit(self, connection: socket.socket, peer: str) -> None:
         try:
-            _tune(connection)
+            tune(connection)
             try:
                 request = authenticate_client(connection, self._token, HANDSHAKE_SECONDS)
             finally:
@@ -188,14 +188,6 @@ def log(message: str) -> None:
 
 def _tell(connection: socket.socket, message: Dict[str, Any]) -> None:
     connection.sendall(json.dumps(message).encode() + b"\n")
-
-
-def _tune(connection: socket.socket) -> None:
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE:
-        if hasattr(socket, name):
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def read_token(path: str) -> Tuple[str, bool]:

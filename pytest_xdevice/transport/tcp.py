@@ -13,13 +13,13 @@ from typing import Final
 from ..errors import AuthenticationError
 from ..errors import DeviceUnreachable
 from ..runtime import handshake
+from ..runtime.tcp_options import tune
 from . import gateway
 from .gateway import Control
 from .protocol import StreamWay
 from .spec import Spec
 
 CONNECT_SECONDS: Final = 10.0
-_KEEPALIVE: Final = (("TCP_KEEPIDLE", 3), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 5), ("TCP_USER_TIMEOUT", 8000))
 
 
 class SocketTransport:
@@ -72,7 +72,8 @@ class SocketTransport:
                 f"python3 xdevice-runtime.pyz --host 0.0.0.0 --port {self._address[1]}"
             ) from None
         try:
-            _tune(sock)
+            sock.settimeout(None)
+            tune(sock)
             handshake.authenticate_server(sock, self._token, request, CONNECT_SECONDS)
         except handshake.Refused as refused:
             sock.close()
@@ -101,12 +102,3 @@ class SocketTransport:
                 self._progress(
                     f"{self._label}: waiting for the device, which {told} holds ({answer.get('ahead')} ahead)"
                 )
-
-
-def _tune(sock: socket.socket) -> None:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE:
-        if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    sock.settimeout(None)

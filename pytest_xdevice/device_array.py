@@ -1,0 +1,129 @@
+"""Arrays that live in a device's memory."""
+
+from __future__ import annotations
+
+from typing import Any
+from typing import Final
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+from numpy.typing import DTypeLike
+
+from .client import Batch
+from .client import bytes_of
+from .client import WorkerClient
+from .errors import ArgumentError
+from .errors import DeviceError
+
+if TYPE_CHECKING:
+    from .remote import Device
+
+NDArray = np.ndarray[Any, np.dtype[Any]]
+
+_POISON_FLOAT: Final = 0xFF  # every byte of it: a NaN in any width
+_POISON_OTHER: Final = 0xA5
+
+
+class DeviceArray:
+    """An array in a device's memory. It goes wherever NumPy takes an array, at the price of reading it back.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype
+    nbytes : int
+        Its size in bytes.
+    """
+
+    def __init__(self, device: Device, worker: WorkerClient, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        self.worker = worker
+        self.identity = worker.new_identity()
+        self._device = device
+        self._freed = False
+
+    def __repr__(self) -> str:
+        state = "freed" if self._freed else self._device.name
+        return f"<DeviceArray {self.dtype}{list(self.shape)} on {state}>"
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
+        __tracebackhide__ = True
+        if copy is False:
+            raise ValueError("an array on a device cannot be used without a copy: leave copy=False out")
+        values = self.numpy()
+        return values if dtype is None else values.astype(dtype, copy=False)
+
+    def numpy(self) -> NDArray:
+        """Return a copy of the array's contents.
+
+        Raises
+        ------
+        DeviceError
+            If the array was freed, or was lost when a kernel crashed.
+        """
+        __tracebackhide__ = True
+        self.check()
+        values = np.empty(self.shape, self.dtype)
+        batch = Batch()
+        batch.fetch(self.identity, values)
+        self._submit(batch)
+        return values
+
+    def copy_from(self, values: ArrayLike) -> None:
+        """Overwrite the array's contents.
+
+        Raises
+        ------
+        ArgumentError
+            If `values` has another shape or dtype.
+        """
+        __tracebackhide__ = True
+        self.check()
+        source = np.ascontiguousarray(values)
+        if source.shape != self.shape or source.dtype != self.dtype:
+            raise ArgumentError(
+                f"copy_from: {source.dtype}{list(source.shape)} does not fit {self.dtype}{list(self.shape)}: "
+                "shape and dtype must be the same"
+            )
+        batch = Batch()
+        batch.send("write", bytes_of(source), id=self.identity)
+        self._submit(batch)
+
+    def free(self) -> None:
+        """Give the memory back now; by itself that happens at the end of the test."""
+        if not self._freed:
+            self._freed = True
+            self.worker.discard(self.identity, self.nbytes)
+
+    def check(self) -> None:
+        """Raise DeviceError if the array is not there any more."""
+        __tracebackhide__ = True
+        if self._freed:
+            raise DeviceError(f"{self!r}: the array was freed; arrays live until the end of the test that made them")
+        if not self.worker.alive:
+            raise DeviceError(f"{self!r}: the array was lost when the worker that held it ended; make it again")
+
+    def _submit(self, batch: Batch) -> None:
+        __tracebackhide__ = True
+        self._device.submit(batch, self.worker, "", self._device.session.settings.timeout)
+
+
+def poison(dtype: np.dtype[Any]) -> int:
+    """Return the byte that fills an array which nobody has written yet."""
+    return _POISON_FLOAT if dtype.kind == "f" else _POISON_OTHER

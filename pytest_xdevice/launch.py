@@ -1,0 +1,208 @@
+"""One launch, as the host prepares it: what goes up with it, its geometry, and what comes back."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+from typing import Final
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .artifact import Artifact
+from .client import Batch
+from .client import bytes_of
+from .client import WorkerClient
+from .device_array import DeviceArray
+from .device_array import NDArray
+from .device_array import poison
+from .errors import ArgumentError
+from .kernel.binding import Binding
+from .kernel.types import ArrayType
+from .timing import LaunchRecord
+from .timing import Timing
+from .timing import TimingRecord
+
+if TYPE_CHECKING:
+    from .remote import Device
+
+# Work-group sizes where the kernel does not say one, by number of dimensions: always the same ones, since PoCL compiles
+# a kernel again for each new size.
+_DEFAULT_BLOCKS: Final = {"gpu": ((256,), (8, 32), (1, 8, 32)), "cpu": ((64,), (4, 16), (1, 4, 16))}
+
+
+def load_into(batch: Batch, artifact: Artifact, worker: WorkerClient) -> None:
+    """Add what loads `artifact` to `batch`, unless `worker` has it."""
+    if artifact.key not in worker.loaded:
+        data = artifact.object if artifact.kind == "cpu" else artifact.opencl_source.encode()
+        batch.send("load", data, key=artifact.key, linked=artifact.is_linked)
+
+
+class Run:
+    """One launch: what goes up with it, and what comes back."""
+
+    def __init__(self, device: Device, artifact: Artifact, binding: Binding) -> None:
+        __tracebackhide__ = True
+        self._device = device
+        self._artifact = artifact
+        self._binding = binding
+        self._worker = device.worker()
+        self._batch = Batch()
+        self._temporary: list[int] = []
+        self._results: list[Any] = []
+        self._fetches: list[tuple[int, NDArray]] = []
+        self._nbytes = 0
+        self._arguments: list[int] = []
+        self._values = bytearray()
+        self._sizes: list[int] = []
+        _check_aliases(artifact, binding)
+        load_into(self._batch, artifact, self._worker)
+        self._pack()
+        self._described = tuple(_describe(binding, artifact))
+
+    def execute(self, timeout: float | None) -> Any:
+        """Launch once; return what the kernel wrote."""
+        __tracebackhide__ = True
+        self._device.records.append(LaunchRecord(self._artifact.name, self._artifact.target, self._described))
+        seconds = self._seconds(timeout)
+        self._batch.add("launch", **self._launch(seconds))
+        for identity, values in self._fetches:
+            self._batch.fetch(identity, values)
+        self._submit(seconds, 1)
+        return None if not self._results else self._results[0] if len(self._results) == 1 else tuple(self._results)
+
+    def time(
+        self, number: int | None, repeat: int | None, min_repeat_ms: float | None, timeout: float | None
+    ) -> Timing:
+        """Measure; return the samples."""
+        __tracebackhide__ = True
+        seconds = self._seconds(timeout)
+        launch = self._launch(seconds)
+        self._batch.add("time", number=number, repeat=repeat, min_repeat_ms=min_repeat_ms, **launch)
+        position = len(self._batch.operations) - 1
+        answers = self._submit(seconds, (repeat or 31) + 16)
+        answer = answers[position]
+        timing = Timing(tuple(answer["results"]), answer["number"], bytes=self._nbytes)
+        self._device.records.append(TimingRecord(self._artifact.name, self._artifact.target, self._described, timing))
+        return timing
+
+    def _submit(self, seconds: float, samples: int) -> list[Any]:
+        __tracebackhide__ = True
+        if self._temporary:
+            self._batch.add("free", ids=self._temporary)
+        answers = self._device.submit(
+            self._batch,
+            self._worker,
+            self._artifact.name,
+            seconds,
+            samples=samples,
+            signature=self._artifact.signature,
+        )
+        self._worker.loaded.add(self._artifact.key)
+        return answers
+
+    def _seconds(self, timeout: float | None) -> float:
+        seconds = self._device.session.settings.timeout if timeout is None else timeout
+        if seconds <= 0:
+            raise ArgumentError(f"timeout must be positive; got {seconds}")
+        return seconds
+
+    def _pack(self) -> None:
+        """Turn the bound arguments into ids of arrays and slots of values."""
+        __tracebackhide__ = True
+        for param, argument, shape in zip(
+            self._artifact.signature.params, self._binding.values, self._binding.shapes, strict=True
+        ):
+            if isinstance(param.type, ArrayType):
+                self._arguments.append(self._pack_array(param.type, argument, shape or ()))
+                self._sizes.append(0)
+            else:
+                self._pack_value(np.asarray(argument).tobytes())
+        for dim in self._artifact.signature.dims:
+            self._pack_value(struct.pack("<q", self._binding.dims[dim]))
+
+    def _pack_value(self, data: bytes) -> None:
+        self._arguments.append(-1 - len(self._values) // 8)
+        self._values += data.ljust(8, b"\0")
+        self._sizes.append(len(data))
+
+    def _pack_array(self, kind: ArrayType, argument: object, shape: tuple[int, ...]) -> int:
+        __tracebackhide__ = True
+        if isinstance(argument, DeviceArray):
+            argument.check()
+            if argument.worker is not self._worker:
+                raise ArgumentError(f"{argument!r} lives on another device than this launch ({self._device!r})")
+            if kind.mode != "in":
+                self._results.append(argument)
+            self._nbytes += argument.nbytes
+            return argument.identity
+        identity = self._worker.new_identity()
+        self._temporary.append(identity)
+        if kind.mode == "out":
+            values = np.empty(shape, kind.element.dtype)
+            self._batch.add("new", id=identity, nbytes=values.nbytes, fill=poison(values.dtype))
+        else:
+            source: NDArray = argument  # type: ignore[assignment]  # bind() accepts nothing else
+            self._batch.send("put", bytes_of(source), id=identity)
+            values = source if kind.mode == "in" else np.empty_like(source)
+        self._nbytes += values.nbytes
+        if kind.mode != "in":
+            self._results.append(values)
+            self._fetches.append((identity, values))
+        return identity
+
+    def _launch(self, seconds: float) -> dict[str, Any]:
+        request: dict[str, Any] = {
+            "key": self._artifact.key,
+            "entry": self._artifact.entry,
+            "arguments": self._arguments,
+            "values": self._values.hex(),
+            "timeout": seconds,
+        }
+        if self._artifact.kind == "opencl":
+            request["sizes"] = self._sizes
+            request["carry_bytes"] = self._artifact.carry_bytes
+            request["phases"] = self._geometry()
+        return request
+
+    def _geometry(self) -> list[dict[str, Any]]:
+        """Return every phase's global and local size, first dimension fastest, as OpenCL has them."""
+        values = dict(self._binding.dims)
+        for param, argument in zip(self._artifact.signature.params, self._binding.values, strict=True):
+            if not param.is_array:
+                values[param.name] = int(argument)
+        in_use = self._device.session.opencl_devices()[0]
+        defaults = _DEFAULT_BLOCKS["gpu" if in_use.device_type == "gpu" else "cpu"]
+        phases = []
+        for phase in self._artifact.phases:
+            extents = phase.sizes(values)
+            block = phase.block or (defaults[len(extents) - 1] if extents else ())
+            rounded = [-(-extent // size) * size for extent, size in zip(extents, block, strict=True)]
+            phases.append({"entry": phase.entry, "global": rounded[::-1] or [1], "local": list(block[::-1]) or [1]})
+        return phases
+
+
+def _check_aliases(artifact: Artifact, binding: Binding) -> None:
+    """Refuse one array for two parameters of which one is written: the kernel was compiled to have them apart."""
+    __tracebackhide__ = True
+    seen: dict[int, str] = {}
+    written = {param.name for param in artifact.signature.params if param.is_written}
+    for param, argument in zip(artifact.signature.params, binding.values, strict=True):
+        if not isinstance(argument, DeviceArray):
+            continue
+        other = seen.setdefault(id(argument), param.name)
+        if other != param.name and {other, param.name} & written:
+            raise ArgumentError(
+                f"{artifact.name}: the same array is given for {other} and {param.name}, and one of them is written: "
+                "declare one InOut parameter instead, or copy the array"
+            )
+
+
+def _describe(binding: Binding, artifact: Artifact) -> list[str]:
+    described = []
+    for param, argument, shape in zip(artifact.signature.params, binding.values, binding.shapes, strict=True):
+        if isinstance(param.type, ArrayType):
+            described.append(f"{param.name}: {param.type.element.dtype_name}{list(shape or ())}")
+        else:
+            described.append(f"{param.name}: {argument}")
+    return described
