@@ -173,7 +173,10 @@ class _Legaliser:
         low, high = (start, stop) if upwards else (stop, start)
         one = Const(1, u64, start.at)
         span = binary("sub", binary("sub", Cast(high, u64, high.at), Cast(low, u64, low.at)), one)
-        count = Cast(binary("add", binary("udiv", span, stride), one), i64, start.at)
+        # Twice as many values fit in a range as the counter can count, but no loop lives to see the difference.
+        most = Const((1 << 63) - 2, u64, start.at)
+        steps = integer_extremum("min", binary("udiv", span, stride), most, self._once)
+        count = Cast(binary("add", steps, one), i64, start.at)
         return select(compare("lt", low, high), count, constant(0, start))
 
     def _parallel(self, statement: Parallel) -> Iterable[Stmt]:
