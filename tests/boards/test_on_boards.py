@@ -1,0 +1,163 @@
+"""The examples and the device tests on emulated boards, over ssh and over the device server, to the last outcome."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.boards.board import Board
+from tests.boards.board import REPOSITORY
+from tests.boards.processes import command_line
+from tests.boards.processes import still_running
+from tests.boards.serving import device_server
+
+pytestmark = pytest.mark.board
+
+# What is run on each board, each way: folders, files, or pytest's node ids.
+SELECTIONS = ["examples", "tests/device"]
+TRIPLES = {"arm64": "aarch64-", "armhf": "armv7"}
+RUN_LIMIT = 540.0  # seconds
+# Caches that a board may keep: Python's compiled modules, and those of OpenCL programs.
+CACHES = ("/__pycache__/", "/root/.cache/")
+
+
+@dataclass(frozen=True)
+class Way:
+    """A board and a way to it."""
+
+    board: Board
+    options: list[str]
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one test ended, and where it says that it ran."""
+
+    name: str
+    status: str
+    message: str
+    kind: str
+    target: str
+
+
+@pytest.fixture(scope="module", params=["board_arm64", "board_armhf"])
+def board(request: pytest.FixtureRequest) -> Board:
+    """Return each board that has a CPU alone."""
+    board: Board = request.getfixturevalue(request.param)
+    return board
+
+
+@pytest.fixture(scope="module", params=["ssh", "socket"])
+def way(
+    request: pytest.FixtureRequest, board: Board, bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Way]:
+    """Return each way to a board."""
+    if request.param == "ssh":
+        yield ssh_way(board)
+        return
+    with device_server(board, bundle, tmp_path_factory.mktemp("board-server")) as server:
+        yield Way(board, server.options)
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_a_board_runs_everything_but_opencl(selection: str, way: Way, tmp_path: Path) -> None:
+    outcomes = run_on(way, selection, tmp_path)
+    on_opencl = [each for each in outcomes if each.kind == "opencl"]
+    assert [each for each in on_opencl if each.status != "skipped" or "pyopencl" not in each.message] == []
+    assert [each for each in outcomes if each.kind != "opencl" and each.status != "passed"] == []
+    ran = {each.target for each in outcomes if each.kind == "cpu"}
+    assert ran
+    for target in ran:
+        assert f"-mtriple={TRIPLES[way.board.arch]}" in target
+        assert f"-mcpu={way.board.cpu}" in target
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_a_board_with_opencl_skips_nothing(selection: str, board_arm64_opencl: Board, tmp_path: Path) -> None:
+    outcomes = run_on(ssh_way(board_arm64_opencl), selection, tmp_path)
+    assert any(each.kind == "opencl" for each in outcomes) or selection != "examples"
+    assert [each for each in outcomes if each.status != "passed"] == []
+
+
+def test_the_address_alone_reaches_a_board(board_armhf: Board, tmp_path: Path) -> None:
+    way = Way(
+        board_armhf,
+        [f"--xdevice=ssh://root@{board_armhf.address}"],
+        {"XDEVICE_SSH_CONFIG": str(board_armhf.ssh_config)},
+    )
+    outcomes = run_on(way, "examples/test_dtypes.py", tmp_path)
+    assert {(each.kind, each.status) for each in outcomes} >= {("cpu", "passed")}
+
+
+def ssh_way(board: Board) -> Way:
+    """Return the way to a board that needs nothing on it but Python and sshd."""
+    return Way(board, [f"--xdevice={board.ssh_spec}"])
+
+
+def run_on(way: Way, selection: str, directory: Path) -> list[Outcome]:
+    """Run tests on a board and return how each ended; assert that nothing is left on the board.
+
+    Parameters
+    ----------
+    way : Way
+        The board, and how it is reached.
+    selection : str
+        What to run.
+    directory : Path
+        Where the report goes.
+    """
+    processes, files = set(way.board.processes()), kept_files(way.board)
+    report = directory / "report.xml"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    done = subprocess.run(
+        [*command, *way.options, selection],
+        cwd=REPOSITORY,
+        env={**inherited_environment(), **way.env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=RUN_LIMIT,
+    )
+    assert done.returncode == pytest.ExitCode.OK, done.stdout
+    left = still_running(set(way.board.processes()) - processes)
+    assert {pid: command_line(pid) for pid in left} == {}
+    assert kept_files(way.board) - files == set()
+    return read_report(report)
+
+
+def inherited_environment() -> dict[str, str]:
+    """Return this process's environment without what would send the tests elsewhere, or forbid what they skip."""
+    dropped = ("XDEVICE", "XDEVICE_TOKEN", "XDEVICE_SSH_CONFIG", "XDEVICE_REQUIRE_ALL", "PYTEST_ADDOPTS")
+    return {name: value for name, value in os.environ.items() if name not in dropped}
+
+
+def kept_files(board: Board) -> set[str]:
+    """Return the files that a board has written, without caches."""
+    return {path for path in board.written_files() if not any(part in path for part in CACHES)}
+
+
+def read_report(path: Path) -> list[Outcome]:
+    """Return what a JUnit report says of each test."""
+    return [_outcome(case) for case in ElementTree.parse(path).iter("testcase")]
+
+
+def _outcome(case: ElementTree.Element) -> Outcome:
+    properties = {each.get("name", ""): each.get("value", "") for each in case.iter("property")}
+    verdict = next((each for each in case if each.tag in ("skipped", "failure", "error")), None)
+    return Outcome(
+        name=f"{case.get('classname')}::{case.get('name')}",
+        status="passed" if verdict is None else verdict.tag,
+        message="" if verdict is None else verdict.get("message", ""),
+        kind=properties.get("xdevice.kind", ""),
+        target=properties.get("xdevice.target", ""),
+    )
