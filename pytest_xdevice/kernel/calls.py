@@ -89,9 +89,8 @@ def _callee(expressions: Expressions, func: ast.expr) -> Any:
     if isinstance(func, ast.Attribute) and (
         expressions.is_local(owner) or not isinstance(owner, (ast.Name, ast.Attribute))
     ):
-        raise Refusal(
-            "numbers in a kernel have no methods.", f"Call a function: {func.attr}(x), or a cast such as f32(x)."
-        )
+        known = f"Call the function {func.attr}(x)." if func.attr in FUNCTIONS else "Call a function or a cast: f32(x)."
+        raise Refusal("numbers in a kernel have no methods.", known)
     return expressions.resolve(func)
 
 

@@ -33,7 +33,7 @@ def run_in_python(ir: KernelIR, arguments: Sequence[Any], keywords: Mapping[str,
             scalars[param.name] = value
             continue
         if value is None:
-            value = _poisoned(shape, param.type)
+            value = poisoned(shape, param.type)
             made.append(value)
         array = np.asarray(value)
         if param.is_written and not array.flags.writeable:
@@ -45,7 +45,7 @@ def run_in_python(ir: KernelIR, arguments: Sequence[Any], keywords: Mapping[str,
     return made[0] if len(made) == 1 else tuple(made)
 
 
-def _poisoned(shape: tuple[int, ...], type_: ArrayType) -> np.ndarray[Any, Any]:
+def poisoned(shape: tuple[int, ...], type_: ArrayType) -> np.ndarray[Any, Any]:
     """Return a new array in which an element that is never written shows: NaN, or bytes of 0xA5."""
     dtype = type_.element.dtype
     if type_.element.is_float:

@@ -34,6 +34,11 @@ def read_signature(function: FunctionType, captured: Captured) -> Signature:
         _param(function, captured, parameter) for parameter in inspect.signature(function).parameters.values()
     )
     signature = Signature(function.__name__, params)
+    if not function.__name__.isascii():
+        text = read_source(function)
+        raise text.error(
+            text.node, f"the kernel's name '{function.__name__}' is not ASCII.", "It becomes a symbol: use a to z."
+        )
     for name in signature.dims:
         if any(param.name == name for param in params):
             raise _error(function, name, f"parameter '{name}' has the name of a dim.", "Rename one of them.")

@@ -1,7 +1,8 @@
-"""What kernels mean: each feature of the language, interpreted and compared with what NumPy computes."""
+"""What kernels mean: each feature of the language, run in every way and compared with what NumPy computes."""
 
 from __future__ import annotations
 
+import linecache
 import math
 from enum import IntEnum
 from math import exp as natural_exp
@@ -35,6 +36,8 @@ from pytest_xdevice.kernel import ir
 from pytest_xdevice.kernel.ir import Assign
 from pytest_xdevice.kernel.ir import Parallel
 from pytest_xdevice.kernel.types import SCALARS
+from tests.kernel.ways import Run
+from tests.kernel.ways import WAYS
 
 n = dim("n")
 m = dim("m")
@@ -50,6 +53,12 @@ class Mode(IntEnum):
     FAST = 7
 
 
+@pytest.fixture(params=WAYS)
+def run(request: pytest.FixtureRequest) -> Run:
+    """Return a function that runs a kernel in one of the ways: ``run(kernel, *arguments)``."""
+    return WAYS[request.param]
+
+
 def array(*values: Any, dtype: Any = np.float32) -> np.ndarray[Any, Any]:
     return np.array(values, dtype)
 
@@ -63,27 +72,27 @@ def add_one(a: In[f32, n], b: Out[f32, n]):
         b[i] = a[i] + 1.0
 
 
-def test_out_array_is_written_in_place_and_nothing_is_returned() -> None:
+def test_out_array_is_written_in_place_and_nothing_is_returned(run: Run) -> None:
     a, b = array(1, 2, 3), np.zeros(3, np.float32)
-    assert add_one.python(a, b) is None
+    assert run(add_one, a, b) is None
     np.testing.assert_array_equal(b, a + 1)
 
 
-def test_out_array_that_was_left_out_is_returned() -> None:
+def test_out_array_that_was_left_out_is_returned(run: Run) -> None:
     a = array(1, 2, 3)
-    result = add_one.python(a)
+    result = run(add_one, a)
     assert result.dtype == np.float32
     np.testing.assert_array_equal(result, a + 1)
 
 
-def test_two_out_arrays_that_were_left_out_are_returned_in_order() -> None:
+def test_two_out_arrays_that_were_left_out_are_returned_in_order(run: Run) -> None:
     @kernel
     def split(a: In[i32, n], low: Out[i32, n], high: Out[bool_, n]):
         for i in parallel(n):
             low[i] = a[i] & 15
             high[i] = a[i] > 15
 
-    low, high = split.python(array(3, 20, dtype=np.int32))
+    low, high = run(split, array(3, 20, dtype=np.int32))
     np.testing.assert_array_equal(low, [3, 4])
     np.testing.assert_array_equal(high, [False, True])
 
@@ -97,7 +106,7 @@ def test_read_only_array_cannot_be_written() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in SCALARS if name != "f16"])
-def test_every_type_is_loaded_and_stored(name: str) -> None:
+def test_every_type_is_loaded_and_stored(run: Run, name: str) -> None:
     type_ = SCALARS[name]
 
     @kernel
@@ -106,24 +115,24 @@ def test_every_type_is_loaded_and_stored(name: str) -> None:
             b[i] = a[i]
 
     a = np.array([0, 1, 1, 0]).astype(type_.dtype)
-    result = copy.python(a)
+    result = run(copy, a)
     assert result.dtype == a.dtype
     np.testing.assert_array_equal(result, a)
 
 
-def test_f16_is_loaded_as_f32_and_stored_by_a_cast() -> None:
+def test_f16_is_loaded_as_f32_and_stored_by_a_cast(run: Run) -> None:
     @kernel
     def double(a: In[f16, n], b: Out[f16, n], wide: Out[f32, n]):
         for i in parallel(n):
             wide[i] = a[i] * 3
             b[i] = f16(a[i] * 2)
 
-    half, wide = double.python(array(1.5, 0.1, dtype=np.float16))
+    half, wide = run(double, array(1.5, 0.1, dtype=np.float16))
     np.testing.assert_array_equal(half, array(3, 0.2, dtype=np.float16))
     np.testing.assert_array_equal(wide, array(1.5, 0.1, dtype=np.float16).astype(np.float32) * np.float32(3))
 
 
-def test_matrix_product_of_a_factory_with_annotations_kept_as_text() -> None:
+def test_matrix_product_of_a_factory_with_annotations_kept_as_text(run: Run) -> None:
     def make(T: Any) -> Any:
         @kernel
         def matmul(a: In[T, m, k], b: In[T, k, n], c: Out[T, m, n]):
@@ -138,7 +147,7 @@ def test_matrix_product_of_a_factory_with_annotations_kept_as_text() -> None:
     rng = np.random.default_rng(0)
     for type_ in (f32, f64, i32):
         a, b = (rng.uniform(-9, 9, shape).astype(type_.dtype) for shape in ((3, 4), (4, 5)))
-        np.testing.assert_allclose(make(type_).python(a, b), a @ b, rtol=1e-5)
+        np.testing.assert_allclose(run(make(type_), a, b), a @ b, rtol=1e-5)
     assert make(f32).ir.body[0].block == (8, 8)
 
 
@@ -152,15 +161,15 @@ def test_annotation_finds_a_name_of_the_enclosing_function_only() -> None:
     assert fill.signature.dims == ("inner",)
 
 
-def test_dim_that_was_made_within_an_annotation_can_be_read() -> None:
+def test_dim_that_was_made_within_an_annotation_can_be_read(run: Run) -> None:
     @kernel
     def count(a: In[f32, dim("rows")], b: Out[i64, 1]):
         b[0] = rows  # noqa: F821
 
-    assert count.python(np.zeros(5, np.float32))[0] == 5
+    assert run(count, np.zeros(5, np.float32))[0] == 5
 
 
-def test_three_dimensions() -> None:
+def test_three_dimensions(run: Run) -> None:
     @kernel
     def transpose(a: In[i32, m, n, k], b: Out[i32, k, n, m]):
         for x, y, z in parallel(m, n, k):
@@ -168,11 +177,11 @@ def test_three_dimensions() -> None:
 
     a = np.arange(24, dtype=np.int32).reshape(2, 3, 4)
     np.testing.assert_array_equal(
-        transpose.python(a), a.transpose(2, 1, 0) + 100 * np.arange(2, dtype=np.int32)[None, None, :]
+        run(transpose, a), a.transpose(2, 1, 0) + 100 * np.arange(2, dtype=np.int32)[None, None, :]
     )
 
 
-def test_several_parallel_loops_run_one_after_the_other() -> None:
+def test_several_parallel_loops_run_one_after_the_other(run: Run) -> None:
     @kernel
     def smooth(a: In[f32, n], t: InOut[f32, n], b: Out[f32, n]):
         for i in parallel(n, block=4):
@@ -181,34 +190,34 @@ def test_several_parallel_loops_run_one_after_the_other() -> None:
             b[i] = t[n - 1 - i]
 
     a = array(1, 2, 3)
-    np.testing.assert_array_equal(smooth.python(a, np.zeros(3, np.float32)), (a * 2)[::-1])
+    np.testing.assert_array_equal(run(smooth, a, np.zeros(3, np.float32)), (a * 2)[::-1])
 
 
-def test_extents_are_arithmetic_on_dims_shapes_and_parameters() -> None:
+def test_extents_are_arithmetic_on_dims_shapes_and_parameters(run: Run) -> None:
     @kernel
     def fill(b: InOut[i32, n, m], rows: u8, skip: i32):
         for i, j in parallel(min(rows * 2, n), max(b.shape[1] // 2 - skip, 0) % 100):
             b[i, j] = 1
 
     b = np.zeros((5, 8), np.int32)
-    fill.python(b, 200, 1)  # rows * 2 is 400, and not 144 as in u8
+    run(fill, b, 200, 1)  # rows * 2 is 400, and not 144 as in u8
     expected = np.zeros_like(b)
     expected[:5, :3] = 1
     np.testing.assert_array_equal(b, expected)
 
 
-def test_negative_extent_runs_no_iteration() -> None:
+def test_negative_extent_runs_no_iteration(run: Run) -> None:
     @kernel
     def fill(b: InOut[i32, n], count: i32):
         for i in parallel(count):
             b[i] = 1
 
     b = np.zeros(3, np.int32)
-    fill.python(b, -4)
+    run(fill, b, -4)
     assert not b.any()
 
 
-def test_locals_of_different_parallel_loops_are_different_variables() -> None:
+def test_locals_of_different_parallel_loops_are_different_variables(run: Run) -> None:
     @kernel
     def both(a: In[f32, n], b: Out[f32, n], c: Out[i64, n]):
         x = 5
@@ -221,12 +230,12 @@ def test_locals_of_different_parallel_loops_are_different_variables() -> None:
 
     assert both.ir.locals == {"x": i64, "i": i64, "y": f32, "i_2": i64, "y_2": i64}
     assert [type(statement) for statement in both.ir.body] == [Assign, Parallel, Parallel]
-    b, c = both.python(array(1, 2))
+    b, c = run(both, array(1, 2))
     np.testing.assert_array_equal(b, [2, 4])
     np.testing.assert_array_equal(c, [5, 6])
 
 
-def test_parallel_loop_may_reuse_the_name_of_an_earlier_loop_variable() -> None:
+def test_parallel_loop_may_reuse_the_name_of_an_earlier_loop_variable(run: Run) -> None:
     @kernel
     def reuse(b: InOut[i64, n]):
         for i in range(2):
@@ -236,11 +245,11 @@ def test_parallel_loop_may_reuse_the_name_of_an_earlier_loop_variable() -> None:
                 b[i] += j
 
     b = np.zeros(3, np.int64)
-    reuse.python(b)
+    run(reuse, b)
     np.testing.assert_array_equal(b, [8, 8, 1])
 
 
-def test_extents_of_arrays_can_be_read() -> None:
+def test_extents_of_arrays_can_be_read(run: Run) -> None:
     @kernel
     def extents(a: In[f32, m, 3], b: Out[i64, 4]):
         b[0] = len(a)
@@ -248,16 +257,16 @@ def test_extents_of_arrays_can_be_read() -> None:
         b[2] = m * 10
         b[3] = a.shape[0] + a.shape[1]
 
-    np.testing.assert_array_equal(extents.python(np.zeros((2, 3), np.float32)), [2, 3, 20, 5])
+    np.testing.assert_array_equal(run(extents, np.zeros((2, 3), np.float32)), [2, 3, 20, 5])
 
 
-def test_constant_negative_index_counts_from_the_end() -> None:
+def test_constant_negative_index_counts_from_the_end(run: Run) -> None:
     @kernel
     def ends(a: In[f32, n], c: In[f32, 4], b: Out[f32, 2]):
         b[-2] = a[-1]
         b[1] = c[-4]
 
-    np.testing.assert_array_equal(ends.python(array(1, 2, 3), array(5, 6, 7, 8)), [3, 5])
+    np.testing.assert_array_equal(run(ends, array(1, 2, 3), array(5, 6, 7, 8)), [3, 5])
 
 
 @pytest.mark.parametrize(("offset", "index"), [(1, 3), (-1, -1)])
@@ -275,7 +284,7 @@ def test_interpreter_names_an_element_outside_of_the_array(offset: int, index: i
 # --- control flow ----------------------------------------------------------------------------------------
 
 
-def test_while_if_break_and_continue() -> None:
+def test_while_if_break_and_continue(run: Run) -> None:
     @kernel
     def collatz(a: In[i64, n], steps: Out[i32, n]):
         for i in parallel(n):
@@ -296,10 +305,10 @@ def test_while_if_break_and_continue() -> None:
                 count += 1
             steps[i] = count
 
-    np.testing.assert_array_equal(collatz.python(array(1, 6, 27, 0, dtype=np.int64)), [0, 8, 111, -1])
+    np.testing.assert_array_equal(run(collatz, array(1, 6, 27, 0, dtype=np.int64)), [0, 8, 111, -1])
 
 
-def test_range_takes_start_stop_and_step_and_evaluates_them_once() -> None:
+def test_range_takes_start_stop_and_step_and_evaluates_them_once(run: Run) -> None:
     @kernel
     def ranges(b: InOut[i64, 4], step: i64):
         stop = 3
@@ -314,14 +323,14 @@ def test_range_takes_start_stop_and_step_and_evaluates_them_once() -> None:
             b[3] += 1
 
     b = np.zeros(4, np.int64)
-    ranges.python(b, 0)
+    run(ranges, b, 0)
     np.testing.assert_array_equal(b, [3, 9, 10070401, 0])
     b[:] = 0
-    ranges.python(b, 4)
+    run(ranges, b, 4)
     assert b[3] == 3
 
 
-def test_loop_variable_keeps_its_last_value() -> None:
+def test_loop_variable_keeps_its_last_value(run: Run) -> None:
     @kernel
     def last(b: Out[i64, 2]):
         for i in range(7):
@@ -332,10 +341,10 @@ def test_loop_variable_keeps_its_last_value() -> None:
             b[1] = 0
         b[1] = j
 
-    np.testing.assert_array_equal(last.python(), [5, 8])
+    np.testing.assert_array_equal(run(last), [5, 8])
 
 
-def test_early_return_ends_the_kernel() -> None:
+def test_early_return_ends_the_kernel(run: Run) -> None:
     @kernel
     def guarded(a: In[f32, n], b: InOut[f32, n]):
         """Leave a short array as it is."""
@@ -348,7 +357,7 @@ def test_early_return_ends_the_kernel() -> None:
 
     for size in (2, 3):
         a, b = np.ones(size, np.float32), np.zeros(size, np.float32)
-        guarded.python(a, b)
+        run(guarded, a, b)
         np.testing.assert_array_equal(b, np.full(size, size == 3))
 
 
@@ -362,7 +371,7 @@ def test_statements_that_no_path_reaches_are_left_out_of_the_ir() -> None:
     assert [type(statement).__name__ for statement in stops.ir.body] == ["Store", "Return"]
 
 
-def test_variable_that_every_path_sets_can_be_read() -> None:
+def test_variable_that_every_path_sets_can_be_read(run: Run) -> None:
     @kernel
     def paths(a: In[i64, n], b: Out[i64, n]):
         for i in parallel(n):
@@ -379,32 +388,32 @@ def test_variable_that_every_path_sets_can_be_read() -> None:
                     break
             b[i] = y
 
-    np.testing.assert_array_equal(paths.python(array(0, 1, 2, dtype=np.int64)), [10, 20, -1])
+    np.testing.assert_array_equal(run(paths, array(0, 1, 2, dtype=np.int64)), [10, 20, -1])
 
 
-def test_and_or_and_ternary_evaluate_no_more_than_they_need() -> None:
+def test_and_or_and_ternary_evaluate_no_more_than_they_need(run: Run) -> None:
     @kernel
     def guarded(a: In[f32, n], b: Out[f32, n], c: Out[bool_, n]):
         for i in parallel(n):
             b[i] = a[i - 1] if i > 0 else -1
             c[i] = (i > 0 and a[i - 1] > 1) or (i == 0 or not a[i + 100] > 0 if i == 0 else False)
 
-    b, c = guarded.python(array(1, 2, 3))
+    b, c = run(guarded, array(1, 2, 3))
     np.testing.assert_array_equal(b, [-1, 1, 2])
     np.testing.assert_array_equal(c, [True, False, True])
 
 
-def test_chained_comparison_short_circuits() -> None:
+def test_chained_comparison_short_circuits(run: Run) -> None:
     @kernel
     def between(a: In[i32, n], b: Out[bool_, n]):
         for i in parallel(n):
             b[i] = 0 <= i - 1 < n - 1 > a[i - 1] != 3
 
     a = array(1, 3, 0, 9, dtype=np.int32)
-    np.testing.assert_array_equal(between.python(a), [False, True, False, True])
+    np.testing.assert_array_equal(run(between, a), [False, True, False, True])
 
 
-def test_numbers_are_true_when_they_are_not_zero() -> None:
+def test_numbers_are_true_when_they_are_not_zero(run: Run) -> None:
     @kernel
     def truth(a: In[f64, n], b: Out[bool_, n], c: Out[bool_, n], d: Out[i32, n]):
         for i in parallel(n):
@@ -412,13 +421,13 @@ def test_numbers_are_true_when_they_are_not_zero() -> None:
             c[i] = bool(a[i] or 0)
             d[i] = 1 if a[i] else 2
 
-    b, c, d = truth.python(array(0.0, -0.0, 0.5, math.nan, dtype=np.float64))
+    b, c, d = run(truth, array(0.0, -0.0, 0.5, math.nan, dtype=np.float64))
     np.testing.assert_array_equal(b, [True, True, False, False])
     np.testing.assert_array_equal(c, [False, False, True, True])
     np.testing.assert_array_equal(d, [2, 2, 1, 1])
 
 
-def test_tuple_and_chained_assignments() -> None:
+def test_tuple_and_chained_assignments(run: Run) -> None:
     @kernel
     def swaps(b: InOut[i64, n]):
         x, y = 1, 2
@@ -430,11 +439,11 @@ def test_tuple_and_chained_assignments() -> None:
         b[3] = x * 10 + p + q
 
     b = array(5, 6, 0, 0, dtype=np.int64)
-    swaps.python(b)
+    run(swaps, b)
     np.testing.assert_array_equal(b, [6, 5, 23, 69])
 
 
-def test_chained_assignment_computes_its_value_once() -> None:
+def test_chained_assignment_computes_its_value_once(run: Run) -> None:
     @kernel
     def chain(b: Out[i64, 2]):
         x = 1
@@ -442,7 +451,7 @@ def test_chained_assignment_computes_its_value_once() -> None:
         b[0] = x
         b[1] = y
 
-    np.testing.assert_array_equal(chain.python(), [2, 2])
+    np.testing.assert_array_equal(run(chain), [2, 2])
 
 
 # --- types and literals ----------------------------------------------------------------------------------
@@ -468,17 +477,17 @@ def test_two_types_promote_as_in_numpy(left: Any, right: Any) -> None:
     assert product.type.dtype == np.promote_types(left.dtype, right.dtype)
 
 
-def test_signed_and_unsigned_promote_to_the_type_that_holds_both() -> None:
+def test_signed_and_unsigned_promote_to_the_type_that_holds_both(run: Run) -> None:
     @kernel
     def mixed(a: In[u8, 1], b: In[i8, 1], c: Out[i16, 1], d: In[u32, 1], e: Out[i64, 1]):
         c[0] = a[0] - b[0]
         e[0] = d[0] * b[0]
 
-    c, e = mixed.python(array(255, dtype=np.uint8), array(-128, dtype=np.int8), array(2**32 - 1, dtype=np.uint32))
+    c, e = run(mixed, array(255, dtype=np.uint8), array(-128, dtype=np.int8), array(2**32 - 1, dtype=np.uint32))
     assert (c[0], e[0]) == (383, -128 * (2**32 - 1))
 
 
-def test_literals_take_the_type_of_the_other_side() -> None:
+def test_literals_take_the_type_of_the_other_side(run: Run) -> None:
     @kernel
     def weak(a: In[f32, 1], i: In[u8, 1], b: Out[f32, 3], j: Out[u8, 2]):
         b[0] = 2 * a[0] + 1 / 3
@@ -487,21 +496,21 @@ def test_literals_take_the_type_of_the_other_side() -> None:
         j[0] = i[0] + 250
         j[1] = SCALE * i[0] << 1
 
-    b, j = weak.python(array(0.1), array(9, dtype=np.uint8))
+    b, j = run(weak, array(0.1), array(9, dtype=np.uint8))
     tenth = np.float32(0.1)
     np.testing.assert_array_equal(b, array(2 * tenth + np.float32(1 / 3), tenth, -1.5))
     np.testing.assert_array_equal(j, [3, 54])
 
 
-def test_float_literal_with_an_integer_makes_f64() -> None:
+def test_float_literal_with_an_integer_makes_f64(run: Run) -> None:
     @kernel
     def halve(a: In[i32, 1], b: Out[f64, 1]):
         b[0] = a[0] * 0.5 + a[0] / 4.0
 
-    assert halve.python(array(3, dtype=np.int32))[0] == 2.25
+    assert run(halve, array(3, dtype=np.int32))[0] == 2.25
 
 
-def test_literals_alone_are_computed_with_pythons_rules() -> None:
+def test_literals_alone_are_computed_with_pythons_rules(run: Run) -> None:
     @kernel
     def folded(b: Out[f32, 4]):
         b[0] = 1 / 3
@@ -509,10 +518,10 @@ def test_literals_alone_are_computed_with_pythons_rules() -> None:
         b[2] = math.sqrt(2) * math.pi
         b[3] = min(1, 2.5) if 1 < 2 < 3 and not False else 0
 
-    np.testing.assert_array_equal(folded.python(), array(1 / 3, 5.5, math.sqrt(2) * math.pi, 1))
+    np.testing.assert_array_equal(run(folded), array(1 / 3, 5.5, math.sqrt(2) * math.pi, 1))
 
 
-def test_local_takes_the_type_of_its_first_value() -> None:
+def test_local_takes_the_type_of_its_first_value(run: Run) -> None:
     @kernel
     def first(a: In[f32, n], b: Out[f64, 1]):
         count = 0
@@ -527,10 +536,10 @@ def test_local_takes_the_type_of_its_first_value() -> None:
         b[0] = count + ratio + exact + small + (1 if flag else 0)
 
     assert first.ir.locals == {"count": i64, "ratio": f64, "flag": bool_, "exact": f32, "small": u8}
-    assert first.python(array(2, 3))[0] == 1 + 2 + 4 + 200 + 1
+    assert run(first, array(2, 3))[0] == 1 + 2 + 4 + 200 + 1
 
 
-def test_stores_widen_without_a_cast() -> None:
+def test_stores_widen_without_a_cast(run: Run) -> None:
     @kernel
     def widen(a: In[i16, 1], c: In[bool_, 1], b: Out[f32, 1], d: Out[i64, 2], e: Out[f64, 1]):
         b[0] = a[0]
@@ -538,11 +547,11 @@ def test_stores_widen_without_a_cast() -> None:
         d[1] = c[0]
         e[0] = d[0]
 
-    b, d, e = widen.python(array(-5, dtype=np.int16), array(True, dtype=bool))
+    b, d, e = run(widen, array(-5, dtype=np.int16), array(True, dtype=bool))
     assert (b[0], d[0], d[1], e[0]) == (-5, -5, 1, -5)
 
 
-def test_values_from_outside_of_the_kernel() -> None:
+def test_values_from_outside_of_the_kernel(run: Run) -> None:
     local = 10
     settings = np.int16(3)
 
@@ -556,7 +565,7 @@ def test_values_from_outside_of_the_kernel() -> None:
         c[0] = Mode.FAST
         c[1] = settings
 
-    b, c = outside.python(array(2))
+    b, c = run(outside, array(2))
     np.testing.assert_array_equal(b, array(6, 1 + np.float32(np.pi), 0.5, 10, math.inf))
     np.testing.assert_array_equal(c, [7, 3])
 
@@ -571,7 +580,7 @@ def test_numpy_scalar_from_outside_is_typed() -> None:
     assert typed.ir.body[0].value.type == f64
 
 
-def test_casts() -> None:
+def test_casts(run: Run) -> None:
     @kernel
     def casts(a: In[f64, n], b: Out[i32, n], c: Out[u8, n], d: Out[i64, n], e: Out[bool_, n], g: Out[f32, n]):
         for i in parallel(n):
@@ -582,7 +591,7 @@ def test_casts() -> None:
             g[i] = np.float32(float(b[i]))
 
     a = array(1.9, -1.9, 1e300, -1e300, math.nan, 0.0, dtype=np.float64)
-    b, c, d, e, g = casts.python(a)
+    b, c, d, e, g = run(casts, a)
     np.testing.assert_array_equal(b, [1, -1, 2**31 - 1, -(2**31), 0, 0])
     np.testing.assert_array_equal(c, [1, 255, 255, 0, 0, 0])
     np.testing.assert_array_equal(d, [1, -1, 2**63 - 1, -(2**63), 0, 0])
@@ -590,7 +599,7 @@ def test_casts() -> None:
     np.testing.assert_array_equal(g, b.astype(np.float32))
 
 
-def test_casts_of_literals_wrap_and_saturate() -> None:
+def test_casts_of_literals_wrap_and_saturate(run: Run) -> None:
     @kernel
     def casts(b: Out[u32, 3], c: Out[i8, 2], d: Out[u64, 1]):
         b[0] = u32(-1)
@@ -600,13 +609,13 @@ def test_casts_of_literals_wrap_and_saturate() -> None:
         c[1] = i8(math.nan)
         d[0] = u64(2**64 - 1)
 
-    b, c, d = casts.python()
+    b, c, d = run(casts)
     np.testing.assert_array_equal(b, [2**32 - 1, 2**32 - 1, 2])
     np.testing.assert_array_equal(c, [44, 0])
     assert d[0] == 2**64 - 1
 
 
-def test_scalar_parameters() -> None:
+def test_scalar_parameters(run: Run) -> None:
     @kernel
     def saxpy(alpha: f32, x: In[f32, n], y: InOut[f32, n], shift: i64, on: bool_):
         for i in parallel(n):
@@ -614,14 +623,14 @@ def test_scalar_parameters() -> None:
                 y[i] = alpha * x[i] + y[i] + f32(shift)
 
     x, y = array(1, 2), array(10, 20)
-    saxpy.python(2, x, y, shift=1, on=True)
+    run(saxpy, 2, x, y, shift=1, on=True)
     np.testing.assert_array_equal(y, [13, 25])
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------
 
 
-def test_integer_arithmetic_wraps_and_floors() -> None:
+def test_integer_arithmetic_wraps_and_floors(run: Run) -> None:
     @kernel
     def ops(a: In[i32, n], b: In[i32, n], c: Out[i32, n, 8]):
         for i in parallel(n):
@@ -641,14 +650,14 @@ def test_integer_arithmetic_wraps_and_floors() -> None:
         expected = np.stack(
             [a + b, a * b, a // b, a % b, a << b, a >> b, (a & b) | (a ^ ~b), -a + abs(a)], axis=1
         )  # fmt: skip
-    result = ops.python(a, b)
+    result = run(ops, a, b)
     np.testing.assert_array_equal(result, expected)
     assert result[3, 2] == low
     assert result[5, 2] == result[5, 3] == 0
     assert result[6, 4] == 0
 
 
-def test_float_floor_division_and_remainder_are_numpys() -> None:
+def test_float_floor_division_and_remainder_are_numpys(run: Run) -> None:
     @kernel
     def ops(a: In[f64, n], b: In[f64, n], c: Out[f64, n, 2]):
         for i in parallel(n):
@@ -659,13 +668,13 @@ def test_float_floor_division_and_remainder_are_numpys() -> None:
     a, b = (side.ravel() for side in np.meshgrid(values, values))
     with np.errstate(all="ignore"):
         expected = np.stack([a // b, a % b], axis=1)
-    result = ops.python(a, b)
+    result = run(ops, a, b)
     np.testing.assert_array_equal(result, expected)
     number = ~np.isnan(expected)
     np.testing.assert_array_equal(np.signbit(result[number]), np.signbit(expected[number]))
 
 
-def test_power() -> None:
+def test_power(run: Run) -> None:
     @kernel
     def powers(a: In[f32, n], i: In[i64, n], b: Out[f32, n, 4], c: Out[i64, n, 2]):
         for x in parallel(n):
@@ -677,21 +686,21 @@ def test_power() -> None:
             c[x, 1] = i[x] ** 0
 
     a, i = array(1.5, 4, 0.25), array(-3, 2**40, 0, dtype=np.int64)
-    b, c = powers.python(a, i)
+    b, c = run(powers, a, i)
     np.testing.assert_allclose(b, np.stack([a * a, np.sqrt(a), a**a, 1 / a], axis=1), rtol=3e-7)
     np.testing.assert_array_equal(c, np.stack([i**5, np.ones(3, np.int64)], axis=1))
 
 
-def test_power_multiplies_from_the_lowest_bit_of_the_exponent() -> None:
+def test_power_multiplies_from_the_lowest_bit_of_the_exponent(run: Run) -> None:
     @kernel
     def seventh(a: In[f32, 1], b: Out[f32, 1]):
         b[0] = a[0] ** 7
 
     x = np.float32(1.1)
-    assert seventh.python(array(x))[0] == (x * (x * x)) * ((x * x) * (x * x))
+    assert run(seventh, array(x))[0] == (x * (x * x)) * ((x * x) * (x * x))
 
 
-def test_math_table_in_every_spelling() -> None:
+def test_math_table_in_every_spelling(run: Run) -> None:
     @kernel
     def spelled(a: In[f64, n], b: Out[f64, n, 9]):
         for i in parallel(n):
@@ -710,16 +719,16 @@ def test_math_table_in_every_spelling() -> None:
         np.exp(a), np.arcsin(a), np.exp(a), np.sqrt(a), a * a + 1, np.maximum(a, 0.3) + np.maximum(a, 0.4),
         np.rint(a * 10) + 2, 3 * a, np.zeros(3),
     ]  # fmt: skip
-    np.testing.assert_array_equal(spelled.python(a), np.stack(expected, axis=1))
+    np.testing.assert_allclose(run(spelled, a), np.stack(expected, axis=1), rtol=1e-15)
 
 
-def test_math_on_integers_is_in_f64_and_rounding_leaves_them() -> None:
+def test_math_on_integers_is_in_f64_and_rounding_leaves_them(run: Run) -> None:
     @kernel
     def mixed(a: In[i32, 1], b: Out[f64, 1], c: Out[i32, 1]):
         b[0] = math.sqrt(a[0])
         c[0] = math.floor(a[0]) + round(a[0]) + abs(a[0])
 
-    b, c = mixed.python(array(5, dtype=np.int32))
+    b, c = run(mixed, array(5, dtype=np.int32))
     assert b[0] == math.sqrt(5)
     assert c[0] == 15
 
@@ -732,21 +741,21 @@ def test_math_in_f32_stays_f32() -> None:
     assert single.ir.body[0].value.type == f32
 
 
-def test_minimum_and_maximum_propagate_nan_and_order_zeros() -> None:
+def test_minimum_and_maximum_propagate_nan_and_order_zeros(run: Run) -> None:
     @kernel
     def extrema(a: In[f32, n], b: In[f32, n], low: Out[f32, n], high: Out[f32, n]):
         for i in parallel(n):
             low[i] = min(a[i], b[i])
             high[i] = max(a[i], b[i])
 
-    low, high = extrema.python(array(0.0, -0.0, math.nan, 1, 1), array(-0.0, 0.0, 1, math.nan, 2))
+    low, high = run(extrema, array(0.0, -0.0, math.nan, 1, 1), array(-0.0, 0.0, 1, math.nan, 2))
     np.testing.assert_array_equal(low, [0, 0, math.nan, math.nan, 1])
     np.testing.assert_array_equal(high, [0, 0, math.nan, math.nan, 2])
     np.testing.assert_array_equal(np.signbit(low[:2]), [True, True])
     np.testing.assert_array_equal(np.signbit(high[:2]), [False, False])
 
 
-def test_bitwise_operators_on_bools_are_logical() -> None:
+def test_bitwise_operators_on_bools_are_logical(run: Run) -> None:
     @kernel
     def logic(a: In[bool_, n], b: In[bool_, n], c: Out[bool_, n, 4]):
         for i in parallel(n):
@@ -756,7 +765,75 @@ def test_bitwise_operators_on_bools_are_logical() -> None:
             c[i, 3] = ~a[i]
 
     a, b = np.array([False, False, True, True]), np.array([False, True, False, True])
-    np.testing.assert_array_equal(logic.python(a, b), np.stack([a & b, a | b, ~a, ~a], axis=1))
+    np.testing.assert_array_equal(run(logic, a, b), np.stack([a & b, a | b, ~a, ~a], axis=1))
+
+
+def test_infinity_and_nan_are_literals() -> None:
+    @kernel
+    def special(a: In[f32, n], b: Out[f32, 3]):
+        best = -float("inf")
+        for i in range(n):
+            best = max(best, a[i])
+        b[0] = f32(best)
+        b[1] = float("nan")
+        b[2] = a[0] * float(2) + int(1.9)
+
+    np.testing.assert_array_equal(special.python(array(3, 5)), array(5, math.nan, 7))
+
+
+def test_names_need_not_be_ascii(run: Run) -> None:
+    @kernel
+    def size(α: f32, ß: In[f32, n], é: Out[f32, n]):
+        for î in parallel(n):
+            ü = ß[î] * α
+            é[î] = ü
+
+    np.testing.assert_array_equal(run(size, 3, array(1, 2)), [3, 6])
+
+
+def test_extent_may_be_any_constant_expression(run: Run) -> None:
+    @kernel
+    def fill(b: InOut[i32, n]):
+        for i in parallel(1 << SCALE - 1, block=SCALE * 2):
+            b[i] = 1
+
+    b = np.zeros(5, np.int32)
+    run(fill, b)
+    np.testing.assert_array_equal(b, [1, 1, 1, 1, 0])
+
+
+def test_dims_and_arrays_of_no_elements(run: Run) -> None:
+    assert run(add_one, array()).shape == (0,)
+
+
+def test_carried_local_is_read_in_parallel_loops(run: Run) -> None:
+    @kernel
+    def normalise(a: In[f64, n], b: Out[f64, n], c: Out[f64, n]):
+        total = 0.0
+        for i in range(n):
+            total += a[i]
+        for i in parallel(n):
+            b[i] = a[i] / total
+        total *= 2
+        for i in parallel(n):
+            c[i] = a[i] / total
+
+    b, c = run(normalise, array(1, 3, dtype=np.float64))
+    np.testing.assert_array_equal(b, [0.25, 0.75])
+    np.testing.assert_array_equal(c, [0.125, 0.375])
+
+
+def test_long_chain_of_elif() -> None:
+    lines = ["if a[0] == 0:", "    b[0] = 0"]
+    for case in range(1, 150):
+        lines += [f"elif a[0] == {case}:", f"    b[0] = {case * case}"]
+    lines += ["else:", "    b[0] = -1"]
+    body = "".join(f"    {line}\n" for line in lines)
+    source = f"@kernel\ndef chain(a: In[i64, 1], b: Out[i64, 1]):\n{body}"
+    linecache.cache["<chain>"] = (len(source), None, source.splitlines(keepends=True), "<chain>")
+    names = dict(globals())
+    exec(compile(source, "<chain>", "exec"), names)
+    assert names["chain"].python(array(149, dtype=np.int64))[0] == 149 * 149
 
 
 # --- the kernel as an object -----------------------------------------------------------------------------

@@ -1,0 +1,54 @@
+"""The ways to run a kernel in the tests of the language: interpreted, as LLVM compiles it, and by OpenCL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from typing import Final
+
+from pytest_xdevice.kernel import Kernel
+from pytest_xdevice.kernel.binding import bind
+from pytest_xdevice.kernel.oracle import poisoned
+from pytest_xdevice.kernel.types import ArrayType
+from tests.kernel.cl_program import Built
+from tests.kernel.native import Native
+
+Run = Callable[..., Any]
+
+
+def interpreted(kernel: Kernel, *arguments: Any, **keywords: Any) -> Any:
+    """Run `kernel` in Python."""
+    return kernel.python(*arguments, **keywords)
+
+
+def compiled(kernel: Kernel, *arguments: Any, **keywords: Any) -> Any:
+    """Run `kernel` in this process, as LLVM compiles it."""
+    return _with_missing(kernel, arguments, keywords, Native(kernel.ir))
+
+
+def by_opencl(kernel: Kernel, *arguments: Any, **keywords: Any) -> Any:
+    """Run `kernel` on the first OpenCL device."""
+
+    def launch(*everything: Any) -> None:
+        program = kernel.opencl_program()
+        Built(program.source, {kernel.name: (kernel.signature, program)}).run(kernel.name, *everything)
+
+    return _with_missing(kernel, arguments, keywords, launch)
+
+
+def _with_missing(kernel: Kernel, arguments: tuple[Any, ...], keywords: dict[str, Any], launch: Run) -> Any:
+    """Launch with arrays for the Out parameters that were left out, and return those as `Kernel.python` does."""
+    bound = bind(kernel.signature, arguments, keywords, allow_missing_out=True)
+    values, made = list(bound.values), []
+    for index, (param, shape) in enumerate(zip(kernel.signature.params, bound.shapes, strict=True)):
+        if values[index] is None and shape is not None:
+            assert isinstance(param.type, ArrayType)
+            values[index] = poisoned(shape, param.type)
+            made.append(values[index])
+    launch(*values)
+    if not made:
+        return None
+    return made[0] if len(made) == 1 else tuple(made)
+
+
+WAYS: Final[dict[str, Run]] = {"python": interpreted, "llvm": compiled, "opencl": by_opencl}
