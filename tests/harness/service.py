@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -50,7 +51,7 @@ class Service:
         self._said = threading.Condition()
         self._closed = False
         self.process = subprocess.Popen(
-            self._command,
+            [*_bound_to_this_process(), *self._command],
             env={**(os.environ if env is None else env), MARK: self._mark},
             cwd=cwd,
             stdin=subprocess.DEVNULL,
@@ -127,3 +128,8 @@ class Service:
         with self._said:
             self._closed = True
             self._said.notify_all()
+
+
+def _bound_to_this_process() -> list[str]:
+    """Return what, put before a command, ends it when this process is killed and cannot do so itself."""
+    return ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from tests.boards.board import REPOSITORY
 from tests.boards.processes import end
+from tests.boards.processes import still_running
 from tests.harness.interpreters import find_python
 from tests.harness.server import DeviceServer
 from tests.harness.service import Service
@@ -36,6 +38,19 @@ class TestService:
         command = [sys.executable, "-c", "print('no port'); raise SystemExit(1)"]
         with Service(command) as service, pytest.raises(ServiceError, match="did not print 'ready', but: no port"):
             service.await_line("ready")
+
+    @pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv (util-linux) to bind processes with")
+    def test_a_service_dies_with_a_test_run_that_is_killed(self) -> None:
+        program = (
+            "import os, signal; from tests.harness.service import Service\n"
+            f"service = Service([{sys.executable!r}, '-c', {READY_AND_WAIT!r}]); service.await_line('ready')\n"
+            "print(service.process.pid, flush=True); signal.pause()"
+        )
+        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=REPOSITORY) as run:
+            assert run.stdout is not None
+            pid = int(run.stdout.readline())
+            run.kill()
+        assert still_running([pid]) == []
 
     def test_a_process_left_behind_is_named_and_killed(self) -> None:
         service = Service([sys.executable, "-c", DETACH + READY_AND_WAIT])
