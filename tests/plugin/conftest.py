@@ -36,14 +36,15 @@ def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, cache_home: Path) -> None:
-    """Keep this machine's settings out of the runs, and turn warnings in them into errors."""
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, cache_home: Path) -> pytest.Pytester:
+    """Return a pytester whose runs see nothing of this machine's settings, and in which a warning is an error."""
     for name in ("XDEVICE", "XDEVICE_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache_home))
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("PYTEST_ADDOPTS", " ".join([*(f"-p no:{plugin}" for plugin in UNUSED_PLUGINS), "-W error"]))
+    return pytester
 
 
 @pytest.fixture
