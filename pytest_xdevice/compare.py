@@ -151,17 +151,23 @@ def _close(left: _Array, right: _Array, rtol: float, atol: float, equal_nan: boo
         return equal
     with np.errstate(all="ignore"):
         difference = _difference(left, right)
-        allowed = atol + rtol * np.abs(right.astype(np.longdouble))
+        allowed = atol + rtol * np.abs(_wide(right))
         close = equal | ((difference <= allowed) & np.isfinite(allowed) & np.isfinite(difference))
     if equal_nan:
         close |= _is(np.isnan, left) & _is(np.isnan, right)
     return np.asarray(close)
 
 
-def _difference(left: _Array, right: _Array) -> npt.NDArray[np.longdouble]:
+def _difference(left: _Array, right: _Array) -> _Array:
     """Return the absolute difference, free of the overflow and rounding of the arrays' own dtypes."""
     with np.errstate(all="ignore"):
-        return np.asarray(np.abs(left.astype(np.longdouble) - right.astype(np.longdouble)), np.longdouble)
+        return np.asarray(np.abs(_wide(left) - _wide(right)))
+
+
+def _wide(array: _Array) -> _Array:
+    """Return an array in float64, or in what is wider where float64 does not hold its values."""
+    exact = array.dtype.itemsize < 8 or array.dtype == np.float64
+    return array.astype(np.float64 if exact else np.longdouble, copy=False)
 
 
 def _is(predicate: Any, array: _Array) -> npt.NDArray[np.bool_]:
@@ -188,7 +194,7 @@ def _worst(found: _Mismatch) -> list[str]:
         return []
     with np.errstate(all="ignore"):
         difference = _difference(found.actual, found.desired)
-        allowed = found.atol + found.rtol * np.abs(found.desired.astype(np.longdouble))
+        allowed = found.atol + found.rtol * np.abs(_wide(found.desired))
         excess = np.where(finite, difference - allowed, -1)
     index = np.unravel_index(int(np.argmax(excess)), found.actual.shape)
     actual, desired = found.actual[index], found.desired[index]

@@ -1,0 +1,194 @@
+"""Comparison of arrays with a reference: what passes, and what the message says of what does not."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_xdevice.compare import assert_close
+from pytest_xdevice.compare import ulp_error
+
+FLOATS = (np.float16, np.float32, np.float64)
+
+
+def message(actual: Any, desired: Any, **options: Any) -> str:
+    """Return what `assert_close` says of two arrays that differ."""
+    with pytest.raises(AssertionError) as caught:
+        assert_close(actual, desired, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("dtype", "rtol", "atol"), [("f2", 1e-3, 1e-5), ("f4", 1.3e-6, 1e-5), ("f8", 1e-7, 1e-7)])
+def test_the_tolerance_follows_the_dtype(dtype: str, rtol: float, atol: float) -> None:
+    desired = np.array([1000.0], dtype)
+    # In float16 the values near 1000 are half a unit apart, so that only 0 or 1 such step can be tried.
+    step = max(float(np.spacing(desired[0])), 0.9 * (atol + 1000 * rtol))
+    assert_close((desired + np.array(step, dtype)).astype(dtype), desired)
+    message((desired + np.array(3 * step, dtype)).astype(dtype), desired)
+
+
+def test_the_less_precise_dtype_sets_the_tolerance() -> None:
+    exact = np.linspace(1, 2, 7)
+    assert_close(exact.astype(np.float32), exact)
+    assert_close(exact, exact.astype(np.float32))
+    message(exact * (1 + 1e-6), exact)
+
+
+def test_integers_and_bools_have_to_be_equal() -> None:
+    assert_close(np.arange(5), np.arange(5))
+    assert message(np.array([1, 2, 3], np.int32), np.array([1, 2, 4], np.int32)) == (
+        "arrays are not equal: 1 of 3 elements of int32[3] mismatch (33.3 %)\n"
+        "  worst element: [2]\n"
+        "    actual   3\n"
+        "    desired  4\n"
+        "    error    1, relative 0.25"
+    )
+    assert "worst element: [1]" in message(np.array([True, False]), np.array([True, True]))
+
+
+def test_large_integers_are_compared_exactly() -> None:
+    top = np.array([2**63 - 1], np.int64)
+    assert "error    1," in message(top, top - 1)
+    text = message(np.array([0], np.uint64), np.array([2**64 - 1], np.uint64))
+    assert "error    18446744073709551615, relative 1" in text
+    assert "error    18446744073709551615" in message(np.array([-(2**63)]), top)
+
+
+def test_integers_may_be_given_a_tolerance() -> None:
+    assert_close(np.array([10, 20], np.uint8), np.array([11, 19], np.uint8), atol=1)
+    assert "worst element: [1]" in message(np.array([10, 20], np.uint8), np.array([11, 17], np.uint8), atol=1)
+
+
+def test_the_message_names_count_worst_element_both_values_and_ulp() -> None:
+    desired = np.ones((4, 256), np.float32)
+    actual = desired.copy()
+    actual[1, 2] += np.float32(2e-5)
+    actual[2, 3] += np.float32(2**-10)
+    assert message(actual, desired) == (
+        "arrays are not within rtol=1.3e-06, atol=1e-05 (float32): "
+        "2 of 1024 elements of float32[4, 256] mismatch (0.195 %)\n"
+        "  worst element: [2, 3]\n"
+        "    actual   1.0009766\n"
+        "    desired  1.0\n"
+        "    error    0.000976562 (allowed 1.13e-05), relative 0.000977, 8192 ULP"
+    )
+
+
+def test_the_worst_element_is_the_one_furthest_beyond_its_tolerance() -> None:
+    desired = np.array([1e6, 1.0], np.float32)
+    assert "worst element: [0]" in message(desired + np.float32([100, 1]), desired)
+    assert "worst element: [1]" in message(desired + np.float32([1.5, 1]), desired)
+
+
+def test_a_zero_in_the_reference_has_no_relative_error() -> None:
+    assert "relative" not in message(np.array([1.0]), np.array([0.0]))
+
+
+def test_nan_and_infinity_are_told_apart() -> None:
+    nan, inf = math.nan, math.inf
+    actual = np.array([nan, 1, nan, inf, 1, inf, -inf, inf], np.float32)
+    desired = np.array([1, nan, nan, 1, inf, inf, inf, nan], np.float32)
+    assert message(actual, desired).splitlines()[1:] == [
+        "  NaN in actual only: 1, the first at [0] (actual nan, desired 1.0)",
+        "  NaN in desired only: 2, the first at [1] (actual 1.0, desired nan)",
+        "  infinity in actual only: 1, the first at [3] (actual inf, desired 1.0)",
+        "  infinity in desired only: 1, the first at [4] (actual 1.0, desired inf)",
+        "  infinities of opposite sign: 1, the first at [6] (actual -inf, desired inf)",
+    ]
+
+
+def test_equal_nan_can_be_turned_off() -> None:
+    assert_close([math.nan], [math.nan])
+    assert "NaN in both, and equal_nan is off: 1, the first at [0]" in message([math.nan], [math.nan], equal_nan=False)
+
+
+def test_no_tolerance_is_wide_enough_for_infinity() -> None:
+    assert_close([math.inf], [math.inf])
+    message([1e300], [math.inf], rtol=1.0)
+    message([math.inf], [1e300], atol=math.inf)
+
+
+def test_shapes_have_to_agree() -> None:
+    assert message(np.zeros((2, 3)), np.zeros((3, 2))) == (
+        "shapes differ: actual is float64[2, 3], desired is float64[3, 2] "
+        "(the same number of elements: is a reshape missing?)"
+    )
+    assert message(np.zeros(3), np.zeros(4)) == "shapes differ: actual is float64[3], desired is float64[4]"
+    message(np.float32(1), np.ones(1, np.float32))
+
+
+def test_a_single_number_is_compared_with_every_element() -> None:
+    assert_close(np.full((2, 3), 2, np.float32), 2)
+    assert "1 of 2 elements" in message(np.array([1.0, 2.0]), 1)
+
+
+def test_empty_arrays_are_close() -> None:
+    assert_close(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32))
+
+
+def test_dtypes_are_checked_on_demand() -> None:
+    single, double = np.ones(2, np.float32), np.ones(2)
+    assert_close(single, double)
+    assert message(single, double, check_dtype=True) == "dtypes differ: actual is float32, desired is float64"
+
+
+def test_either_side_may_be_anything_that_numpy_takes() -> None:
+    class Elsewhere:
+        def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, np.dtype[Any]]:
+            return np.array([1, 2], np.float32)
+
+    assert_close(Elsewhere(), [1, 2])
+    assert_close([1, 2], Elsewhere())
+    message(Elsewhere(), [1, 3])
+
+
+@pytest.mark.parametrize("values", [np.array(["a"]), np.array([1j]), np.array([None])])
+def test_other_things_are_no_numbers(values: Any) -> None:
+    with pytest.raises(TypeError, match=re.escape("compares bools, integers and real floats; actual is")):
+        assert_close(values, values)
+
+
+@pytest.mark.parametrize("tolerance", [-1.0, math.nan])
+def test_a_tolerance_is_not_negative(tolerance: float) -> None:
+    with pytest.raises(ValueError, match="atol is a number of 0 or more"):
+        assert_close([1.0], [1.0], atol=tolerance)
+
+
+def test_the_traceback_ends_at_the_caller() -> None:
+    with pytest.raises(AssertionError) as caught:
+        assert_close([1.0], [2.0])
+    assert caught.traceback.filter(caught)[-1].path.name == "test_compare.py"
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@given(data=st.data())
+def test_the_next_number_is_one_ulp_away(dtype: type[np.floating[Any]], data: st.DataObject) -> None:
+    width = np.finfo(dtype).bits
+    largest = float(np.finfo(dtype).max)
+    value = dtype(data.draw(st.floats(0, largest / 2, width=width)))  # type: ignore[call-overload]
+    assert ulp_error(np.nextafter(value, dtype(np.inf)), value) == 1
+    assert ulp_error(-np.nextafter(value, dtype(np.inf)), -value) == 1
+    assert ulp_error(value, value) == 0
+
+
+def test_ulp_is_that_of_the_less_precise_dtype() -> None:
+    assert ulp_error(np.float32(1), np.float64(1) + 2.0**-24) == pytest.approx(0.5, rel=1e-6)
+    assert ulp_error(np.float32(1.5), np.float32(1)) == 2**22
+
+
+def test_ulp_of_special_values() -> None:
+    nan, inf = math.nan, math.inf
+    actual = np.array([nan, inf, inf, nan, -inf, 3e38], np.float32)
+    desired = np.array([nan, inf, 1, 1, inf, inf], np.float32)
+    np.testing.assert_array_equal(ulp_error(actual, desired), [0, 0, inf, nan, inf, inf])
+
+
+def test_ulp_needs_floats() -> None:
+    with pytest.raises(TypeError, match="ulp_error compares floats; got int64 and int64"):
+        ulp_error(np.array([1]), np.array([1]))

@@ -1,0 +1,123 @@
+"""Timings, and how durations, rates and sizes are written."""
+
+from __future__ import annotations
+
+import statistics
+
+import pytest
+
+from pytest_xdevice.report.properties import DEVICE
+from pytest_xdevice.report.properties import KIND
+from pytest_xdevice.report.table import largest_shape
+from pytest_xdevice.report.table import TimedKernel
+from pytest_xdevice.report.table import timing_table
+from pytest_xdevice.report.table import timings_of
+from pytest_xdevice.timing import format_bytes
+from pytest_xdevice.timing import format_rate
+from pytest_xdevice.timing import format_seconds
+from pytest_xdevice.timing import Timing
+from pytest_xdevice.timing import TimingRecord
+
+
+def test_statistics_are_those_of_the_repetitions() -> None:
+    results = (4e-6, 1e-6, 2e-6, 9e-6)
+    timing = Timing(results, 10)
+    assert timing.mean == pytest.approx(4e-6)
+    assert timing.median == pytest.approx(3e-6)
+    assert timing.min == 1e-6
+    assert timing.max == 9e-6
+    assert timing.stdev == pytest.approx(statistics.stdev(results))
+    assert timing.repeat == 4
+    assert timing.number == 10
+    assert timing.results == results
+
+
+def test_a_single_repetition_does_not_deviate() -> None:
+    assert Timing((1e-6,), 1).stdev == 0.0
+
+
+def test_rates_are_over_the_mean_and_unknown_without_their_amount() -> None:
+    timing = Timing((1e-3, 3e-3), 1, bytes=8_000_000)
+    assert timing.bytes_per_second == pytest.approx(4e9)
+    assert timing.flops_per_second is None
+    assert Timing((2e-3,), 1, flops=2_000).flops_per_second == pytest.approx(1e6)
+    assert Timing((0.0,), 1, bytes=8).bytes_per_second is None
+
+
+@pytest.mark.parametrize(("results", "number"), [((), 1), ((1.0,), 0)])
+def test_a_timing_without_measurement_is_refused(results: tuple[float, ...], number: int) -> None:
+    with pytest.raises(ValueError, match="a Timing needs at least one"):
+        Timing(results, number)
+
+
+def test_a_timing_in_words() -> None:
+    assert str(Timing((1.5e-6, 2.5e-6), 100, bytes=8000, flops=1000)) == (
+        "mean 2.000 µs ± 707.1 ns, median 2.000 µs, min 1.500 µs, max 2.500 µs, 2 × 100 calls, 4.00 GB/s, 0.50 GFLOP/s"
+    )
+    assert str(Timing((2.0,), 1)) == "mean 2.000 s, 1 × 1 calls"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0.000 ns"),
+        (1.5e-9, "1.500 ns"),
+        (999.94e-9, "999.9 ns"),
+        (999.96e-9, "1.000 µs"),
+        (12.345e-6, "12.35 µs"),
+        (0.1234, "123.4 ms"),
+        (0.99996, "1.000 s"),
+        (75.0, "75.00 s"),
+        (3600.0, "3600.0 s"),
+    ],
+)
+def test_a_duration_has_the_unit_that_suits_it(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(2.3734e12, "2373"), (43.21e9, "43.2"), (1.234e9, "1.23"), (5.2e6, "0.0052")]
+)
+def test_a_rate_has_about_three_digits(rate: float, text: str) -> None:
+    assert format_rate(rate) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1536, "1.5 KiB"), (512 << 20, "512 MiB"), (8 << 30, "8 GiB")],
+)
+def test_a_size_is_in_binary_units(count: int, text: str) -> None:
+    assert format_bytes(count) == text
+
+
+def timed(kernel: str = "add_one", device: str = "local", *, size: int | None = None) -> TimedKernel:
+    record = TimingRecord(kernel, "llvm", ("a: float32[16]", "b: float32[4, 8]", "s: 2.0"), Timing((1e-6,), 1, size))
+    return TimedKernel(device, "cpu", record)
+
+
+def test_a_table_has_only_the_columns_that_say_something() -> None:
+    assert timing_table([timed()], 80) == [
+        "device     kernel   shape             mean     stdev",
+        "local cpu  add_one  float32[4×8]  1.000 µs  0.000 ns",
+    ]
+    assert timing_table([timed(), timed(size=4000)], 80)[0].endswith("  GB/s")
+
+
+def test_a_table_gives_way_in_its_texts_to_fit() -> None:
+    device, kernel = "exec:/opt/boards/rk3399/enter python3", "a_kernel_of_forty_characters_in_its_name"
+    lines = timing_table([timed(kernel, device, size=10**9), timed()], 80)
+    assert max(map(len, lines)) <= 80
+    assert lines == [
+        "device             kernel              shape             mean     stdev     GB/s",
+        "exec:/opt/boards…  a_kernel_of_forty…  float32[4×8]  1.000 µs  0.000 ns  1000000",
+        "local cpu          add_one             float32[4×8]  1.000 µs  0.000 ns",
+    ]
+
+
+def test_the_shape_is_that_of_the_largest_array() -> None:
+    assert largest_shape(["a: float32[4, 8]", "b: float32[31]", "s: 2.0"]) == "float32[4×8]"
+    assert largest_shape(["s: 2.0"]) == ""
+
+
+def test_properties_from_another_process_are_lists() -> None:
+    assert timings_of([[DEVICE, "local"], [KIND, "cpu"], ["mine", 3]]) == []  # type: ignore[list-item]
