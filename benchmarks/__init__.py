@@ -1,0 +1,1 @@
+"""Figures of this project beside a peer's, taken in one run."""
