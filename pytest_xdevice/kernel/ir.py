@@ -83,7 +83,11 @@ LegalOp = Literal["sdiv", "srem", "udiv", "urem", "ashr", "lshr", "fmod"]
 
 @dataclass(frozen=True)
 class Binary:
-    """Arithmetic on two operands of the node's own type."""
+    """Arithmetic on two operands of the node's own type.
+
+    The right operand of ``pow`` is a whole constant from 0 to 64: the base is squared and multiplied from the lowest
+    bit of the exponent up. Any other power is a `Call` of ``pow``.
+    """
 
     op: BinaryOp | LegalOp
     left: Expr

@@ -11,6 +11,7 @@ from pytest_xdevice.kernel.binding import bind
 from pytest_xdevice.kernel.oracle import poisoned
 from pytest_xdevice.kernel.types import ArrayType
 from tests.kernel.cl_program import Built
+from tests.kernel.cl_program import context
 from tests.kernel.native import Native
 
 Run = Callable[..., Any]
@@ -27,7 +28,8 @@ def compiled(kernel: Kernel, *arguments: Any, **keywords: Any) -> Any:
 
 
 def by_opencl(kernel: Kernel, *arguments: Any, **keywords: Any) -> Any:
-    """Run `kernel` on the first OpenCL device."""
+    """Run `kernel` on the first OpenCL device; skip where there is none."""
+    context()
 
     def launch(*everything: Any) -> None:
         program = kernel.opencl_program()
