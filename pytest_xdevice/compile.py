@@ -106,7 +106,8 @@ class Compiler:
             return found[1]
         artifact = _build_opencl(source) if isinstance(chosen, str) else self._build_cpu(source, chosen)
         with contextlib.suppress(TypeError):  # a source that cannot be referred to weakly is found on disk only
-            self._built[memory_key] = (weakref.ref(source), artifact)
+            reference = weakref.ref(source, lambda _: self._built.pop(memory_key, None))
+            self._built[memory_key] = (reference, artifact)
         return artifact
 
     def check(self, target: Target, info: DeviceInfo) -> None:

@@ -23,6 +23,7 @@ from .errors import CompileError
 from .errors import TargetError
 from .toolchain import llvm
 from .toolchain.features import arm_cpu
+from .toolchain.features import BY_INTRINSICS_ONLY
 from .toolchain.features import device_features
 from .toolchain.features import explicit
 from .toolchain.features import KNOWN
@@ -127,12 +128,12 @@ class Target:
         TargetError
             If the device's architecture is not supported.
         """
-        target = cls._make(_device_triple(info))
-        cpu = _device_cpu(info, target.arch)
-        enabled = device_features(info, target.arch)
-        if enabled is not None:
-            target = cls._make(target.triple, cpu=cpu, features=explicit(enabled, target.arch, cpu=cpu))
-        return replace(target, cpu=cpu, glibc=info.glibc)
+        triple = _device_triple(info)
+        arch = cls._make(triple).arch
+        cpu = _device_cpu(info, arch)
+        enabled = device_features(info, arch)
+        written = explicit(enabled, arch, cpu=cpu) if enabled is not None else ()
+        return replace(cls._make(triple, cpu=cpu, features=written), glibc=info.glibc)
 
     @classmethod
     def _make(
@@ -252,7 +253,7 @@ class Target:
             enable an ISA extension that the device lacks.
         """
         device = Target.of_device(info)
-        instead = f"leave --xdevice-target out, or write '{device}'"
+        name = info.hostname or "at hand"
         for what, needed, given in (
             ("the architecture", self.arch, device.arch),
             ("a user space of", f"{self.bits} bits", f"{device.bits} bits"),
@@ -260,23 +261,34 @@ class Target:
             ("the C library", self.libc, device.libc),
         ):
             if needed != given:
+                cpu = f" -mcpu={device.cpu}" if device.cpu else ""
                 raise TargetError(
-                    f"the target '{self}' needs {what} {needed}, and the device {info.hostname or '(unnamed)'} "
-                    f"has {given} ({info.machine}, {info.bits}-bit); {instead}"
+                    f"the target '{self}' needs {what} {needed}, but the device {name} has {given} ({info.machine}, "
+                    f"{info.bits}-bit); leave the target out, or write 'llvm -mtriple={device.triple}{cpu}'"
                 )
-        has = device_features(info, self.arch)
-        if has is None:
-            return
+        lacking = self._lacking(info, compiler or llvm.shared())
+        if lacking:
+            without = replace(self, features=(*self._without(lacking), *(f"-{feature}" for feature in lacking)))
+            raise TargetError(
+                f"the target '{self}' uses {', '.join(lacking)}, which the device {name} "
+                f"({device.cpu or info.machine}) does not have; leave the target out, or write '{without}'"
+            )
+
+    def _lacking(self, info: DeviceInfo, compiler: llvm.CompilerProcess) -> tuple[str, ...]:
+        """Return the extensions that this target uses and the device does not have."""
         try:
-            enabled = (compiler or llvm.shared()).enabled(tuple(KNOWN[self.arch]), self.machine)
+            enabled = compiler.enabled(tuple(KNOWN[self.arch]), self.machine)
         except CompileError as error:
             self.explain(error)
-        lacking = [name for name in KNOWN[self.arch] if name in enabled and name not in has]
-        if lacking:
-            raise TargetError(
-                f"the target '{self}' uses {', '.join(lacking)}, which the device {info.hostname or '(unnamed)'} "
-                f"({device.cpu or info.machine}) does not have; {instead}"
-            )
+        has = device_features(info, self.arch)
+        if has is None:
+            return ()
+        used = {name for name in enabled if name not in BY_INTRINSICS_ONLY or f"+{name}" in self.features}
+        return tuple(name for name in KNOWN[self.arch] if name in used and name not in has)
+
+    def _without(self, names: Iterable[str]) -> tuple[str, ...]:
+        dropped = set(names)
+        return tuple(feature for feature in self.features if feature[1:] not in dropped)
 
 
 @functools.cache

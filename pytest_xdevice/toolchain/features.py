@@ -114,6 +114,11 @@ KNOWN: Final[Mapping[str, Names]] = {
     "i686": _X86,
     "riscv64": _RISCV,
 }
+# Instructions that come from intrinsics alone. They are optional in CPUs whose name promises them to LLVM, as in the
+# Cortex-A53 of a Raspberry Pi 3, so that a name does not count as use.
+BY_INTRINSICS_ONLY: Final = frozenset(
+    {"aes", "sha2", "sha3", "sm4", "pclmul", "sha", "gfni", "vaes", "vpclmulqdq", "amx-tile", "sme"}
+)
 # Levels of the architecture are the triple's and the CPU's business; as features they are only checked.
 _NOT_WRITTEN: Final = frozenset({"v6", "v7", "v8"})
 # Always there by the architecture, so that saying it adds nothing.
@@ -213,23 +218,21 @@ _ARM_PARTS: Final[Mapping[tuple[int, int], str]] = {
 _LITTLE: Final = frozenset(
     {"cortex-a7", "cortex-a32", "cortex-a34", "cortex-a35", "cortex-a53", "cortex-a55", "cortex-a510", "cortex-a520"}
 )
-_ONLY_AARCH64: Final = ("neoverse", "apple", "thunder", "a64fx", "tsv", "ampere", "falkor", "saphira", "carmel")
-_ONLY_AARCH64_CORTEX: Final = frozenset(
-    {
-        "cortex-a34",
-        "cortex-a65",
-        "cortex-a65ae",
-        "cortex-a510",
-        "cortex-a520",
-        "cortex-a715",
-        "cortex-a720",
-        "cortex-a725",
-        "cortex-x2",
-        "cortex-x3",
-        "cortex-x4",
-        "cortex-x925",
-    }
+_ONLY_AARCH64: Final = (
+    *("neoverse", "apple", "thunder", "a64fx", "tsv", "ampere", "falkor", "saphira", "carmel", "cortex-a34"),
+    *("cortex-a65", "cortex-a51", "cortex-a52", "cortex-a715", "cortex-a72", "cortex-x2", "cortex-x3", "cortex-x4"),
+    "cortex-x9",
 )
+_BOTH_STATES: Final = frozenset({"cortex-a72"})
+# Extensions that LLVM gives these CPUs by name; leaving out a feature that a name does not imply takes nothing away.
+_ARMV8_0: Final = frozenset({"crc", "aes", "sha2"})
+_ARMV8_2: Final = _ARMV8_0 | {"lse", "rdm", "fullfp16", "dotprod", "fp16fml", "rcpc"}
+_IMPLIED: Final[Mapping[str, frozenset[str]]] = {
+    **dict.fromkeys(("cortex-a34", "cortex-a35", "cortex-a53", "cortex-a57", "cortex-a72", "cortex-a73"), _ARMV8_0),
+    **dict.fromkeys(("thunderxt81", "thunderxt83", "thunderxt88", "kryo"), _ARMV8_0),
+    **dict.fromkeys(("cortex-a55", "cortex-a65", "cortex-a75", "cortex-a76", "cortex-a77", "cortex-a78"), _ARMV8_2),
+    "neoverse-n1": _ARMV8_2,
+}
 
 
 def arm_cpu(cpus: Iterable[tuple[str, str, int]], arch: str) -> str:
@@ -246,7 +249,7 @@ def arm_cpu(cpus: Iterable[tuple[str, str, int]], arch: str) -> str:
     most = max(counted.values())
     candidates = sorted(name for name, count in counted.items() if count == most)
     chosen = next((name for name in candidates if name in _LITTLE), candidates[0])
-    if arch == "arm" and (chosen.startswith(_ONLY_AARCH64) or chosen in _ONLY_AARCH64_CORTEX):
+    if arch == "arm" and chosen.startswith(_ONLY_AARCH64) and chosen not in _BOTH_STATES:
         return ""  # its 32-bit side has no name of its own in LLVM
     return chosen
 
@@ -265,24 +268,26 @@ def device_features(info: DeviceInfo, arch: str) -> frozenset[str] | None:
 
     A device that lists nothing of `arch` (an emulator that passes its host's list on) did not say.
     """
-    spelled = set(info.features) | _arm_level(info)
     table = KNOWN[arch]
-    found = frozenset(name for name, spellings in table.items() if not spelled.isdisjoint(spellings))
-    return found if found - _NOT_WRITTEN else None
+    if info.features.isdisjoint(spelling for spellings in table.values() for spelling in spellings):
+        return None
+    spelled = info.features | _arm_level(info)
+    return frozenset(name for name, spellings in table.items() if not spelled.isdisjoint(spellings))
 
 
 def explicit(enabled: frozenset[str], arch: str, *, cpu: str) -> tuple[str, ...]:
     """Spell a set of extensions out: ``+a`` for each that is there and ``-b`` for each known one that is not.
 
     The negative ones come last: to LLVM a feature brings along what it implies, and these take it away again.
-    They are left out where `cpu` is so generic that it promises none of them.
+    They are left out where `cpu` is known not to promise them.
     """
     written = [name for name in KNOWN[arch] if name not in _NOT_WRITTEN]
     base = _BASE.get(arch, frozenset())
     present = tuple(f"+{name}" for name in written if name in enabled and name not in base)
     if cpu.startswith("x86-64") or (not cpu and arch != "arm"):
         return present
-    return (*present, *(f"-{name}" for name in written if name not in enabled))
+    implied = _IMPLIED.get(cpu, frozenset(written)) if arch == "aarch64" else frozenset(written)
+    return (*present, *(f"-{name}" for name in written if name not in enabled and name in implied))
 
 
 def _arm_level(info: DeviceInfo) -> set[str]:

@@ -18,6 +18,7 @@ from typing import Final
 from typing import Protocol
 from typing import TYPE_CHECKING
 
+from pytest_xdevice.device_info import DeviceInfo
 from pytest_xdevice.errors import CompileError
 
 from .cache import Cache
@@ -97,8 +98,15 @@ class LldLinker:
                 f"undefined symbols for {target.triple}: {', '.join(unknown)}; a kernel may call the C library's math "
                 "and memory functions and what it defines itself"
             )
-        stubs = [str(self._stub(library, target)) for library in libraries]
-        return self._run(obj, target, ["--no-undefined", "--as-needed", *stubs])
+        options = ["--no-undefined", "--as-needed"]
+        stubs = [self._stub(library, target) for library in libraries]
+        try:
+            return self._run(obj, target, [*options, *map(str, stubs)])
+        except CompileError:
+            # A damaged stub is as likely as anything: everything that the object needs is there.
+            for stub in stubs:
+                stub.unlink(missing_ok=True)
+            return self._run(obj, target, [*options, *(str(self._stub(library, target)) for library in libraries)])
 
     def _stub(self, library: Library, target: Target) -> Path:
         script = version_script(library)
@@ -136,17 +144,21 @@ class DriverLinker:
         How it is called.
     machine : str
         The triple's architecture, environment and all, that it links for, as in its name: ``"arm-linux-gnueabihf"``.
+    glibc : tuple of (int, int), optional
+        Version of its C library, where known: what it links asks for no less.
     """
 
     command: tuple[str, ...]
     machine: str
+    glibc: tuple[int, int] | None = None
 
     @property
     def identity(self) -> str:
         return _identity(self.command)
 
     def serves(self, target: Target) -> bool:
-        return gnu_triple(target) == self.machine
+        newer = self.glibc and target.glibc and self.glibc > target.glibc
+        return gnu_triple(target) == self.machine and not newer
 
     def link(self, obj: bytes, target: Target) -> bytes:
         with tempfile.TemporaryDirectory(prefix="xdevice-") as folder:
@@ -208,9 +220,11 @@ def _drivers() -> Iterator[DriverLinker]:
         if found:
             yield DriverLinker((found,), machine)
     native = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    libc = "gnu" if platform.libc_ver()[0] == "glibc" else "musl"
+    name, version = platform.libc_ver()
     if native and platform.machine() in ("x86_64", "aarch64", "riscv64"):
-        yield DriverLinker((native,), f"{platform.machine()}-linux-{libc}")
+        libc = "gnu" if name == "glibc" else "musl"
+        glibc = DeviceInfo(libc=(name, version)).glibc
+        yield DriverLinker((native,), f"{platform.machine()}-linux-{libc}", glibc)
 
 
 def _identity(command: Sequence[str]) -> str:

@@ -143,6 +143,10 @@ class CompilerProcess:
                 answer, results = read_frame(child.stdout)
             except (EOFError, OSError):
                 raise self._crashed(child, stderr) from None
+            except BaseException:
+                child.kill()  # interrupted half-way, the pipe holds an answer that nobody will ask for
+                self.close()
+                raise
         unknown = _UNRECOGNISED.search(answer["messages"])
         if unknown:
             raise UnrecognisedName(unknown[2], unknown[1])
