@@ -7,7 +7,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-import pytest
 
 from pytest_xdevice.artifact import OpenCLProgram
 from pytest_xdevice.kernel.signature import Signature
@@ -15,19 +14,44 @@ from pytest_xdevice.kernel.types import ArrayType
 from pytest_xdevice.kernel.types import Dim
 
 
+class NoDevice(LookupError):
+    """There is no OpenCL device here on which a program can be built."""
+
+
 @functools.cache
 def context() -> Any:
-    """Return an OpenCL context, or skip the test that asks for one."""
-    cl = pytest.importorskip("pyopencl", reason="needs pyopencl: pip install 'pytest-xdevice[opencl]'")
+    """Return an OpenCL context on the first device that can build a program.
+
+    Raises
+    ------
+    NoDevice
+        If there is none.
+    """
+    problems = []
     try:
-        devices = [device for platform in cl.get_platforms() for device in platform.get_devices()]
-    except cl.Error as error:
-        devices, reason = [], str(error)
-    else:
-        reason = "no platform has a device"
-    if not devices:
-        pytest.skip(f"needs an OpenCL device ({reason}): pip install pocl-binary-distribution")
-    return cl.Context(devices[:1])
+        import pyopencl as cl
+    except ImportError as error:
+        raise NoDevice(f"needs pyopencl: pip install 'pytest-xdevice[opencl]' ({error})") from None
+    try:
+        for device in (device for platform in cl.get_platforms() for device in platform.get_devices()):
+            try:
+                made = cl.Context([device])
+                cl.Program(made, "__kernel void probe(__global int *x) { x[0] = 1; }").build(cache_dir=False)
+            except cl.Error as error:
+                problems.append(f"{device.name}: {error}")
+            else:
+                return made
+    except cl.Error as error:  # no platform at all
+        problems.append(str(error))
+    raise NoDevice(f"needs an OpenCL device that can build a program: install pocl-opencl-icd. {' '.join(problems)}")
+
+
+def _options() -> list[str]:
+    """Return the build options that the language's promises need on this device."""
+    import pyopencl as cl
+
+    exact = context().devices[0].single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
+    return ["-cl-std=CL1.2", *(["-cl-fp32-correctly-rounded-divide-sqrt"] if exact else [])]
 
 
 class Built:
@@ -39,7 +63,7 @@ class Built:
         self._queue = cl.CommandQueue(context())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", cl.CompilerWarning)
-            program = cl.Program(context(), source).build(options=["-cl-std=CL1.2"], cache_dir=False)
+            program = cl.Program(context(), source).build(options=_options(), cache_dir=False)
         self._programs = programs
         self._kernels = {
             phase.entry: cl.Kernel(program, phase.entry) for _, each in programs.values() for phase in each.phases

@@ -60,6 +60,14 @@ def opencl(ir: KernelIR, arguments: list[Any]) -> None:
     cl_program.build(ir.signature, kernel_program(ir)).run(ir.signature.name, *arguments)
 
 
+@pytest.fixture(params=[native, opencl], ids=lambda how: how.__name__)
+def how(request: pytest.FixtureRequest) -> Run:
+    if request.param is opencl:
+        request.getfixturevalue("opencl_device")
+    chosen: Run = request.param
+    return chosen
+
+
 def results(how: Run, drawn: list[Expr], given_arrays: list[Any]) -> list[np.ndarray[Any, Any]]:
     """Return the value of each expression at each index."""
     outs = [np.zeros(len(given_arrays[0]), expr.type.dtype) for expr in drawn]
@@ -96,10 +104,10 @@ def test_drawn_expressions_agree_in_llvm(drawn: list[Expr], seed: int) -> None:
     assert_agreement(drawn, inputs(17, seed), (native,))
 
 
+@pytest.mark.usefixtures("opencl_device")
 @settings(max_examples=25, **_ANY_SPEED)
 @given(drawn=_expression_lists(3), seed=st.integers(0, 1000))
 def test_drawn_expressions_agree_in_opencl(drawn: list[Expr], seed: int) -> None:
-    cl_program.context()
     assert_agreement(drawn, inputs(17, seed), (opencl,))
 
 
@@ -117,18 +125,12 @@ def _every_pair(scalar: ScalarType) -> list[np.ndarray[Any, Any]]:
 
 
 @pytest.mark.parametrize("scalar", TYPES, ids=repr)
-@pytest.mark.parametrize("how", [native, opencl], ids=lambda how: how.__name__)
 def test_every_operation_agrees_on_every_pair_of_edge_values(how: Run, scalar: ScalarType) -> None:
-    if how is opencl:
-        cl_program.context()
     assert_agreement(operations(scalar), _every_pair(scalar), (how,))
 
 
 @pytest.mark.parametrize("scalar", INTEGERS, ids=repr)
-@pytest.mark.parametrize("how", [native, opencl], ids=lambda how: how.__name__)
 def test_division_and_shift_by_each_constant_agree(how: Run, scalar: ScalarType) -> None:
-    if how is opencl:
-        cl_program.context()
     a, _ = operands(scalar)
     drawn: list[Expr] = []
     for value in edge_values(scalar):
@@ -140,10 +142,7 @@ def test_division_and_shift_by_each_constant_agree(how: Run, scalar: ScalarType)
 
 
 @pytest.mark.parametrize("scalar", [f32, f64], ids=repr)
-@pytest.mark.parametrize("how", [native, opencl], ids=lambda how: how.__name__)
 def test_random_floats_divide_and_take_roots_alike(how: Run, scalar: ScalarType) -> None:
-    if how is opencl:
-        cl_program.context()
     rng = np.random.default_rng(7)
     unsigned = np.dtype(f"u{scalar.nbytes}")
     bits = [rng.integers(0, np.iinfo(unsigned).max, 4000, unsigned, endpoint=True) for _ in "ab"]
@@ -158,10 +157,7 @@ def test_random_floats_divide_and_take_roots_alike(how: Run, scalar: ScalarType)
 # --- what random expressions found ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", [native, opencl], ids=lambda how: how.__name__)
 def test_xor_with_a_constant_bool_inverts_only_for_true(how: Run) -> None:
-    if how is opencl:
-        cl_program.context()
     a, _ = operands(bool_)
     drawn = [op("xor", a, const(value, bool_)) for value in (False, True)]
     assert_agreement(drawn, _every_pair(bool_), (how,))

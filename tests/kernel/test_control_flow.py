@@ -35,7 +35,7 @@ def launcher(request: pytest.FixtureRequest) -> Callable[[Kernel], Launch]:
     """Return a function that builds a kernel one way or the other and gives back how to launch it."""
     if request.param == "native":
         return lambda each: Native(each.ir)
-    cl_program.context()
+    request.getfixturevalue("opencl_device")
 
     def build(each: Kernel) -> Launch:
         built = cl_program.build(each.signature, each.opencl_program())

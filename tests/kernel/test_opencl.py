@@ -194,6 +194,7 @@ def test_an_early_return_that_depends_on_memory_sets_a_flag() -> None:
     assert made.source.count("if (*(__global int *)(xd_carry + 0)) return;") == 2
 
 
+@pytest.mark.usefixtures("opencl_device")
 def test_names_are_prefixed_and_ascii() -> None:
     ir = kernel(
         "größe",
@@ -208,6 +209,7 @@ def test_names_are_prefixed_and_ascii() -> None:
     np.testing.assert_array_equal(out, 0)
 
 
+@pytest.mark.usefixtures("opencl_device")
 def test_every_function_of_the_math_table_is_right() -> None:
     drawn, expected = [], []
     x, y = 0.625, 0.25
