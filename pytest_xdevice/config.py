@@ -52,6 +52,10 @@ class DeviceConfig:
     token_file: Path | None = None
     python: str | None = None
 
+    def say(self, problem: object) -> str:
+        """Return a sentence on this device, led by its name, which `problem` may begin with already."""
+        return f"{self.name}: {str(problem).removeprefix(f'{self.name}: ')}"
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -126,7 +126,7 @@ class Lab:
                 session = self.session(device, tell)
                 lines = _connected_lines(session, "opencl" in wanted)
             except XDeviceError as error:
-                failures.append(f"xdevice {device.name}: {error}")
+                failures.append(f"xdevice {device.say(error)}")
                 continue
             for line in lines:
                 tell(line)

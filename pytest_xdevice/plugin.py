@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterator
-from typing import Any
 from typing import NoReturn
 from typing import TYPE_CHECKING
 
@@ -82,7 +82,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     """Connect to the devices that the selected tests need, before the first of them."""
     config = session.config
     # A worker of xdist connects when a test needs it: it cannot end the run by itself.
-    if config.option.collectonly or config.option.setupplan or session.testsfailed or _is_worker(config):
+    if config.option.collectonly or _only_plans(config) or session.testsfailed or _is_worker(config):
         return
     lanes = dict.fromkeys(lane for lane in map(lane_of, session.items) if lane is not None)
     if lanes:
@@ -91,7 +91,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip or fail a test whose requirements its device does not meet, before its fixtures are made."""
-    if not uses_device(item) or item.config.option.setupplan:
+    if not uses_device(item) or _only_plans(item.config):
         return
     from .requirements import unmet_requirement
 
@@ -185,17 +185,23 @@ def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
-def _teller(config: pytest.Config) -> Any:
+def _only_plans(config: pytest.Config) -> bool:
+    """Return whether no fixture will be made and no test will run, as with --setup-plan."""
+    return bool(config.getoption("setupplan", False))
+
+
+def _teller(config: pytest.Config) -> Callable[[str], None]:
     """Return what writes a line to the terminal, unless that is to be quiet."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter is None or config.option.verbose < 0:
         return lambda line: None
-    return reporter.write_line
+    write: Callable[[str], None] = reporter.write_line
+    return write
 
 
 def _give_up(item: pytest.Item, lane: Lane | None, error: XDeviceError) -> NoReturn:
     """Fail a test whose device cannot be used, and tell the process that may end the run."""
-    message = str(error) if lane is None else f"xdevice {lane.device.name}: {error}"
+    message = str(error) if lane is None else f"xdevice {lane.device.say(error)}"
     if lane is not None and item.config.stash[LAB].cannot_reach(lane.device):
         properties.add_property(item, properties.UNREACHABLE, message)
     pytest.fail(message, pytrace=False)

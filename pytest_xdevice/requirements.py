@@ -41,10 +41,10 @@ def unmet_requirement(item: pytest.Item, lane: Lane, session: Session) -> str | 
     if lane.kind == "opencl":
         found = session.opencl_devices()
         if not found:
-            return f"{lane.device.name}: {session.opencl_problem or 'it has no OpenCL device'}"
+            return lane.device.say(session.opencl_problem or "it has no OpenCL device")
         opencl = found[0]
     for problem in _problems(item, lane, session, opencl):
-        return f"{lane.device.name}: {problem}"
+        return lane.device.say(problem)
     return None
 
 
