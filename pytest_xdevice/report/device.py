@@ -28,7 +28,8 @@ def opencl_line(session: Session) -> str:
     """Return one line on the OpenCL device that a session uses, or on why there is none."""
     devices = session.opencl_devices()
     if not devices:
-        return f"xdevice {session.name} OpenCL: {(session.opencl_problem or 'no device').removeprefix(f'{session.name}: ')}"
+        problem = (session.opencl_problem or "no device").removeprefix(f"{session.name}: ")
+        return f"xdevice {session.name} OpenCL: {problem}"
     others = f" (and {len(devices) - 1} more)" if len(devices) > 1 else ""
     return f"xdevice {session.name} OpenCL: {opencl_text(devices[0])}{others}"
 

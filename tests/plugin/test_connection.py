@@ -50,6 +50,11 @@ def test_one_line_a_device_says_what_it_is(pytester: pytest.Pytester) -> None:
     assert "xdevice local:" not in pytester.runpytest("-q").stdout.str()
 
 
+def test_a_run_needs_neither_the_terminal_nor_plans(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(TEST)
+    assert pytester.runpytest("-p", "no:terminal", "-p", "no:setupplan").ret == pytest.ExitCode.OK
+
+
 def test_a_closed_port_ends_the_run_with_a_usage_error(
     pytester: pytest.Pytester, closed_port: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +64,7 @@ def test_a_closed_port_ends_the_run_with_a_usage_error(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.assert_outcomes()
     result.stderr.fnmatch_lines([f"ERROR: xdevice {closed_port}: *onnection refused*"])
+    assert result.stderr.str().count(f"{closed_port}: ") == 1
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
 
