@@ -48,20 +48,22 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except (OSError, ValueError, OverflowError) as error:
         sys.stderr.write(f"xdevice serve: cannot serve on {options.host}:{options.port}: {error}\n")
         return 1
-    print(f"bind to {options.host}:{listener.getsockname()[1]}", flush=True)
-    if shown:
-        where = f"in {options.token_file}" if options.token_file else "for this run"
-        print(f"token {where}: {token}", flush=True)
-        print(
-            f"on the host: XDEVICE_TOKEN={token} pytest --xdevice=HOST:{listener.getsockname()[1]}",
-            flush=True,
-        )
+    # Before the line that says so: whoever reads it may end the server at once.
     signal.signal(signal.SIGTERM, _leave)
     try:
+        _announce(options, listener.getsockname()[1], token if shown else None)
         Server(listener, token).serve()
     except KeyboardInterrupt:
         log("interrupted")
     return 0
+
+
+def _announce(options: argparse.Namespace, port: int, token: Optional[str]) -> None:
+    print(f"bind to {options.host}:{port}", flush=True)
+    if token is not None:
+        where = f"in {options.token_file}" if options.token_file else "for this run"
+        print(f"token {where}: {token}", flush=True)
+        print(f"on the host: XDEVICE_TOKEN={token} pytest --xdevice=HOST:{port}", flush=True)
 
 
 def _leave(number: int, frame: Any) -> None:
