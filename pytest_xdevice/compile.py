@@ -152,7 +152,7 @@ class Compiler:
         except CompileError as error:
             with contextlib.suppress(CompileError):
                 target.explain(error)
-            raise CompileError(f"kernel {signature.name!r} for '{target}': {error}") from None
+            raise CompileError(f"kernel {signature.name!r} for {target.summary}: {error}") from None
         return Artifact("cpu", signature, str(target), key, object=linked, llvm_ir=compiled.llvm_ir)
 
 

@@ -168,6 +168,11 @@ class Target:
         return " ".join(words)
 
     @property
+    def summary(self) -> str:
+        """Triple and CPU, for messages in which the extensions do not matter."""
+        return f"{self.triple} ({self.cpu})" if self.cpu else self.triple
+
+    @property
     def arch(self) -> str:
         """The architecture's family: ``"x86_64"``, ``"i686"``, ``"aarch64"``, ``"arm"`` or ``"riscv64"``."""
         name = self.triple.split("-")[0]
