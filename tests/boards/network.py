@@ -19,9 +19,9 @@ PORTS = Path(f"/sys/class/net/{BRIDGE}/brif")
 
 
 def free_address(taken: Container[str]) -> str:
-    """Return an address in the default subnet that no board has."""
+    """Return an address in the default subnet that no board has, a board below another root directory included."""
     for address in list(SUBNET.hosts())[FIRST_HOST - 1 :]:
-        if str(address) not in taken:
+        if str(address) not in taken and not Path("/sys/class/net", interface(str(address))).exists():
             return str(address)
     raise BoardError(f"all addresses in {SUBNET} are taken: end some boards with `python -m tests.boards down all`")
 
