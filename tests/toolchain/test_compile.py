@@ -3,7 +3,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import multiprocessing
-import subprocess
 import threading
 import weakref
 from pathlib import Path
@@ -27,6 +26,7 @@ from pytest_xdevice.errors import XDeviceError
 from pytest_xdevice.kernel.signature import Signature
 from pytest_xdevice.target import Target
 from pytest_xdevice.toolchain import elf
+from pytest_xdevice.toolchain import llvm
 from pytest_xdevice.toolchain.cache import Cache
 from tests.toolchain.text_kernel import CALLS
 from tests.toolchain.text_kernel import SCALE
@@ -209,7 +209,7 @@ def test_a_warm_build_starts_no_process(fresh: Compiler) -> None:
     fresh.build(TextKernel(), "x86_64-linux-gnu")
     fresh.close()
     Compiler(fresh.cache_directory).build(TextKernel(), "x86_64-linux-gnu")
-    assert _children() == []
+    assert llvm.shared()._child is None
 
 
 @pytest.mark.parametrize(
@@ -315,10 +315,3 @@ def test_build_uses_the_cache_that_is_named(tmp_path: Path, monkeypatch: pytest.
 
 def _files(directory: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.is_file()}
-
-
-def _children() -> list[str]:
-    pid = Path("/proc/self").resolve().name
-    return subprocess.run(
-        ["pgrep", "-P", pid, "-f", "toolchain.worker"], capture_output=True, text=True, check=False
-    ).stdout.split()
