@@ -158,18 +158,16 @@ _LIKE_BUILTINS = ("abs", "max", "min", "pow", "round")
 
 
 def __getattr__(name: str) -> Any:
+    # Nothing is kept here: a test runner that forgets the modules of one run must find those of the next.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _ERRORS:
-        value = getattr(import_module(".errors", __name__), name)
-    elif name in _LIKE_BUILTINS:
-        value = import_module(".kernel.mathtable", __name__).FUNCTIONS[name]
-    else:
-        package = import_module(".kernel", __name__)
-        # The subpackage can be called as the decorator of its name, since importing it takes that name over.
-        value = package if name == "kernel" else getattr(package, name)
-    globals()[name] = value
-    return value
+        return getattr(import_module(".errors", __name__), name)
+    if name in _LIKE_BUILTINS:
+        return import_module(".kernel.mathtable", __name__).FUNCTIONS[name]
+    package = import_module(".kernel", __name__)
+    # The subpackage can be called as the decorator of its name, since importing it takes that name over.
+    return package if name == "kernel" else getattr(package, name)
 
 
 def __dir__() -> list[str]:

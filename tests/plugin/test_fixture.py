@@ -80,3 +80,30 @@ def test_a_wrong_argument_is_shown_at_the_line_of_the_user(add_one: pytest.Pytes
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([">       xdevice.run(add_one, np.zeros(3, np.float64))", "E *ArgumentError: add_one*"])
     result.stdout.no_fnmatch_line("*remote.py*")
+
+
+@pytest.mark.parametrize("names", ["f32, In, kernel, Out, parallel, dim", "kernel, parallel, dim, f32, In, Out"])
+def test_a_later_run_in_one_process_finds_its_own_modules(add_one: pytest.Pytester, names: str) -> None:
+    add_one.makepyfile(
+        f"""
+        import sys
+
+        from pytest_xdevice import In, Out, dim, f32, kernel, parallel
+
+        # As after a run whose modules pytester forgot.
+        for name in [name for name in sys.modules if name.startswith("pytest_xdevice.kernel")]:
+            del sys.modules[name]
+
+        import numpy as np
+        from pytest_xdevice import {names}
+
+        @kernel
+        def double(a: In[f32, dim("n")], b: Out[f32, dim("n")]):
+            for i in parallel(a.shape[0]):
+                b[i] = a[i] * 2.0
+
+        def test_double(xdevice):
+            assert xdevice.run(double, np.ones(3, np.float32)).tolist() == [2, 2, 2]
+        """
+    )
+    add_one.runpytest_subprocess().assert_outcomes(passed=1)
