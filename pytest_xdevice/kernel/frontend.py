@@ -25,6 +25,7 @@ from .ir import Return
 from .ir import Stmt
 from .ir import Store
 from .ir import While
+from .nesting import check_nesting
 from .parallel import parallel
 from .parallel import read_parallel
 from .promote import arithmetic_type
@@ -61,6 +62,7 @@ def build_ir(function: FunctionType, signature: Signature, captured: Captured, f
         At the first mistake in it.
     """
     text = read_source(function)
+    check_nesting(text)
     code = function.__code__
     local_names = frozenset(code.co_varnames[code.co_argcount :] + code.co_cellvars) - {
         p.name for p in signature.params
