@@ -29,6 +29,7 @@ from .mathtable import FUNCTIONS
 from .promote import coerce
 from .promote import common_type
 from .promote import force
+from .promote import integer_range
 from .promote import Operand
 from .promote import Refusal
 from .promote import typed
@@ -355,6 +356,9 @@ class Expressions:
                     f"Use 0 to {extent - 1}." if extent else "An empty array has no elements.",
                 )  # fmt: skip
             return Const(value % extent, i64, at)
+        least, greatest = integer_range(i64)
+        if not least <= value <= greatest:
+            raise self.text.error(node, f"index {value} is outside of every array.", "Indices are i64.")
         if value < 0:
             return Binary("add", DimValue(extent.name, i64, at), Const(value, i64, at), i64, at)
         return Const(value, i64, at)

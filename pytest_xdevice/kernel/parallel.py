@@ -115,6 +115,10 @@ def _extent(expressions: Expressions, node: ast.expr) -> Expr:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return Unary("neg", _extent(expressions, node.operand), i64, at)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("min", "max"):
+        if len(node.args) < 2 or node.keywords:
+            raise expressions.text.error(
+                node, f"'{node.func.id}' takes 2 values or more.", "Write as many as it takes."
+            )
         first, *others = [_extent(expressions, argument) for argument in node.args]
         for other in others:
             first = Call(node.func.id, (first, other), i64, at)
