@@ -181,7 +181,7 @@ class Boards:
             running = self._find(spec.name)
             if running and running.alive:
                 return _same(running, spec)
-            taken = {board.address for board in self.list() if board.alive}
+            taken = network.addresses_in_use()
             address = spec.address or network.free_address(taken)
             if address in taken:
                 raise BoardError(f"another board has the address {address}: see `python -m tests.boards list`")
@@ -286,8 +286,8 @@ class Boards:
         return board
 
     def _end(self, board: Board) -> None:
-        network.disconnect(board.address)
-        if board.alive:
+        if board.alive:  # otherwise its network has gone with it, and another board may have its address
+            network.disconnect(board.address)
             parent = _parent(board.process.pid)
             # The kernel ends all else in the board's namespaces before its first process counts as ended.
             if not end(board.process.pid) or still_running([parent]):
@@ -297,9 +297,9 @@ class Boards:
         shutil.rmtree(board.plan.state)
 
     def _remove_what_is_idle(self) -> None:
-        if not any(board.alive for board in self.list()):
-            network.remove_idle_bridge()
-            forget_emulation(self.layout)
+        if not network.addresses_in_use():
+            network.remove_bridge()
+            forget_emulation()
 
 
 @contextlib.contextmanager

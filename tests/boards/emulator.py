@@ -84,10 +84,10 @@ def ensure_emulation(layout: Layout, architecture: Architecture) -> None:
         )
 
 
-def forget_emulation(layout: Layout) -> None:
-    """Remove the handlers that were registered from this layout."""
+def forget_emulation() -> None:
+    """Remove the handlers that were registered for boards."""
     for handler in handlers():
-        if handler.name.startswith(PREFIX) and Path(handler.interpreter).parent == layout.emulators:
+        if handler.name.startswith(PREFIX):
             (REGISTRY / handler.name).write_text("-1")
 
 

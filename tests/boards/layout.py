@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT_VARIABLE = "XDEVICE_BOARDS"
+MACHINE = "/run"  # a directory that is there once on every machine, and that may be locked without writing to it
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,14 @@ class Layout:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from changing what boards share, for as long as the block runs."""
+        """Keep other processes from changing what boards share, for as long as the block runs.
+
+        The bridge and the emulation are shared by all boards of the machine, wherever their files are.
+        """
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        descriptor = os.open(MACHINE, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(descriptor)

@@ -12,16 +12,23 @@ from tests.boards.errors import BoardError
 from tests.boards.errors import BoardUnavailable
 
 BRIDGE = "xdbr0"
+PREFIX = "xd"
 SUBNET = ipaddress.IPv4Network("10.77.2.0/24")
 RANGE = ipaddress.IPv4Network("10.77.0.0/16")
 FIRST_HOST = 10
 PORTS = Path(f"/sys/class/net/{BRIDGE}/brif")
 
 
+def addresses_in_use() -> set[str]:
+    """Return the address of every board that is connected, wherever its files are."""
+    found = (path.name.split("-") for path in Path("/sys/class/net").glob(f"{PREFIX}-*-*"))
+    return {f"10.77.{third}.{last}" for _, third, last in found}
+
+
 def free_address(taken: Container[str]) -> str:
-    """Return an address in the default subnet that no board has, a board below another root directory included."""
+    """Return an address in the default subnet that no board has."""
     for address in list(SUBNET.hosts())[FIRST_HOST - 1 :]:
-        if str(address) not in taken and not Path("/sys/class/net", interface(str(address))).exists():
+        if str(address) not in taken:
             return str(address)
     raise BoardError(f"all addresses in {SUBNET} are taken: end some boards with `python -m tests.boards down all`")
 
@@ -44,7 +51,7 @@ def check_address(address: str) -> None:
 
 def interface(address: str) -> str:
     """Return the name of this machine's end of the link to the board at `address`."""
-    return "xd-" + "-".join(address.split(".")[2:])
+    return "-".join([PREFIX, *address.split(".")[2:]])
 
 
 def hardware_address(address: str) -> str:
@@ -99,7 +106,7 @@ def disconnect(address: str) -> None:
         output("ip", "link", "delete", interface(address))
 
 
-def remove_idle_bridge() -> None:
-    """Remove the bridge when no board is on it."""
-    if PORTS.exists() and not any(PORTS.iterdir()):
+def remove_bridge() -> None:
+    """Remove the bridge, if it is there."""
+    if PORTS.exists():
         output("ip", "link", "delete", BRIDGE)
