@@ -95,7 +95,7 @@ def _expression_lists(depth: int) -> st.SearchStrategy[list[Expr]]:
     return st.lists(one, min_size=1, max_size=12)
 
 
-_ANY_SPEED = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+_ANY_SPEED = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
 
 
 @settings(max_examples=60, **_ANY_SPEED)
