@@ -1,0 +1,161 @@
+"""The language on whatever device the run has: each kernel must give what its own interpretation in Python gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_xdevice import bool_
+from pytest_xdevice import dim
+from pytest_xdevice import exp
+from pytest_xdevice import f32
+from pytest_xdevice import f64
+from pytest_xdevice import i8
+from pytest_xdevice import i32
+from pytest_xdevice import i64
+from pytest_xdevice import In
+from pytest_xdevice import InOut
+from pytest_xdevice import kernel
+from pytest_xdevice import Out
+from pytest_xdevice import parallel
+from pytest_xdevice import sqrt
+from pytest_xdevice import u8
+from pytest_xdevice import u32
+from pytest_xdevice.remote import Device
+
+m, n = dim("m"), dim("n")
+pytestmark = [pytest.mark.cpu, pytest.mark.opencl]
+INTEGERS = [i8, i32, i64, u8, u32]
+
+
+def agree(device: Device, source: Any, *arguments: Any, exact: bool = True) -> None:
+    """Run a kernel on the device and in Python, and compare what it wrote."""
+    expected = source.python(*(value.copy() if isinstance(value, np.ndarray) else value for value in arguments))
+    actual = device.run(source, *arguments)
+    if exact:
+        np.testing.assert_array_equal(actual, expected)
+    else:
+        device.assert_close(actual, expected)
+
+
+def edges(element: Any) -> np.ndarray[Any, np.dtype[Any]]:
+    limits = np.iinfo(element.dtype)
+    values = [limits.min, limits.min + 1, 0, 1, 2, 7, limits.max - 1, limits.max]
+    return np.array(values + ([-1, -2, -7] if limits.min < 0 else [3]), element.dtype)
+
+
+def every_pair(element: Any) -> tuple[Any, Any]:
+    left, right = np.meshgrid(edges(element), edges(element))
+    return np.ascontiguousarray(left.ravel()), np.ascontiguousarray(right.ravel())
+
+
+@pytest.mark.parametrize("element", INTEGERS, ids=repr)
+def test_integers_divide_and_shift_as_in_numpy(xdevice: Device, element: Any) -> None:
+    @kernel
+    def arithmetic(a: In[element, n], b: In[element, n], c: Out[element, 5, n]) -> None:
+        for i in parallel(n):
+            c[0, i] = a[i] // b[i]
+            c[1, i] = a[i] % b[i]
+            c[2, i] = a[i] << b[i]
+            c[3, i] = a[i] >> b[i]
+            c[4, i] = a[i] * b[i] - max(a[i], b[i])
+
+    agree(xdevice, arithmetic, *every_pair(element))
+
+
+@pytest.mark.parametrize("element", [i32, i64, u8], ids=repr)
+def test_floats_become_integers_by_saturation(xdevice: Device, element: Any) -> None:
+    @kernel
+    def cast(a: In[f32, n], b: Out[element, n]) -> None:
+        for i in parallel(n):
+            b[i] = element(a[i])
+
+    agree(xdevice, cast, np.float32([0, -1.5, 2.5, 1e30, -1e30, np.nan, np.inf, -np.inf, 300]))
+
+
+@pytest.mark.parametrize("element", [f32, f64], ids=repr)
+def test_floats_are_exact(xdevice: Device, element: Any) -> None:
+    @kernel
+    def arithmetic(a: In[element, n], b: In[element, n], c: Out[element, n]) -> None:
+        for i in parallel(n):
+            c[i] = (a[i] * b[i] + a[i]) / (sqrt(abs(b[i])) + 1.0)
+
+    rng = np.random.default_rng(0)
+    agree(xdevice, arithmetic, rng.normal(size=200).astype(element.dtype), rng.normal(size=200).astype(element.dtype))
+
+
+@kernel
+def guarded(a: In[f32, n], b: Out[f32, n]) -> None:
+    for i in parallel(n, block=16):
+        if (i > 0 and a[i - 1] > 0.5) or i == n - 1:
+            b[i] = a[i] if a[i] < 0.75 else f32(0)
+        else:
+            b[i] = -a[i]
+
+
+def test_short_circuit_does_not_read_out_of_bounds(xdevice: Device) -> None:
+    agree(xdevice, guarded, np.random.default_rng(0).uniform(size=1024).astype(np.float32))
+
+
+@kernel
+def collatz(a: In[i64, n], steps: Out[i32, n], limit: i32) -> None:
+    for i in parallel(n):
+        x = a[i]
+        count = i32(0)
+        while x != 1:
+            if count == limit:
+                break
+            x = x // 2 if x % 2 == 0 else 3 * x + 1
+            count += 1
+        steps[i] = count
+
+
+def test_while_break_and_ternary(xdevice: Device) -> None:
+    values = np.arange(1, 60)
+    expected = np.empty(59, np.int32)
+    collatz.python(values, expected, 50)
+    np.testing.assert_array_equal(xdevice.run(collatz, values, limit=50), expected)
+
+
+@kernel
+def first_above(a: In[f32, n], found: InOut[i64, 1]) -> None:
+    for i in range(n):
+        if a[i] <= 1.5:
+            continue
+        found[0] = i
+        return
+
+
+def test_continue_and_an_early_return(xdevice: Device) -> None:
+    values = np.float32([0, 1, 2, 3])
+    np.testing.assert_array_equal(xdevice.run(first_above, values, np.int64([-1])), [2])
+    np.testing.assert_array_equal(xdevice.run(first_above, values[:2].copy(), np.int64([-1])), [-1])
+
+
+@kernel
+def several(a: In[f32, m, n], flags: Out[bool_, m, n], b: Out[f32, m, n]) -> None:
+    for y, x in parallel(m, n, block=(4, 8)):
+        flags[y, x] = 0.25 < a[y, x] <= 0.75
+    for y, x in parallel(m, n):
+        b[y, x] = exp(a[y, x]) if flags[y, x] else f32(a.shape[1])
+
+
+def test_several_parallel_loops_in_two_dimensions(xdevice: Device) -> None:
+    values = np.random.default_rng(0).uniform(size=(13, 21)).astype(np.float32)
+    flags, b = np.empty((13, 21), bool), np.empty((13, 21), np.float32)
+    several.python(values, flags, b)
+    actual_flags, actual = xdevice.run(several, values)
+    np.testing.assert_array_equal(actual_flags, flags)
+    xdevice.assert_close(actual, b)
+
+
+@kernel
+def cube(a: In[i32, m, n, 4], b: Out[i32, m, n, 4]) -> None:
+    for x, y, z in parallel(m, n, 4):
+        b[x, y, z] = a[m - 1 - x, n - 1 - y, -1] + i32(z)
+
+
+def test_three_dimensions_and_an_index_from_the_end(xdevice: Device) -> None:
+    agree(xdevice, cube, np.arange(3 * 5 * 4, dtype=np.int32).reshape(3, 5, 4))
