@@ -84,7 +84,7 @@ def _without(statements: Iterable[Stmt], removed: Stmt) -> tuple[Stmt, ...]:
 
 def _fold_parallel(loop: Parallel) -> Parallel:
     guard, body = _guard(loop.body)
-    starts: list[Expr] = [Const(0, i64, loop.at) for _ in loop.variables]
+    starts: list[Expr] = list(loop.starts) or [Const(0, i64, loop.at) for _ in loop.variables]
     extents = list(loop.extents)
     assigned = assigned_in([loop])
     rest: list[Expr] = []

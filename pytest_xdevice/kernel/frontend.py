@@ -20,6 +20,7 @@ from .ir import For
 from .ir import If
 from .ir import KernelIR
 from .ir import Local
+from .ir import Location
 from .ir import Parallel
 from .ir import Return
 from .ir import Stmt
@@ -27,6 +28,7 @@ from .ir import Store
 from .ir import While
 from .nesting import check_nesting
 from .parallel import parallel
+from .parallel import ParallelRange
 from .parallel import read_parallel
 from .promote import arithmetic_type
 from .promote import coerce
@@ -340,10 +342,10 @@ class _Statements:
             )
         loop = read_parallel(self.expressions, call)
         targets = node.target.elts if isinstance(node.target, ast.Tuple) else [node.target]
-        if len(targets) != len(loop.extents) or not all(isinstance(target, ast.Name) for target in targets):
+        if len(targets) != len(loop.axes) or not all(isinstance(target, ast.Name) for target in targets):
             raise self.text.error(
-                node.target, f"parallel() gives {len(loop.extents)} number{'s'[: len(loop.extents) > 1]} here.",
-                f"Write 'for {', '.join('ijk'[: len(loop.extents)])} in parallel(...)'.",
+                node.target, f"parallel() gives {len(loop.axes)} number{'s'[: len(loop.axes) > 1]} here.",
+                f"Write 'for {', '.join('ijk'[: len(loop.axes)])} in parallel(...)'.",
             )  # fmt: skip
         before = self.variables.assigned
         self.variables.enter_parallel()
@@ -359,7 +361,28 @@ class _Statements:
         self.variables.running.difference_update(names)
         self.variables.assigned = before
         self.variables.leave_parallel(node.lineno)
-        return Parallel(names, loop.extents, loop.block, body, self.text.location(node))
+        return self._parallel_loop(names, loop, body, self.text.location(node))
+
+    def _parallel_loop(
+        self, names: tuple[str, ...], loop: ParallelRange, body: tuple[Stmt, ...], at: Location
+    ) -> Parallel:
+        """Return the loop over `names`; an axis with a step is counted by a hidden variable instead."""
+        variables, starts, stops, values = [], [], [], []
+        for name, axis in zip(names, loop.axes, strict=True):
+            if axis.step == 1:
+                variables.append(name)
+                starts.append(axis.start)
+                stops.append(axis.stop)
+            else:
+                position = Local(self.variables.temporary(name, i64), i64, at)
+                variables.append(position.name)
+                starts.append(Const(0, i64, at))
+                stops.append(axis.count)
+                values.append(Assign(name, axis.value(position), at, declares=True))
+        from_zero = all(isinstance(start, Const) and start.value == 0 for start in starts)
+        return Parallel(
+            tuple(variables), tuple(stops), loop.block, (*values, *body), at, () if from_zero else tuple(starts)
+        )
 
     def _body(
         self, node: ast.stmt, nodes: list[ast.stmt], *, parallel_loop: bool = False

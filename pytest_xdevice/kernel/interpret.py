@@ -222,7 +222,9 @@ class _Writer:
 
     def _Parallel(self, node: Parallel, depth: int) -> None:
         variables = "".join(f"v_{variable}, " for variable in node.variables)
-        ranges = ", ".join(f"map(int64, range(0, {self.expr(extent)}, 1))" for extent in node.extents)
+        starts = [self.expr(start) for start in node.starts] or ["0"] * len(node.extents)
+        bounds = zip(starts, node.extents, strict=True)
+        ranges = ", ".join(f"map(int64, range({start}, {self.expr(extent)}, 1))" for start, extent in bounds)
         self._line(depth, f"for {variables}in product({ranges}):")
         self._block(node.body, depth + 1)
 

@@ -210,11 +210,11 @@ class For:
 
 @dataclass(frozen=True)
 class Parallel:
-    """``for i, j in parallel(m, n, block=...)``: independent iterations over 0..extent of each, last fastest.
+    """``for i, j in parallel(m, n, block=...)``: independent iterations over start..extent of each, last fastest.
 
-    Extents are i64 expressions over dims, scalar parameters and constants only. `block` is the work-group
-    size, one entry a variable, or None where the device may choose. `starts`, legal form only, holds the first
-    value of each variable where a guard of the loop was folded into its bounds; empty means 0 for each.
+    `starts` holds the first value of each variable; empty means 0 for each. Starts and extents, which are the ends
+    of the variables, are i64 expressions over dims, scalar parameters and constants only. `block` is the work-group
+    size, one entry a variable, or None where the device may choose.
     """
 
     variables: tuple[str, ...]

@@ -78,7 +78,7 @@ def kernel_program(ir: KernelIR) -> OpenCLProgram:
         entry = f"xd_{_ascii(ir.signature.name)}_{number}"
         kernels.append(_PhasePrinter(ir, plan, phase, functions).text(entry))
         loop = phase.parallel
-        extents = tuple(_extent(extent) for extent in loop.extents) if loop else ()
+        extents = _extents(loop) if loop else ()
         phases.append(Phase(entry, extents, loop.block if loop else None))
     parts = [_pragmas(ir), functions.text, *kernels]
     source = "\n\n".join(part for part in parts if part) + "\n"
@@ -103,8 +103,16 @@ def _uses_double(ir: KernelIR) -> bool:
     return declared or any(found(expr) for statement in walk(ir.body) for expr in expressions(statement))
 
 
+def _extents(loop: Parallel) -> tuple[ExtentExpr, ...]:
+    """Return how many iterations a parallel loop has in each dimension, as data for the launcher."""
+    stops = tuple(map(_extent, loop.extents))
+    if not loop.starts:
+        return stops
+    return tuple(["sub", stop, _extent(start)] for stop, start in zip(stops, loop.starts, strict=True))
+
+
 def _extent(expr: Expr) -> ExtentExpr:
-    """Return the extent of a parallel loop as data for the launcher."""
+    """Return a bound of a parallel loop as data for the launcher."""
     if isinstance(expr, Const):
         return int(expr.value)
     if isinstance(expr, (DimValue, Local)):
@@ -281,8 +289,13 @@ class _PhasePrinter:
         for dimension, variable in enumerate(reversed(statement.variables)):
             self._emit(f"{self._name(variable)} = (long)get_global_id({dimension});")
         # Launches are rounded up to whole work-groups.
-        for variable, extent in zip(statement.variables, statement.extents, strict=True):
-            self._emit(f"if ({self._name(variable)} >= {_wrapped(self._expr(extent))}) return;")
+        for axis, variable in enumerate(statement.variables):
+            count = self._operand(statement.extents[axis])
+            if statement.starts:
+                count = f"{count} - {self._operand(statement.starts[axis])}"
+            self._emit(f"if ({self._name(variable)} >= {count}) return;")
+        for variable, start in zip(statement.variables, statement.starts, strict=False):
+            self._emit(f"{self._name(variable)} += {self._expr(start)};")
         self._block(statement.body)
 
     def _break(self, _: Break) -> None:

@@ -36,11 +36,12 @@ def parallel(*extents: Any, block: Any = None) -> Iterator[Any]:
 
     Parameters
     ----------
-    *extents : int
-        One to three numbers of iterations, outermost first; the last variable runs fastest. They may use dims,
-        ``a.shape[k]``, scalar parameters, integer literals, ``+ - * // %``, `min` and `max`.
+    *extents : int or range
+        One to three numbers of iterations, or ``range(start, stop, step)`` with a constant step, outermost first; the
+        last variable runs fastest. They may use dims, ``a.shape[k]``, scalar parameters, integer literals,
+        ``+ - * // %``, `min` and `max`.
     block : int or tuple of int, optional
-        Iterations in a work-group, one number for each extent. It need not divide the extent.
+        Iterations in a work-group, one number for each extent. It need not divide the number of iterations.
 
     Raises
     ------
@@ -54,10 +55,40 @@ def parallel(*extents: Any, block: Any = None) -> Iterator[Any]:
 
 
 @dataclass(frozen=True)
+class Axis:
+    """The values of one variable: ``range(start, stop, step)``, with bounds that are i64 and a step that is not 0."""
+
+    start: Expr
+    stop: Expr
+    step: int
+
+    @property
+    def count(self) -> Expr:
+        """How many values there are, or a number below 1 for none."""
+        if self.step > 0:
+            return _quotient(self.stop, self.start, self.step)
+        return _quotient(self.start, self.stop, -self.step)
+
+    def value(self, position: Expr) -> Expr:
+        """Return the value at a position, which is counted from 0."""
+        offset = Binary("mul", position, Const(self.step, i64, position.at), i64, position.at)
+        return Binary("add", self.start, offset, i64, position.at)
+
+
+def _quotient(high: Expr, low: Expr, step: int) -> Expr:
+    """Return ``(high - low) / step``, rounded up."""
+    span = Binary("sub", high, low, i64, high.at)
+    if step == 1:
+        return span
+    padded = Binary("add", span, Const(step - 1, i64, high.at), i64, high.at)
+    return Binary("floordiv", padded, Const(step, i64, high.at), i64, high.at)
+
+
+@dataclass(frozen=True)
 class ParallelRange:
     """The arguments of one `parallel(...)`."""
 
-    extents: tuple[Expr, ...]
+    axes: tuple[Axis, ...]
     block: tuple[int, ...] | None
 
 
@@ -78,7 +109,41 @@ def read_parallel(expressions: Expressions, call: ast.Call) -> ParallelRange:
         if keyword.arg != "block":
             raise expressions.text.error(keyword, f"parallel() has no argument '{keyword.arg}'.", "It has 'block'.")
         block = _block(expressions, keyword.value, len(call.args))
-    return ParallelRange(tuple(_extent(expressions, argument) for argument in call.args), block)
+    return ParallelRange(tuple(_axis(expressions, argument) for argument in call.args), block)
+
+
+def _axis(expressions: Expressions, node: ast.expr) -> Axis:
+    """Return what an argument says: an extent, or a range."""
+    at = expressions.text.location(node)
+    if not _is_range(expressions, node):
+        return Axis(Const(0, i64, at), _extent(expressions, node), 1)
+    assert isinstance(node, ast.Call)
+    if node.keywords or not 1 <= len(node.args) <= 3:
+        raise expressions.text.error(
+            node, "range() takes 1 to 3 numbers.", "Write range(stop), or range(start, stop, step)."
+        )
+    bounds = [_extent(expressions, argument) for argument in node.args[:2]]
+    start, stop = bounds if len(bounds) == 2 else (Const(0, i64, at), *bounds)
+    return Axis(start, stop, _step(expressions, node.args[2]) if len(node.args) == 3 else 1)
+
+
+def _is_range(expressions: Expressions, node: ast.expr) -> bool:
+    if not isinstance(node, ast.Call) or not isinstance(node.func, (ast.Name, ast.Attribute)):
+        return False
+    return not expressions.is_local(node.func) and expressions.resolve(node.func) is range
+
+
+def _step(expressions: Expressions, node: ast.expr) -> int:
+    step = getattr(expressions.visit(node), "value", None)
+    if type(step) is not int:
+        raise expressions.text.error(
+            node,
+            "the step of a range in parallel() is no constant integer.",
+            "Write a literal or a name from outside, or compute the element from a loop of step 1.",
+        )
+    if step == 0:
+        raise expressions.text.error(node, "the step of range() is 0.", "Write a positive or negative step.")
+    return step
 
 
 def _block(expressions: Expressions, node: ast.expr, count: int) -> tuple[int, ...] | None:

@@ -159,3 +159,16 @@ def cube(a: In[i32, m, n, 4], b: Out[i32, m, n, 4]) -> None:
 
 def test_three_dimensions_and_an_index_from_the_end(xdevice: Device) -> None:
     agree(xdevice, cube, np.arange(3 * 5 * 4, dtype=np.int32).reshape(3, 5, 4))
+
+
+@kernel
+def checkered(a: In[i32, m, n], b: InOut[i32, m, n]) -> None:
+    for y, x in parallel(range(1, m - 1), range(n - 1, -1, -2), block=(2, 8)):
+        b[y, x] = a[y - 1, x] + a[y + 1, x] + i32(x)
+
+
+def test_parallel_loops_over_ranges(xdevice: Device) -> None:
+    values = np.arange(9 * 17, dtype=np.int32).reshape(9, 17)
+    expected = np.zeros_like(values)
+    checkered.python(values, expected)
+    np.testing.assert_array_equal(xdevice.run(checkered, values, np.zeros_like(values)), expected)
