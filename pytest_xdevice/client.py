@@ -127,14 +127,15 @@ class WorkerClient:
         Raises
         ------
         DeviceLost
-            If it does not come.
+            If it does not come; the worker is ended.
         """
         try:
             self._connection.settimeout(UPLOAD_SECONDS)
             self._connection.receive()
         except (StreamClosed, WireError, OSError) as error:
-            self._connection.close()
-            raise DeviceLost(f"the worker's stream did not open: {error}") from None
+            end = self._post_mortem(kill=True)
+            said = end.output.strip() if isinstance(end, WorkerEnded) else str(end)
+            raise DeviceLost(f"the worker's stream did not open: {error}" + (f"\n{said}" if said else "")) from None
 
     def new_identity(self) -> int:
         """Return a number for a new array."""

@@ -209,7 +209,8 @@ class Session:
             sock = self._control.relay(self._control.request("attach", started["worker"], way))
         else:
             sock = self._transport.stream(started["path"])
-            self._control.request("attach", started["worker"], way)
+            if way == "passed":
+                self._control.request("attach", started["worker"], way)
         worker = WorkerClient(self._control, started["worker"], sock, _print)
         worker.greet()
         return worker

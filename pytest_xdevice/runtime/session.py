@@ -23,6 +23,8 @@ from typing import Tuple
 from .handover import receive_socket
 from .handover import send_socket
 from .info import device_info
+from .leftovers import hold
+from .leftovers import sweep
 from .relay import Relay
 
 _ATTACH_SECONDS = 8.0
@@ -43,7 +45,7 @@ class Worker:
         self.handoff = handoff
 
     def hand_over(self, stream: socket.socket) -> None:
-        """Give the worker the stream to the host; it is closed here."""
+        """Give the worker the stream to the host, or the listener that the host connects to; it is closed here."""
         send_socket(self.handoff, stream)
         self.handoff.close()
         stream.close()
@@ -80,7 +82,10 @@ class Session:
         self._channel = channel
         self._code = code
         self._passed = passed
+        self._lock = hold(code)
+        sweep(os.path.dirname(code))
         self._directory = tempfile.mkdtemp(prefix="work-", dir=code)
+        self._socket_path = os.path.join(self._directory, "s")
         self._workers: Dict[int, Worker] = {}
         self._count = 0
         self._relays: Dict[int, Relay] = {}
@@ -131,25 +136,21 @@ class Session:
                 close_fds=True,
             )
         theirs.close()
-        self._workers[number] = Worker(process, log, ours)
-        return {"worker": number, "path": self._listen(number) if options["stream"] == "unix" else ""}
+        worker = self._workers[number] = Worker(process, log, ours)
+        if options["stream"] != "unix":
+            return {"worker": number, "path": ""}
+        worker.hand_over(self._listener())
+        return {"worker": number, "path": self._socket_path}
 
-    def _listen(self, number: int) -> str:
+    def _listener(self) -> socket.socket:
+        """Return what a worker accepts its stream from; the path is the same for each, so that one forwarding does."""
+        if os.path.exists(self._socket_path):
+            os.unlink(self._socket_path)
         listener = socket.socket(socket.AF_UNIX)
-        path = os.path.join(self._directory, f"s{number}")
-        listener.bind(path)
-        os.chmod(path, 0o600)
+        listener.bind(self._socket_path)
+        os.chmod(self._socket_path, 0o600)
         listener.listen(1)
-        listener.settimeout(_ATTACH_SECONDS)
-        self._listener, self._listener_path = listener, path
-        return path
-
-    def _accept(self) -> socket.socket:
-        accepted, _ = self._listener.accept()
-        self._listener.close()
-        os.unlink(self._listener_path)
-        accepted.setblocking(True)
-        return accepted
+        return listener
 
     def _receive_passed(self) -> socket.socket:
         if self._passed is None:
@@ -158,11 +159,8 @@ class Session:
         return receive_socket(self._passed)
 
     def _attach(self, number: int, stream: str) -> Any:
-        """Hand the worker its stream, by the way that the transport has for it."""
+        """Hand the worker its stream: one that the server passes on, or one inside the control connection."""
         worker = self._workers[number]
-        if stream == "unix":
-            worker.hand_over(self._accept())
-            return None
         if stream == "passed":
             worker.hand_over(self._receive_passed())
             return None

@@ -30,6 +30,7 @@ from .wire import StreamClosed
 
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 _SIGKILL = 9
+_ACCEPT_SECONDS = 30.0
 _OUTPUT_LIMIT = 256 << 10
 _IOLBF = 1  # <stdio.h>, glibc and musl
 Operation = Callable[[Dict[str, Any]], Any]
@@ -199,14 +200,27 @@ class Output:
         return os.pread(1, size - start, start).decode("utf-8", "replace")
 
 
+def accept(listener: socket.socket) -> socket.socket:
+    """Return the one connection that comes to a Unix socket in time, and remove the socket."""
+    with listener:
+        listener.settimeout(_ACCEPT_SECONDS)
+        stream, _ = listener.accept()
+        os.unlink(listener.getsockname())
+    stream.setblocking(True)
+    return stream
+
+
 def main(arguments: List[str]) -> None:
     """Run a worker: the descriptor of the hand-over socket and the options as JSON come as arguments."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     if os.getppid() == 1:
         sys.exit(0)  # the session died before that took effect
+    options = json.loads(arguments[1])
     try:
         stream = receive_socket(socket.socket(fileno=int(arguments[0])))
-    except EOFError:
-        sys.exit(0)  # the session ended before the host connected
-    Worker(Connection(stream), json.loads(arguments[1])).serve()
+        if options["stream"] == "unix":
+            stream = accept(stream)
+    except (EOFError, socket.timeout):
+        sys.exit(0)  # the session ended before the host connected, or the host never did
+    Worker(Connection(stream), options).serve()
     os._exit(0)  # no interpreter clean-up: a library's destructors have no say in how a test ends

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
+import signal
 import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from typing import Final
 
@@ -28,12 +30,14 @@ from ..runtime import gateway_io
 from ..runtime.relay import Relay
 
 BOOT_SECONDS: Final = 30.0
+EXIT_SECONDS: Final = 0.5
+NEEDS: Final = "The device needs Python 3.8 or newer, and a folder for temporary files"
 BOOT_LINE: Final = "import sys;exec(eval(sys.stdin.readline()))"
 
 # Runs on the device, in execnet's gateway: unpacks the runtime and hands over to it.
 _LAUNCH: Final = """
 import os, shutil, sys, tempfile, zipfile, io
-code = tempfile.mkdtemp(prefix="xdevice-")
+code = tempfile.mkdtemp(prefix="xdevice-")  # runtime.leftovers knows the prefix
 try:
     zipfile.ZipFile(io.BytesIO(channel.receive())).extractall(code)
     sys.path.insert(0, code)
@@ -48,9 +52,10 @@ serve(channel, code, getattr(sys.modules["__main__"], "xdevice_passed", None))
 class PipeIO(gateway_base.Popen2IO):
     """execnet's message stream over the pipes of a local process that we started."""
 
-    def __init__(self, process: subprocess.Popen[bytes], execmodel: Any) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], kill: Callable[[], None], execmodel: Any) -> None:
         super().__init__(process.stdin, process.stdout, execmodel=execmodel)
         self._process = process
+        self._kill = kill
         self._lock = threading.Lock()
 
     def write(self, data: bytes) -> None:
@@ -64,7 +69,7 @@ class PipeIO(gateway_base.Popen2IO):
 
     def kill(self) -> None:
         """End the process."""
-        self._process.kill()
+        self._kill()
 
 
 class Control:
@@ -123,42 +128,67 @@ class Control:
         self._group.terminate(timeout=5.0)
 
 
-def over_process(command: Sequence[str], *, stderr: Path, label: str) -> Control:
+def over_process(
+    command: Sequence[str], *, label: str, advise: Callable[[str, int | None], str] | None = None, session: bool = False
+) -> Control:
     """Open a gateway to the Python that `command` starts, which reads its first line from stdin.
 
     Parameters
     ----------
     command : sequence of str
         It must end in a Python's ``-c BOOT_LINE`` on the device.
-    stderr : Path
-        Where what the command says goes; it is quoted when the command fails.
     label : str
         What to call the device in messages.
+    advise : callable, optional
+        Given what the command said and its exit status, returns the sentence that says what to do when it fails.
+    session : bool
+        Start it in a session of its own: an interrupt at the terminal passes it by, and it is killed with all that it
+        started.
 
     Raises
     ------
     DeviceUnreachable
     """
-    with stderr.open("wb") as errors:
+    with tempfile.TemporaryFile() as errors:
         try:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=session
+            )
         except OSError as error:
             raise DeviceUnreachable(f"{label}: cannot run {command[0]!r}: {error.strerror}") from None
 
-    def explain() -> str:
-        said = stderr.read_text(errors="replace").strip()
-        status = process.poll()
-        return (said or "it said nothing") + (f" (exit status {status})" if status is not None else "")
+        def kill() -> None:
+            if not session:
+                process.kill()
+            elif process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
+        def explain() -> str:
+            status = _status(process)
+            errors.seek(0)
+            said = errors.read().decode(errors="replace").strip()
+            reason = (said or "it said nothing") + (f" (exit status {status})" if status is not None else "")
+            return f"{reason}. {advise(said, status) if advise else NEEDS}"
+
+        try:
+            return _open(
+                lambda execmodel: PipeIO(process, kill, execmodel), gateway_bootstrap.bootstrap_exec, label, explain
+            )
+        except BaseException:
+            kill()
+            _reap(process)
+            raise
+
+
+def _status(process: subprocess.Popen[bytes]) -> int | None:
+    """Return the exit status of a process whose stream ended, which it may outlive by a moment."""
     try:
-        return _open(lambda execmodel: PipeIO(process, execmodel), gateway_bootstrap.bootstrap_exec, label, explain)
-    except BaseException:
-        _reap(process)
-        raise
+        return process.wait(EXIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _reap(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
     process.wait()
     for stream in (process.stdin, process.stdout):
         with contextlib.suppress(OSError, ValueError):
@@ -190,7 +220,7 @@ def over_socket(sock: Any, label: str) -> Control:
         lambda execmodel: gateway_io.SocketIO(sock, execmodel),
         bootstrap,
         label,
-        lambda: "the server closed the connection",
+        lambda: f"the server closed the connection. {NEEDS}",
     )
 
 
@@ -203,7 +233,13 @@ def _open(
     spec.execmodel = group.remote_execmodel.backend
     io = make_io(group.execmodel)
     # Nothing else ends a read from a peer that stays silent.
-    alarm = threading.Timer(BOOT_SECONDS, io.kill)
+    silent = threading.Event()
+
+    def give_up() -> None:
+        silent.set()
+        io.kill()
+
+    alarm = threading.Timer(BOOT_SECONDS, give_up)
     alarm.daemon = True
     alarm.start()
     try:
@@ -213,13 +249,11 @@ def _open(
         control = Control(group, gateway)
         control.info = control.request("info")
     except (AssertionError, EOFError, OSError, DeviceLost, gateway_bootstrap.HostNotFound) as error:
+        reason = f"no answer within {BOOT_SECONDS:g} s; " if silent.is_set() else ""
+        reason += f"{error}; {explain()}" if isinstance(error, DeviceLost) else explain()
         io.kill()
         group.terminate(timeout=1.0)
-        reason = explain() if not isinstance(error, DeviceLost) else f"{error}; {explain()}"
-        raise DeviceUnreachable(
-            f"{label}: no session could be started: {reason}. "
-            "The device needs Python 3.8 or newer, and a folder for temporary files"
-        ) from None
+        raise DeviceUnreachable(f"{label}: no session could be started: {reason}") from None
     finally:
         alarm.cancel()
     return control

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import socket
 import sys
-import tempfile
-from pathlib import Path
 
 from . import gateway
 from .gateway import Control
@@ -23,7 +20,6 @@ class ProcessTransport:
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
-        self._exit = contextlib.ExitStack()
         self._control: Control | None = None
         self.stream_way: StreamWay = "unix" if spec.kind == "local" else "relay"
 
@@ -31,14 +27,7 @@ class ProcessTransport:
         """Start the command and a session in the Python that it runs."""
         command = self._spec.command or (sys.executable,)
         label = "local" if self._spec.kind == "local" else f"exec:{shlex.join(command)}"
-        folder = self._exit.enter_context(tempfile.TemporaryDirectory(prefix="xdevice-host-"))
-        try:
-            self._control = gateway.over_process(
-                [*command, "-u", "-c", gateway.BOOT_LINE], stderr=Path(folder, "stderr"), label=label
-            )
-        except BaseException:
-            self._exit.close()
-            raise
+        self._control = gateway.over_process([*command, "-u", "-c", gateway.BOOT_LINE], label=label)
         return self._control
 
     def stream(self, path: str) -> socket.socket:
@@ -49,4 +38,3 @@ class ProcessTransport:
         """End the session and the command."""
         if self._control is not None:
             self._control.close()
-        self._exit.close()

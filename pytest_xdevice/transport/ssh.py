@@ -1,7 +1,7 @@
 """The device behind ssh: nothing on it but Python and sshd.
 
-One master connection is opened first, without compression (execnet would ask for it, which makes a LAN five times
-slower); the control connection and the streams are channels of it.
+The ssh that carries the control connection is also the master that streams are channels of. It goes without
+compression, which execnet would ask for and which makes a LAN five times slower.
 """
 
 from __future__ import annotations
@@ -9,31 +9,42 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import Final
 
+from ..errors import DeviceLost
 from ..errors import DeviceUnreachable
 from . import gateway
 from .gateway import Control
 from .protocol import StreamWay
 from .spec import Spec
 
-CONNECT_SECONDS: Final = 20.0
+FORWARD_SECONDS: Final = 20.0
+SSH_FAILED: Final = 255  # ssh's exit status where it did not get as far as the remote command
+LONGEST_FOLDER: Final = 80  # bytes: a Unix socket's path has 104 or 108, of which ssh takes 20 for a name of its own
 _OPTIONS: Final = (
     "-o", "BatchMode=yes",  # a test run cannot answer a password prompt
     "-o", "Compression=no",
     "-o", "ConnectTimeout=10",
     "-o", "ServerAliveInterval=2",
     "-o", "ServerAliveCountMax=4",
+    # Of what a user's configuration may have for a person's terminal:
+    "-o", "ControlPersist=no",  # would outlive the run
+    "-o", "ClearAllForwardings=yes",  # ports that a terminal elsewhere may hold
+    "-o", "RemoteCommand=none",
 )  # fmt: skip
+
+# When this process dies, however it does, ssh's input ends, and with it the session and ssh. The shell, which waits for
+# that, removes the folder with the sockets.
+_SHELL: Final = 'folder=$1; shift; "$@"; status=$?; rm -rf "$folder"; exit $status'
 
 
 class SshTransport:
-    """A master ssh connection with the session and its streams inside."""
+    """One ssh connection with the session and its streams inside."""
 
     stream_way: StreamWay = "unix"
 
@@ -43,18 +54,21 @@ class SshTransport:
         self._python = spec.python or "python3"
         self._exit = contextlib.ExitStack()
         self._control: Control | None = None
-        self._streams = 0
+        self._forwarded: dict[str, Path] = {}
 
     def open(self) -> Control:
         """Connect, and start a session in the device's Python."""
-        self._folder = Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="xdevice-ssh-")))
+        if shutil.which("ssh") is None:
+            raise DeviceUnreachable(f"{self._label}: there is no ssh here: install its client, openssh-client")
+        self._folder = Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="xdevice-ssh-", dir=_parent())))
+        remote = f"{self._python} -u -c {shlex.quote(gateway.BOOT_LINE)}"
+        command = ["ssh", *self._options(), *_OPTIONS, "-M", "-S", str(self._master), "-T", self._spec.host, remote]
         try:
-            self._connect()
-            remote = f"{self._python} -u -c {shlex.quote(gateway.BOOT_LINE)}"
             self._control = gateway.over_process(
-                self._command("-T", self._spec.host, remote),
-                stderr=self._folder / "session.stderr",
+                ["sh", "-c", _SHELL, "sh", str(self._folder), *command],
                 label=f"{self._label} ({self._python})",
+                advise=self._advise,
+                session=True,
             )
         except BaseException:
             self._exit.close()
@@ -63,65 +77,53 @@ class SshTransport:
 
     def stream(self, path: str) -> socket.socket:
         """Forward a Unix socket of this machine to the worker's, and connect to it."""
-        self._streams += 1
-        local = self._folder / f"s{self._streams}"
-        self._forward(local, path)
-        return gateway.connect_unix(str(local))
+        if path not in self._forwarded:
+            local = self._folder / f"s{len(self._forwarded)}"
+            self._forward(local, path)
+            self._forwarded[path] = local
+        return gateway.connect_unix(str(self._forwarded[path]))
 
     def close(self) -> None:
-        """End the session and the master connection."""
+        """End the session and the connection."""
         if self._control is not None:
             self._control.close()
         self._exit.close()
 
-    def _command(self, *arguments: str) -> list[str]:
-        port = ("-p", str(self._spec.port)) if self._spec.port else ()
-        config = os.environ.get("XDEVICE_SSH_CONFIG")
-        chosen = ("-F", config) if config and "-F" not in self._spec.ssh_options else ()
-        socket_path = str(self._folder / "master")
-        return ["ssh", *chosen, *self._spec.ssh_options, *port, *_OPTIONS, "-S", socket_path, *arguments]
+    @property
+    def _master(self) -> Path:
+        return self._folder / "m"
 
-    def _connect(self) -> None:
-        """Start the master connection and wait until it takes channels."""
-        said = self._folder / "master.stderr"
-        with said.open("wb") as errors:
-            try:
-                master = subprocess.Popen(
-                    self._command("-M", "-N", "-T", self._spec.host), stdin=subprocess.DEVNULL, stderr=errors
-                )
-            except OSError as error:
-                raise DeviceUnreachable(
-                    f"{self._label}: cannot run ssh: {error.strerror}; install its client"
-                ) from None
-        self._exit.callback(_end, master)
-        limit = time.monotonic() + CONNECT_SECONDS
-        while not (self._folder / "master").exists():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                master.wait(0.01)
-            if master.returncode is not None or time.monotonic() > limit:
-                reason = said.read_text(errors="replace").strip() or f"no connection within {CONNECT_SECONDS:g} s"
-                raise DeviceUnreachable(
-                    f"{self._label}: ssh could not connect: {reason}. "
-                    f"Try it by hand: ssh {self._spec.host} {self._python} --version"
-                )
+    def _options(self) -> list[str]:
+        """Return what leads to the device, as a user would give it to ssh."""
+        config = os.environ.get("XDEVICE_SSH_CONFIG")
+        chosen = ["-F", config] if config and "-F" not in self._spec.ssh_options else []
+        return [*chosen, *self._spec.ssh_options, *(["-p", str(self._spec.port)] if self._spec.port else [])]
+
+    def _advise(self, said: str, status: int | None) -> str:
+        by_hand = shlex.join(["ssh", *self._options(), self._spec.host, *self._python.split(), "--version"])
+        if "Host key verification failed" in said:
+            return f"See that the key is the device's, and accept it, once and by hand: {by_hand}"
+        if status == SSH_FAILED:
+            return f"ssh could not connect; try it by hand: {by_hand}"
+        return (
+            f"{gateway.NEEDS}. Where {self._python!r} is not it, name another: ssh=HOST//python=PYTHON, "
+            "or python = in [tool.xdevice.devices.NAME]. A shell there must print nothing when it starts"
+        )
 
     def _forward(self, local: Path, remote: str) -> None:
+        # To the master, no configuration is needed; a user's might ask for further forwardings.
         done = subprocess.run(
-            self._command("-O", "forward", "-L", f"{local}:{remote}", self._spec.host),
+            ["ssh", "-F", "/dev/null", "-S", self._master, "-O", "forward", "-L", f"{local}:{remote}", self._spec.host],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=CONNECT_SECONDS,
+            timeout=FORWARD_SECONDS,
             check=False,
         )
         if done.returncode:
-            raise DeviceUnreachable(f"{self._label}: ssh could not forward a socket: {done.stderr.strip()}")
+            raise DeviceLost(f"{self._label}: ssh could not forward a socket: {done.stderr.strip()}")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(5.0)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _parent() -> str | None:
+    """Return the folder for temporary folders with sockets, or None for the usual one."""
+    return None if len(os.fsencode(tempfile.gettempdir())) + len("/xdevice-ssh-12345678") < LONGEST_FOLDER else "/tmp"

@@ -10,9 +10,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.boards.processes import with_variable
 from tests.harness.service import Service
 from tests.harness.service import ServiceError
 
@@ -36,12 +38,15 @@ class Sshd:
         Who can log in.
     service : Service
         The process.
+    temporary : Path
+        Where those who log in have their temporary files.
     """
 
     config: Path
     port: int
     user: str
     service: Service
+    temporary: Path
 
     @property
     def spec(self) -> str:
@@ -52,6 +57,10 @@ class Sshd:
     def execnet_spec(self) -> str:
         """The specification that reaches it and names its configuration itself."""
         return f"ssh=xdevice-sshd//ssh_config={self.config}//python=python3"
+
+    def processes(self) -> list[int]:
+        """Return what runs of those who logged in."""
+        return with_variable("TMPDIR", str(self.temporary))
 
 
 def obstacle() -> str | None:
@@ -65,13 +74,15 @@ def obstacle() -> str | None:
 
 
 @contextlib.contextmanager
-def running_sshd(directory: Path) -> Iterator[Sshd]:
+def running_sshd(directory: Path, *settings: str) -> Iterator[Sshd]:
     """Have a server for as long as the block runs; afterwards neither it nor a session of it is left.
 
     Parameters
     ----------
     directory : Path
         Where its keys and configuration go.
+    settings : str
+        More lines for its configuration, such as ``"DisableForwarding yes"``.
 
     Raises
     ------
@@ -82,17 +93,19 @@ def running_sshd(directory: Path) -> Iterator[Sshd]:
         _make_key(directory / name)
     if os.geteuid() == 0:
         SEPARATION.mkdir(exist_ok=True)
-    port, service = _start(directory)
+    temporary = directory / "tmp"
+    temporary.mkdir(exist_ok=True)
+    port, service = _start(directory, settings)
     with service:
-        server = Sshd(_write_client_config(directory, port), port, getpass.getuser(), service)
+        server = Sshd(_write_client_config(directory, port), port, getpass.getuser(), service, temporary)
         _log_in(server)
         yield server
 
 
-def _start(directory: Path) -> tuple[int, Service]:
+def _start(directory: Path, settings: Sequence[str]) -> tuple[int, Service]:
     for attempt in range(ATTEMPTS):
         port = _free_port()
-        file = _write_server_config(directory, port)
+        file = _write_server_config(directory, port, settings)
         service = Service([SERVER, "-D", "-e", "-f", str(file)])
         try:
             service.await_line("Server listening")
@@ -106,7 +119,7 @@ def _start(directory: Path) -> tuple[int, Service]:
     raise AssertionError("unreachable")
 
 
-def _write_server_config(directory: Path, port: int) -> Path:
+def _write_server_config(directory: Path, port: int, settings: Sequence[str]) -> Path:
     interpreter = Path(sys.executable).parent
     file = directory / "sshd_config"
     file.write_text(
@@ -117,8 +130,8 @@ def _write_server_config(directory: Path, port: int) -> Path:
         f"PermitRootLogin prohibit-password\nStrictModes no\nUseDNS no\nMaxStartups 100\nMaxSessions 100\n"
         # The device's Python, with what is installed there, is that of this run. A home of its own, since a shell's
         # start-up files in the user's would have their say about PATH.
-        f"SetEnv PATH={interpreter}:{os.environ['PATH']} HOME={directory}\n"
-        f"Subsystem sftp internal-sftp\n"
+        f"SetEnv PATH={interpreter}:{os.environ['PATH']} HOME={directory} TMPDIR={directory}/tmp\n"
+        f"Subsystem sftp internal-sftp\n" + "".join(f"{setting}\n" for setting in settings)
     )
     return file
 

@@ -1,0 +1,52 @@
+"""Folders of sessions that were killed: a session holds a lock in its own, and removes those that nobody holds."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+
+PREFIX = "xdevice-"  # of every session's folder
+_LOCK = "lock"
+
+
+def hold(folder: str) -> int:
+    """Mark a folder as in use for as long as this process lives, or until the descriptor returned is closed."""
+    unlocked = os.path.join(folder, _LOCK + ".new")
+    descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    # Under its name it is never seen without the lock.
+    os.rename(unlocked, os.path.join(folder, _LOCK))
+    return descriptor
+
+
+def sweep(parent: str) -> None:
+    """Remove the folders in `parent` that sessions of this user left behind."""
+    with os.scandir(parent) as entries:
+        folders = [entry.path for entry in entries if entry.name.startswith(PREFIX) and _is_own_folder(entry)]
+    for folder in folders:
+        if _is_abandoned(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_own_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_uid == os.getuid()
+    except OSError:
+        return False  # gone meanwhile
+
+
+def _is_abandoned(folder: str) -> bool:
+    """Return whether a session held this folder that does not run any more."""
+    try:
+        descriptor = os.open(os.path.join(folder, _LOCK), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False  # not a session's, or one that is just being made or removed
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,45 @@
+"""What a session that was killed left on the device goes with the next one; nothing else does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pytest_xdevice.runtime.leftovers import hold
+from pytest_xdevice.runtime.leftovers import sweep
+
+
+def make(path: Path) -> Path:
+    path.mkdir()
+    (path / "file").touch()
+    return path
+
+
+def test_a_folder_that_nobody_holds_any_more_is_removed(tmp_path: Path) -> None:
+    held, abandoned = make(tmp_path / "xdevice-held"), make(tmp_path / "xdevice-abandoned")
+    lock = hold(str(held))
+    os.close(hold(str(abandoned)))
+    sweep(str(tmp_path))
+    assert list(tmp_path.iterdir()) == [held]
+    os.close(lock)
+    sweep(str(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_no_session_made_stays(tmp_path: Path) -> None:
+    elsewhere = make(tmp_path / "elsewhere")
+    os.close(hold(str(elsewhere)))
+    (tmp_path / "xdevice-link").symlink_to(elsewhere)
+    (tmp_path / "xdevice-file").touch()
+    make(tmp_path / "xdevice-without-a-lock")
+    linked = make(tmp_path / "xdevice-with-a-linked-lock")
+    (linked / "lock").symlink_to(elsewhere / "lock")
+    sweep(str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "elsewhere",
+        "xdevice-file",
+        "xdevice-link",
+        "xdevice-with-a-linked-lock",
+        "xdevice-without-a-lock",
+    ]
+    assert (elsewhere / "file").exists()
