@@ -50,6 +50,8 @@ from .ir import Unary
 from .ir import While
 from .traversal import children
 from .types import bool_
+from .types import f16
+from .types import f32
 from .types import i64
 from .types import ScalarType
 from .types import u64
@@ -263,7 +265,8 @@ class _Legaliser:
         if operand.type == expr.type:
             return operand
         if expr.type == bool_:
-            return compare("ne", operand, constant(0, operand))
+            number = Cast(operand, f32, expr.at) if operand.type == f16 else operand
+            return compare("ne", number, constant(0, number))
         return Cast(operand, expr.type, expr.at)
 
     def _call(self, expr: Call) -> Expr:

@@ -46,6 +46,9 @@ from .traversal import arrays_accessed
 from .types import ArrayType
 from .types import bool_
 from .types import Dim
+from .types import f16
+from .types import f32
+from .types import f64
 from .types import i64
 from .types import ScalarType
 
@@ -489,6 +492,22 @@ class _Body:
 
     def _cast(self, expr: Cast) -> str:
         value, source, target = self._expr(expr.operand), expr.operand.type, expr.type
+        if source == f16:
+            value, source = self._call_conversion("xd_f32_of_f16", f16, f32, value), f32
+        if target == f16:
+            # An integer that f32 would round is beyond the largest half, so that nothing is rounded twice.
+            wide = f64 if source == f64 else f32
+            return self._call_conversion(f"xd_f16_of_{wide}", wide, f16, self._converted(value, source, wide))
+        return self._converted(value, source, target)
+
+    def _call_conversion(self, function: str, source: ScalarType, target: ScalarType, value: str) -> str:
+        """Print the call of one of the functions of `toolchain.half`."""
+        operand, result = _register(source), _register(target)
+        self._module.functions.declare(f"@{function}", f"declare {result} @{function}({operand})")
+        return self._value(f"call {result} @{function}({operand} {value})")
+
+    def _converted(self, value: str, source: ScalarType, target: ScalarType) -> str:
+        """Print the conversion of `value` between types other than f16."""
         if source.is_float and not target.is_float:
             symbol = self._module.functions.saturating_cast(source, target)
             return self._value(f"call {_register(target)} {symbol}({_register(source)} {value})")
@@ -519,6 +538,8 @@ class _Body:
 
 def _conversion(source: ScalarType, target: ScalarType) -> str:
     """Return the instruction that converts a number to a number, float to integer excepted; empty for none."""
+    if target == source:
+        return ""
     if target.is_float:
         if source.is_float:
             return "fpext" if target.bits > source.bits else "fptrunc"

@@ -41,6 +41,10 @@ class MathFunctions:
         """The declarations and helper definitions of everything that was named."""
         return "\n".join(self._declarations.values())
 
+    def declare(self, symbol: str, text: str) -> None:
+        """Have the module declare `symbol` by the line `text`."""
+        self._declarations[symbol] = text
+
     def callee(self, function: str, scalar: ScalarType, arity: int) -> str:
         """Return the symbol that computes `function` on floats of type `scalar`."""
         llvm_type = {32: "float", 64: "double"}[scalar.bits]
@@ -64,7 +68,7 @@ class MathFunctions:
         """Return the intrinsic that converts a float to an integer: saturating, NaN to 0."""
         operation = "fptosi" if target.is_signed else "fptoui"
         symbol = f"@llvm.{operation}.sat.i{target.bits}.{source.name}"
-        llvm_type = {16: "half", 32: "float", 64: "double"}[source.bits]
+        llvm_type = {32: "float", 64: "double"}[source.bits]
         self._declarations[symbol] = f"declare i{target.bits} {symbol}({llvm_type})"
         return symbol
 

@@ -6,6 +6,7 @@ error while a request is served (unknown CPUs and features are reported nowhere 
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from typing import Final
 
 import llvmlite.binding
 
+from . import half
 from .frames import read_frame
 from .frames import write_frame
 
@@ -68,6 +70,25 @@ def _parse(text: str, request: dict[str, Any], machine: Any) -> Any:
     return module
 
 
+def _define_half(module: Any, request: dict[str, Any]) -> None:
+    """Define the conversions of half precision that `module` calls."""
+    called = {function.name for function in module.functions if function.is_declaration}
+    if called.isdisjoint(half.FUNCTIONS):
+        return
+    machine = tuple(request[key] for key in ("triple", "cpu", "features", "abi"))
+    definitions = llvm.parse_assembly(half.definitions(_half_support(*machine)))
+    definitions.triple, definitions.data_layout = module.triple, module.data_layout
+    module.link_in(definitions)
+
+
+@functools.cache
+def _half_support(triple: str, cpu: str, features: str, abi: str) -> half.Support:
+    architecture = triple.split("-")[0]
+    name = half.feature(architecture)
+    request = {"triple": triple, "cpu": cpu, "features": features, "abi": abi, "names": [name] if name else []}
+    return half.support(architecture, has_feature=bool(_enabled(request, [])[0]["enabled"]))
+
+
 def _optimise(module: Any, machine: Any) -> None:
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = True
@@ -81,6 +102,7 @@ def _optimise(module: Any, machine: Any) -> None:
 def _compile(request: dict[str, Any], parts: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
     machine = _target_machine(request)
     module = _parse(parts[0].decode(), request, machine)
+    _define_half(module, request)
     _optimise(module, machine)
     optimised = str(module).encode()  # before emission, which rewrites the module for the back end
     return {}, [optimised, machine.emit_object(module)]

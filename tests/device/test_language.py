@@ -10,6 +10,7 @@ import pytest
 from pytest_xdevice import bool_
 from pytest_xdevice import dim
 from pytest_xdevice import exp
+from pytest_xdevice import f16
 from pytest_xdevice import f32
 from pytest_xdevice import f64
 from pytest_xdevice import i8
@@ -34,10 +35,12 @@ def agree(device: Device, source: Any, *arguments: Any, exact: bool = True) -> N
     """Run a kernel on the device and in Python, and compare what it wrote."""
     expected = source.python(*(value.copy() if isinstance(value, np.ndarray) else value for value in arguments))
     actual = device.run(source, *arguments)
-    if exact:
-        np.testing.assert_array_equal(actual, expected)
-    else:
-        device.assert_close(actual, expected)
+    several = isinstance(expected, tuple)
+    for got, wanted in zip(actual, expected, strict=True) if several else [(actual, expected)]:
+        if exact:
+            np.testing.assert_array_equal(got, wanted)
+        else:
+            device.assert_close(got, wanted)
 
 
 def edges(element: Any) -> np.ndarray[Any, np.dtype[Any]]:
@@ -84,6 +87,24 @@ def test_floats_are_exact(xdevice: Device, element: Any) -> None:
 
     rng = np.random.default_rng(0)
     agree(xdevice, arithmetic, rng.normal(size=200).astype(element.dtype), rng.normal(size=200).astype(element.dtype))
+
+
+@kernel
+def half_precision(a: In[f16, n], x: In[f32, n], d: In[f64, n], wide: Out[f32, n], halves: Out[f16, 3, n]) -> None:
+    for i in parallel(n):
+        wide[i] = a[i]
+        halves[0, i] = f16(x[i])
+        halves[1, i] = f16(d[i])
+        halves[2, i] = f16(f32(a[i]) * 1.5)
+
+
+def test_half_precision_widens_exactly_and_rounds_once(xdevice: Device) -> None:
+    halves = np.arange(0, 1 << 16, 7, dtype=np.uint16).view(np.float16)
+    halves = halves[~np.isnan(halves)]
+    singles = np.nextafter(np.float32(halves) * np.float32(1.00048828125), np.float32(0))
+    doubles = np.float64(halves) * 1.00048828125 * (1 + 2.0**-40)
+    with np.errstate(over="ignore"):
+        agree(xdevice, half_precision, halves, singles, doubles)
 
 
 @kernel

@@ -13,6 +13,7 @@ from pytest_xdevice.kernel.llvm import kernel_module
 from pytest_xdevice.kernel.signature import Signature
 from pytest_xdevice.kernel.types import ArrayType
 from pytest_xdevice.kernel.types import Dim
+from pytest_xdevice.toolchain import half
 
 llvm.initialize_all_targets()
 llvm.initialize_all_asmprinters()
@@ -23,9 +24,10 @@ def target_machine(triple: str, cpu: str = "", features: str = "") -> llvm.Targe
     return target.create_target_machine(cpu=cpu, features=features, opt=3, reloc="pic", codemodel="small")
 
 
-def optimised(text: str, machine: llvm.TargetMachine) -> llvm.ModuleRef:
-    """Return the module of `text`, verified and optimised for `machine`."""
+def optimised(text: str, machine: llvm.TargetMachine, halves: half.Support) -> llvm.ModuleRef:
+    """Return the module of `text`, verified and optimised for `machine`, which converts half precision as told."""
     module = llvm.parse_assembly(text)
+    module.link_in(llvm.parse_assembly(half.definitions(halves)))
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
     module.verify()
@@ -38,14 +40,14 @@ def optimised(text: str, machine: llvm.TargetMachine) -> llvm.ModuleRef:
 
 
 class Native:
-    """A kernel in this process, made by LLVM's MCJIT."""
+    """A kernel in this process, made by LLVM's MCJIT; without half precision's instructions unless told."""
 
-    def __init__(self, ir: KernelIR) -> None:
+    def __init__(self, ir: KernelIR, halves: half.Support = "none") -> None:
         self.signature = ir.signature
         target = llvm.Target.from_default_triple()
         features = llvm.get_host_cpu_features().flatten()
         machine = target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=3)
-        module = optimised(kernel_module(ir, pointer_bits=64), machine)
+        module = optimised(kernel_module(ir, pointer_bits=64), machine, halves)
         self._engine = llvm.create_mcjit_compiler(module, machine)
         self._engine.finalize_object()
         self.address = self._engine.get_function_address(f"xd_{ir.signature.name}")

@@ -14,7 +14,6 @@ from pytest_xdevice.kernel.ir import KernelIR
 from pytest_xdevice.kernel.llvm import kernel_module
 from pytest_xdevice.kernel.mathtable import FUNCTIONS
 from pytest_xdevice.kernel.types import bool_
-from pytest_xdevice.kernel.types import f16
 from pytest_xdevice.kernel.types import f32
 from pytest_xdevice.kernel.types import f64
 from pytest_xdevice.kernel.types import i32
@@ -34,7 +33,6 @@ from .irbuild import array
 from .irbuild import assign
 from .irbuild import both
 from .irbuild import call
-from .irbuild import cast
 from .irbuild import cmp
 from .irbuild import const
 from .irbuild import dimension
@@ -90,13 +88,6 @@ def stencil() -> KernelIR:
     return kernel("stencil", params, parallel("i", N, when(guard, store("b", INDEX, total))), i=i64)
 
 
-def halves() -> KernelIR:
-    value = cast(op("mul", cast(load("a", f16, INDEX), f32), const(1.5, f32)), f16)
-    params = [array("a", f16, "n"), array("b", f16, "n", mode="out"), array("c", f16, "n", mode="out")]
-    body = [store("b", INDEX, value), store("c", INDEX, cast(cast(load("a", f16, INDEX), f64), f16))]
-    return kernel("halves", params, parallel("i", N, *body), i=i64)
-
-
 def math_table() -> KernelIR:
     """Every function of the math table, on both floating-point types."""
     drawn = []
@@ -123,16 +114,6 @@ def test_emits_an_object_whose_needs_are_in_libm_and_libgcc(
 ) -> None:
     target = Target.parse(text)
     compiled = compiler.compile(printed(make(), target), target.machine)
-    _, unknown = needed_by(ElfFile(compiled.object).undefined, target)
-    assert unknown == ()
-
-
-@pytest.mark.parametrize(
-    "text", ["x86_64-linux-gnu", "aarch64-linux-gnu", "llvm -mtriple=armv7l-linux-gnueabihf -mcpu=cortex-a7"]
-)
-def test_half_precision_arrays_emit(text: str, compiler: CompilerProcess) -> None:
-    target = Target.parse(text)
-    compiled = compiler.compile(printed(halves(), target), target.machine)
     _, unknown = needed_by(ElfFile(compiled.object).undefined, target)
     assert unknown == ()
 
