@@ -31,7 +31,7 @@ from .ir import While
 from .legalise import is_cheap
 from .phases import assigned_in
 from .phases import read_in
-from .traversal import children
+from .traversal import locals_of
 from .types import bool_
 from .types import i64
 
@@ -89,7 +89,7 @@ def _fold_parallel(loop: Parallel) -> Parallel:
     assigned = assigned_in([loop])
     rest: list[Expr] = []
     for condition in guard:
-        limit = _limit(condition, loop.variables, assigned)
+        limit = limit_on(loop.variables, condition, assigned)
         if limit is None:
             rest.append(condition)
         else:
@@ -109,7 +109,7 @@ def _fold_range(loop: For) -> For:
     assigned = assigned_in([loop])
     start, stop, rest = loop.start, loop.stop, []
     for condition in guard:
-        limit = _limit(condition, (loop.variable,), assigned)
+        limit = limit_on((loop.variable,), condition, assigned)
         if limit is None:
             rest.append(condition)
         else:
@@ -119,7 +119,7 @@ def _fold_range(loop: For) -> For:
     return replace(loop, start=start, stop=stop, body=_guarded(rest, body))
 
 
-class _Limit:
+class Limit:
     """``variable OP bound``, with a bound that does not change in the loop."""
 
     def __init__(self, left: Local, op: CompareOp, right: Expr) -> None:
@@ -161,8 +161,8 @@ def _guarded(conditions: list[Expr], body: tuple[Stmt, ...]) -> tuple[Stmt, ...]
     return (If(joined, body, (), joined.at),)
 
 
-def _limit(condition: Expr, variables: tuple[str, ...], assigned: set[str]) -> _Limit | None:
-    """Return `condition` as a limit on one of the loop's variables, or None where it is something else."""
+def limit_on(variables: tuple[str, ...], condition: Expr, assigned: set[str]) -> Limit | None:
+    """Return `condition` as a limit on one of a loop's `variables` by what the loop does not assign, or None."""
     if not isinstance(condition, Compare) or condition.left.type != i64:
         return None
     for variable, op, bound in (
@@ -170,13 +170,8 @@ def _limit(condition: Expr, variables: tuple[str, ...], assigned: set[str]) -> _
         (condition.right, _SWAPPED[condition.op], condition.left),
     ):
         if isinstance(variable, Local) and variable.name in variables and op not in ("eq", "ne"):
-            return _Limit(variable, op, bound) if is_cheap(bound) and not _locals(bound) & assigned else None
+            return Limit(variable, op, bound) if is_cheap(bound) and not locals_of(bound) & assigned else None
     return None
-
-
-def _locals(expr: Expr) -> set[str]:
-    names = {expr.name} if isinstance(expr, Local) else set()
-    return names.union(*map(_locals, children(expr)))
 
 
 def _narrowed(start: Expr, stop: Expr, op: CompareOp, bound: Expr) -> tuple[Expr, Expr]:

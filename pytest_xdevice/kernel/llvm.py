@@ -42,6 +42,7 @@ from .llvm_math import MathFunctions
 from .llvm_math import TESTS
 from .signature import Param
 from .signature import Signature
+from .split import split_loops
 from .traversal import arrays_accessed
 from .types import ArrayType
 from .types import bool_
@@ -73,7 +74,7 @@ def kernel_module(ir: KernelIR, *, pointer_bits: int) -> str:
         Width of a pointer on the target, 32 or 64.
     """
     module = _Module(pointer_bits)
-    body = _Body(legalise(fold_guards(ir)), module).text()
+    body = _Body(split_loops(legalise(fold_guards(ir))), module).text()
     parts = [_entry(ir.signature, module), body, module.functions.text, timing_loop(pointer_bits), module.metadata]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -14,6 +14,7 @@ from .ir import Expr
 from .ir import For
 from .ir import If
 from .ir import Load
+from .ir import Local
 from .ir import Logic
 from .ir import Parallel
 from .ir import Select
@@ -51,6 +52,12 @@ def expressions(statement: Stmt) -> tuple[Expr, ...]:
     if isinstance(statement, Parallel):
         return (*statement.starts, *statement.extents)
     return ()
+
+
+def locals_of(expr: Expr) -> set[str]:
+    """Return the locals and scalar parameters that an expression reads."""
+    names = {expr.name} if isinstance(expr, Local) else set()
+    return names.union(*map(locals_of, children(expr)))
 
 
 def walk(statements: Iterable[Stmt]) -> Iterator[Stmt]:
