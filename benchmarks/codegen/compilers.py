@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pytest_xdevice.target import Target
+
 PEERS: Final = Path(__file__).with_name("peers.c")
 # Our kernels set no errno and raise no floating-point exceptions, and need no frame pointer.
 _BASE: Final = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-fomit-frame-pointer")
@@ -49,8 +51,13 @@ def newest_clang() -> CCompiler | None:
     candidates = [("clang",)] if shutil.which("clang") else []
     found = [_described("clang", command) for command in candidates]
     if importlib.util.find_spec("ziglang"):
-        found.append(_described("clang", (sys.executable, "-m", "ziglang", "cc", "-fno-sanitize=all")))
+        found.append(_described("clang", (sys.executable, "-m", "ziglang", "cc", "-fno-sanitize=all", *_tuned())))
     return max(found, key=lambda compiler: compiler.version, default=None)
+
+
+def _tuned() -> list[str]:
+    # Zig's driver tunes for no processor in particular, where clang's own takes -march=native to mean that too.
+    return ["-Xclang", "-tune-cpu", "-Xclang", Target.host().machine.cpu]
 
 
 def gcc() -> CCompiler | None:
