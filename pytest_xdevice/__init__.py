@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .errors import XDeviceError
     from .kernel.errors import KernelError
     from .kernel.kernel import kernel
+    from .kernel.local_arrays import private
     from .kernel.mathtable import _ABS as abs
     from .kernel.mathtable import _MAX as max
     from .kernel.mathtable import _MIN as min
@@ -136,6 +137,7 @@ __all__ = [
     "min",
     "parallel",
     "pow",
+    "private",
     "round",
     "sin",
     "sinh",

@@ -8,6 +8,7 @@ from types import ModuleType
 from .errors import KernelError
 from .kernel import Kernel
 from .kernel import kernel
+from .local_arrays import private
 from .mathtable import acos
 from .mathtable import asin
 from .mathtable import atan
@@ -101,6 +102,7 @@ __all__ = [
     "log2",
     "log10",
     "parallel",
+    "private",
     "sin",
     "sinh",
     "sqrt",

@@ -14,6 +14,7 @@ from . import fold
 from .ir import Call
 from .ir import Expr
 from .ir import Location
+from .local_arrays import private
 from .mathtable import FUNCTIONS
 from .mathtable import MathFunction
 from .mathtable import table_name
@@ -24,7 +25,6 @@ from .promote import force
 from .promote import Operand
 from .promote import Refusal
 from .promote import Weak
-from .types import ArrayType
 from .types import bool_
 from .types import f64
 from .types import i64
@@ -39,6 +39,7 @@ _OTHER_ADVICE: Final[dict[Any, str]] = {
     print: "Write the value to an array parameter, and print it in the test.",
     range: "It belongs in 'for i in range(...)'.",
     parallel: "It belongs in 'for i in parallel(...)', at the top level of the kernel.",
+    private: "Give the array a name on a line of its own: acc = private(f32, 8).",
     sum: "Write a loop that accumulates in a local.",
     any: "Write a loop.",
     all: "Write a loop.",
@@ -77,7 +78,7 @@ def build_call(expressions: Expressions, node: ast.Call) -> Operand:
 def _callee(expressions: Expressions, func: ast.expr) -> Any:
     """Return the Python object that is called."""
     owner = func.value if isinstance(func, ast.Attribute) else func
-    if isinstance(owner, ast.Name) and isinstance(expressions.params.get(owner.id), ArrayType):
+    if isinstance(owner, ast.Name) and expressions.array_named(owner) is not None:
         if owner is func:
             raise Refusal(f"the array '{owner.id}' is called.", f"Take an element with {owner.id}[i].")
         raise Refusal(
@@ -129,10 +130,10 @@ def _parsed(text: str) -> float:
 
 
 def _len(expressions: Expressions, node: ast.Call) -> Operand:
-    array = node.args[0] if len(node.args) == 1 else None
-    if not isinstance(array, ast.Name) or not isinstance(expressions.params.get(array.id), ArrayType):
+    array = expressions.array_named(node.args[0]) if len(node.args) == 1 else None
+    if array is None:
         raise Refusal("len() takes an array parameter.", "Use a dim, or a.shape[k].")
-    return expressions.extent_value(array.id, 0, expressions.text.location(node))
+    return expressions.extent_value(array, 0, expressions.text.location(node))
 
 
 def call_table(function: MathFunction, arguments: list[Operand], at: Location, *, as_float: bool = False) -> Operand:

@@ -37,9 +37,11 @@ from .promote import Weak
 from .promote import WeakSelect
 from .signature import Signature
 from .source import KernelText
+from .types import AnyArray
 from .types import ArrayType
 from .types import bool_
 from .types import Dim
+from .types import Extent
 from .types import i64
 from .types import scalar_of_dtype
 from .types import ScalarType
@@ -144,11 +146,12 @@ class Expressions:
 
     def visit_Name(self, node: ast.Name) -> Operand:
         param = self.params.get(node.id)
-        if isinstance(param, ArrayType):
-            index = ", ".join("ijk"[: param.ndim])
-            raise Refusal(f"the array '{node.id}' is used as a number.", f"Take an element of it: {node.id}[{index}].")
-        if param is not None:
+        if isinstance(param, ScalarType):
             return Local(node.id, param, self.text.location(node))
+        array = self.array_named(node)
+        if array is not None:
+            index = ", ".join("ijk"[: array.ndim])
+            raise Refusal(f"the array '{node.id}' is used as a number.", f"Take an element of it: {node.id}[{index}].")
         if node.id in self.local_names:
             name, type_ = self.variables.read(node.id)
             return Local(name, type_, self.text.location(node))
@@ -156,7 +159,7 @@ class Expressions:
 
     def visit_Attribute(self, node: ast.Attribute) -> Operand:
         base = node.value
-        if isinstance(base, ast.Name) and isinstance(self.params.get(base.id), ArrayType):
+        if isinstance(base, ast.Name) and self.array_named(base) is not None:
             if node.attr == "shape":
                 raise Refusal("a shape is used as a number.", f"Take one extent of it: {base.id}.shape[0].")
             raise Refusal(f"arrays in a kernel have no '.{node.attr}'.", f"They have {base.id}.shape[k], and elements.")
@@ -167,6 +170,24 @@ class Expressions:
     def is_local(self, node: ast.expr) -> bool:
         """Say whether `node` is the name of a parameter or a local."""
         return isinstance(node, ast.Name) and (node.id in self.params or node.id in self.local_names)
+
+    def array_named(self, node: ast.expr) -> AnyArray | None:
+        """Return the type of the array that `node` is the name of, or None."""
+        if not isinstance(node, ast.Name):
+            return None
+        param = self.params.get(node.id)
+        if param is None:
+            return self.variables.array_type(node.id)
+        return param if isinstance(param, ArrayType) else None
+
+    def called(self, node: ast.expr) -> Any:
+        """Return the Python object that `node` calls by a name from outside of the kernel, or None."""
+        if not isinstance(node, ast.Call):
+            return None
+        root = node.func
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        return self.resolve(node.func) if isinstance(root, ast.Name) and not self.is_local(root) else None
 
     def resolve(self, node: ast.expr) -> Any:
         """Return the Python object that a name, or an attribute of one, stands for outside of the kernel."""
@@ -301,30 +322,34 @@ class Expressions:
     # --- arrays -----------------------------------------------------------------------------------------
 
     def visit_Subscript(self, node: ast.Subscript) -> Operand:
-        array = self.shape_owner(node.value)
-        if array is not None:
-            return self.extent(array, node)
+        shape = node.value
+        if isinstance(shape, ast.Attribute) and shape.attr == "shape":
+            array = self.array_named(shape.value)
+            if array is not None:
+                return self.extent(shape.value, array, node)
         name, indices = self.element(node)
         element = self.array(name).element
         return typed(Load(name, indices, element, self.text.location(node)))
 
-    def array(self, name: str) -> ArrayType:
-        """Return the type of the array parameter `name`."""
+    def array(self, name: str) -> AnyArray:
+        """Return the type of the array that is `name` in the IR."""
+        if name in self.variables.arrays:
+            return self.variables.arrays[name]
         type_ = self.params[name]
         assert isinstance(type_, ArrayType)
         return type_
 
     def element(self, node: ast.Subscript) -> tuple[str, tuple[Expr, ...]]:
-        """Return the array and the indices of ``a[i, j]``."""
+        """Return the array, by its name in the IR, and the indices of ``a[i, j]``."""
         base = node.value
-        if isinstance(base, ast.Subscript) and isinstance(base.value, ast.Name) and base.value.id in self.params:
+        if isinstance(base, ast.Subscript) and isinstance(base.value, ast.Name) and self.is_local(base.value):
             inner, outer = ast.unparse(base.slice), ast.unparse(node.slice)
             raise Refusal("an array is indexed in two steps.", f"Write {base.value.id}[{inner}, {outer}].")
-        if not isinstance(base, ast.Name) or not isinstance(self.params.get(base.id), ArrayType):
+        type_ = self.array_named(base)
+        if type_ is None or not isinstance(base, ast.Name):
             if isinstance(base, ast.Name) and not self.is_local(base):
                 self._constant(self.resolve(base), base)  # says what it is, if it is no number
             raise Refusal(f"'{ast.unparse(base)}' is no array parameter.", "Only array parameters can be indexed.")
-        type_ = self.array(base.id)
         nodes = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         if len(nodes) != type_.ndim:
             wanted = ", ".join("ijk"[: type_.ndim])
@@ -332,23 +357,23 @@ class Expressions:
                 f"'{base.id}' has {type_.ndim} dimension{'s'[: type_.ndim > 1]}, and is indexed with {len(nodes)}.",
                 f"Write {base.id}[{wanted}].",
             )
-        return base.id, tuple(self._index(base.id, axis, index) for axis, index in enumerate(nodes))
+        indices = tuple(self._index(base.id, type_.extents[axis], axis, index) for axis, index in enumerate(nodes))
+        return base.id if base.id in self.params else self.variables.read_array(base.id), indices
 
-    def _index(self, array: str, axis: int, node: ast.expr) -> Expr:
+    def _index(self, array: str, extent: Extent, axis: int, node: ast.expr) -> Expr:
         if isinstance(node, ast.Slice):
             raise self.text.error(node, f"'{array}' is sliced.", "Write a loop over the elements.")
         operand = self.visit(node)
         value = _whole_constant(operand)
         if value is not None:
-            return self._constant_index(array, axis, value, node)
+            return self._constant_index(array, extent, axis, value, node)
         index = typed(operand)
         if not index.type.is_integer:
             raise self.text.error(node, f"an index is {index.type}.", "Cast it to an integer: i64(x).")
         return force(index, i64)
 
-    def _constant_index(self, array: str, axis: int, value: int, node: ast.expr) -> Expr:
+    def _constant_index(self, array: str, extent: Extent, axis: int, value: int, node: ast.expr) -> Expr:
         at = self.text.location(node)
-        extent = self.array(array).extents[axis]
         if isinstance(extent, int):
             if not -extent <= value < extent:
                 raise self.text.error(
@@ -363,24 +388,17 @@ class Expressions:
             return Binary("add", DimValue(extent.name, i64, at), Const(value, i64, at), i64, at)
         return Const(value, i64, at)
 
-    def shape_owner(self, node: ast.expr) -> str | None:
-        """Return the array's name when `node` is ``a.shape`` of an array parameter."""
-        if isinstance(node, ast.Attribute) and node.attr == "shape" and isinstance(node.value, ast.Name):
-            name = node.value.id
-            return name if isinstance(self.params.get(name), ArrayType) else None
-        return None
-
-    def extent(self, array: str, node: ast.Subscript) -> Operand:
-        """Return the extent ``a.shape[k]``."""
-        type_, axis = self.array(array), _whole_constant(self.visit(node.slice))
+    def extent(self, base: ast.expr, type_: AnyArray, node: ast.Subscript) -> Operand:
+        """Return the extent ``a.shape[k]`` of the array `base`."""
+        array, axis = ast.unparse(base), _whole_constant(self.visit(node.slice))
         if axis is None or not -type_.ndim <= axis < type_.ndim:
             wanted = " or ".join(f"{array}.shape[{k}]" for k in range(type_.ndim))
             raise Refusal(f"'{array}' has no such extent.", f"Write {wanted}: the index is a literal.")
-        return self.extent_value(array, axis, self.text.location(node))
+        return self.extent_value(type_, axis, self.text.location(node))
 
-    def extent_value(self, array: str, axis: int, at: Location) -> Operand:
-        """Return the extent of `array` along `axis`."""
-        found = self.array(array).extents[axis]
+    def extent_value(self, type_: AnyArray, axis: int, at: Location) -> Operand:
+        """Return the extent of an array along `axis`."""
+        found = type_.extents[axis]
         return Weak(found, at) if isinstance(found, int) else DimValue(found.name, i64, at)
 
     # --- calls ------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from .captured import Captured
 from .expressions import Expressions
 from .ir import Assign
 from .ir import Break
+from .ir import Clear
 from .ir import Const
 from .ir import Continue
 from .ir import Expr
@@ -26,6 +27,8 @@ from .ir import Return
 from .ir import Stmt
 from .ir import Store
 from .ir import While
+from .local_arrays import private
+from .local_arrays import read_local_array
 from .nesting import check_nesting
 from .parallel import parallel
 from .parallel import ParallelRange
@@ -72,7 +75,7 @@ def build_ir(function: FunctionType, signature: Signature, captured: Captured, f
     variables = Variables(frozenset(param.name for param in signature.params))
     expressions = Expressions(text, captured, signature, variables, local_names)
     body = _Statements(text, expressions, variables, signature).block(text.node.body)
-    return KernelIR(signature, variables.types, body, text.filename, fast)
+    return KernelIR(signature, variables.types, body, text.filename, fast, variables.arrays)
 
 
 class _Statements:
@@ -107,6 +110,9 @@ class _Statements:
     # --- assignments ------------------------------------------------------------------------------------
 
     def visit_Assign(self, node: ast.Assign) -> list[Stmt]:
+        if len(node.targets) == 1 and self.expressions.called(node.value) is private:
+            assert isinstance(node.value, ast.Call)
+            return self._make_array(node.targets[0], node.value)
         if len(node.targets) == 1 and not isinstance(node.targets[0], ast.Tuple):
             return self.assign(node.targets[0], self.expressions.visit(node.value), node.value)
         statements: list[Stmt] = []
@@ -189,6 +195,14 @@ class _Statements:
             raise self.text.error(target, "an attribute is assigned.", "Write to an element of an array parameter.")
         raise self.text.error(target, f"{describe(target)} cannot be assigned to.", "Assign to locals and elements.")
 
+    def _make_array(self, target: ast.expr, call: ast.Call) -> list[Stmt]:
+        if not isinstance(target, ast.Name):
+            raise self.text.error(target, "an array is given no name.", "Write 'acc = private(f32, 8)'.")
+        self._check_name(target)
+        array = read_local_array(self.expressions, call)
+        name = self.variables.declare_array(target.id, array, target.lineno)
+        return [Clear(name, self.text.location(target))]
+
     def _check_name(self, target: ast.Name) -> None:
         param = self.params.get(target.id)
         if isinstance(param, ArrayType):
@@ -224,7 +238,7 @@ class _Statements:
         except Refusal as refusal:
             raise self.text.error(target, refusal.message, refusal.advice) from None
         type_ = self.expressions.array(array)
-        if type_.mode == "in":
+        if isinstance(type_, ArrayType) and type_.mode == "in":
             raise self.text.error(
                 target, f"'{array}' is an In array and is written.", f"Annotate it as {_out(type_)} instead."
             )
@@ -269,9 +283,7 @@ class _Statements:
     def visit_For(self, node: ast.For) -> list[Stmt]:
         self._no_else(node)
         call = node.iter
-        callee = None
-        if isinstance(call, ast.Call) and isinstance(call.func, (ast.Name, ast.Attribute)):
-            callee = None if self.expressions.is_local(call.func) else self.expressions.resolve(call.func)
+        callee = self.expressions.called(call)
         if callee is range:
             assert isinstance(call, ast.Call)
             return [self._range(node, call)]

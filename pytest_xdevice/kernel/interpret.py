@@ -23,6 +23,7 @@ from .ir import Binary
 from .ir import Break
 from .ir import Call
 from .ir import Cast
+from .ir import Clear
 from .ir import Compare
 from .ir import Const
 from .ir import Continue
@@ -181,7 +182,9 @@ class _Writer:
                 self._line(1, f"v_{param.name} = scalars[{param.name!r}]")
         for name in self._ir.signature.dims:
             self._line(1, f"d_{name} = dims[{name!r}]")
-        self.names["checked"] = _checked_index
+        self.names |= {"checked": _checked_index, "zeros": np.zeros}
+        for name, array in self._ir.arrays.items():
+            self._line(1, f"at_{name} = checked({name!r}, {array.extents})")
         self._block(self._ir.body, 1)
         return "\n".join(self._lines) + "\n"
 
@@ -199,6 +202,10 @@ class _Writer:
 
     def _Store(self, node: Store, depth: int) -> None:
         self._line(depth, f"{self._element(node.array, node.indices)} = {self.expr(node.value)}")
+
+    def _Clear(self, node: Clear, depth: int) -> None:
+        array = self._ir.arrays[node.array]
+        self._line(depth, f"a_{node.array} = zeros({array.extents}, {array.element.dtype_name!r})")
 
     def _If(self, node: If, depth: int) -> None:
         self._line(depth, f"if {self.expr(node.condition)}:")

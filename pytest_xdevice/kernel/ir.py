@@ -13,6 +13,9 @@ from typing import Literal
 from typing import Union
 
 from .signature import Signature
+from .types import AnyArray
+from .types import ArrayType
+from .types import LocalArray
 from .types import ScalarType
 
 
@@ -57,7 +60,7 @@ class DimValue:
 
 @dataclass(frozen=True)
 class Load:
-    """An element of an array parameter. One index a dimension, each an integer expression (i64)."""
+    """An element of an array. One index a dimension, each an integer expression (i64)."""
 
     array: str
     indices: tuple[Expr, ...]
@@ -172,11 +175,19 @@ class Assign:
 
 @dataclass(frozen=True)
 class Store:
-    """Write an element of an array parameter; `value` has the element type."""
+    """Write an element of an array; `value` has the element type."""
 
     array: str
     indices: tuple[Expr, ...]
     value: Expr
+    at: Location
+
+
+@dataclass(frozen=True)
+class Clear:
+    """Make a private array: all its elements are 0 from here on."""
+
+    array: str
     at: Location
 
 
@@ -244,7 +255,7 @@ class Return:
     at: Location
 
 
-Stmt = Union[Assign, Store, If, While, For, Parallel, Break, Continue, Return]
+Stmt = Union[Assign, Store, Clear, If, While, For, Parallel, Break, Continue, Return]
 
 
 @dataclass(frozen=True)
@@ -257,6 +268,8 @@ class KernelIR:
     locals : dict of str to ScalarType
         Every local scalar and loop variable of the kernel, by its unique name.
     body : tuple of Stmt
+    arrays : dict of str to LocalArray
+        Every array that the kernel makes for itself, by its unique name.
     filename : str
         Where the source is, for messages.
     """
@@ -266,3 +279,12 @@ class KernelIR:
     body: tuple[Stmt, ...]
     filename: str = field(default="<kernel>")
     fast: frozenset[str] = field(default=frozenset())
+    arrays: dict[str, LocalArray] = field(default_factory=dict)
+
+    def array(self, name: str) -> AnyArray:
+        """Return the type of an array: a parameter's, or that of one which the kernel makes."""
+        if name in self.arrays:
+            return self.arrays[name]
+        type_ = next(param.type for param in self.signature.params if param.name == name)
+        assert isinstance(type_, ArrayType)
+        return type_

@@ -30,6 +30,7 @@ from .ir import Binary
 from .ir import Break
 from .ir import Call
 from .ir import Cast
+from .ir import Clear
 from .ir import Compare
 from .ir import Const
 from .ir import Continue
@@ -87,8 +88,8 @@ class _Legaliser:
         self._temporaries = 0
         self._pending: list[Stmt] = []
         self._statements: dict[type, Callable[..., Iterable[Stmt]]] = {
-            Assign: self._assign, Store: self._store, If: self._if, While: self._while, For: self._for,
-            Parallel: self._parallel, Break: _unchanged, Continue: _unchanged, Return: _unchanged,
+            Assign: self._assign, Store: self._store, Clear: _unchanged, If: self._if, While: self._while,
+            For: self._for, Parallel: self._parallel, Break: _unchanged, Continue: _unchanged, Return: _unchanged,
         }  # fmt: skip
         self._expressions: dict[type, Callable[..., Expr]] = {
             Const: _leaf, Local: _leaf, DimValue: _leaf, Load: self._load, Unary: self._unary, Binary: self._binary,

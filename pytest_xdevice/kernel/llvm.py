@@ -6,6 +6,7 @@ sets them. The entry unpacks ``void **args`` once and calls the body, whose arra
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ from .ir import Binary
 from .ir import Break
 from .ir import Call
 from .ir import Cast
+from .ir import Clear
 from .ir import Compare
 from .ir import Const
 from .ir import Continue
@@ -51,6 +53,7 @@ from .types import f16
 from .types import f32
 from .types import f64
 from .types import i64
+from .types import LocalArray
 from .types import ScalarType
 
 _FLOATS: Final = {16: "half", 32: "float", 64: "double"}
@@ -61,6 +64,8 @@ _INTEGER_OPERATIONS: Final = frozenset(
 _FLOAT_PREDICATES: Final = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
 _SIGNED_PREDICATES: Final = {"eq": "eq", "ne": "ne", "lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge"}
 _UNSIGNED_PREDICATES: Final = {"eq": "eq", "ne": "ne", "lt": "ult", "le": "ule", "gt": "ugt", "ge": "uge"}
+
+_ARRAY_ALIGN: Final = 16  # of an array on the stack, so that vectors of its elements are aligned
 
 
 def kernel_module(ir: KernelIR, *, pointer_bits: int) -> str:
@@ -192,6 +197,10 @@ def _load_register(name: str, pointer: str, scalar: ScalarType, suffix: str = ""
     return [f"  {byte} = {memory}", f"  {name} = icmp ne i8 {byte}, 0"]
 
 
+def _aggregate(array: LocalArray) -> str:
+    return f"[{math.prod(array.extents)} x {_memory(array.element)}]"
+
+
 def _memory(scalar: ScalarType) -> str:
     return _FLOATS[scalar.bits] if scalar.is_float else f"i{scalar.bits}"
 
@@ -255,8 +264,9 @@ class _Body:
         self._groups: list[str] = []
         self._group_list = ""
         self._statements: dict[type, Callable[..., None]] = {
-            Assign: self._assign, Store: self._store, If: self._if, While: self._while, For: self._for,
-            Parallel: self._parallel, Break: self._break, Continue: self._continue, Return: self._return,
+            Assign: self._assign, Store: self._store, Clear: self._clear, If: self._if, While: self._while,
+            For: self._for, Parallel: self._parallel, Break: self._break, Continue: self._continue,
+            Return: self._return,
         }  # fmt: skip
         self._expressions: dict[type, Callable[..., str]] = {
             Const: lambda expr: _literal(expr.value, expr.type), Local: self._local,
@@ -268,6 +278,8 @@ class _Body:
         """Return the definition of the function."""
         for name, scalar in self._ir.locals.items():
             self._alloca(f"l.{name}", scalar)
+        for name, array in self._ir.arrays.items():
+            self._allocas.append(f"  {_quoted('%', f'a.{name}')} = alloca {_aggregate(array)}, align {_ARRAY_ALIGN}")
         self._block(self._ir.body)
         if not self._terminated:
             self._emit("ret void")
@@ -338,7 +350,15 @@ class _Body:
         scalar = statement.value.type
         if scalar == bool_:
             value = self._value(f"zext i1 {value} to i8")
-        self._emit(f"store {_memory(scalar)} {value}, ptr {address}, align {scalar.nbytes}{self._access()}")
+        access = self._access(statement.array)
+        self._emit(f"store {_memory(scalar)} {value}, ptr {address}, align {scalar.nbytes}{access}")
+
+    def _clear(self, statement: Clear) -> None:
+        array = self._ir.arrays[statement.array]
+        size = math.prod(array.extents) * array.element.nbytes
+        memset, width = self._module.functions.memset(), self._module.pointer_bits
+        pointer = f"ptr align {_ARRAY_ALIGN} {_quoted('%', f'a.{statement.array}')}"
+        self._emit(f"call void {memset}({pointer}, i8 0, i{width} {size}, i1 false)")
 
     def _if(self, statement: If) -> None:
         then, otherwise, end = self._labels("then", "else", "endif")
@@ -442,13 +462,14 @@ class _Body:
             return _quoted("%", f"p.{expr.name}")
         return self._get(_quoted("%", f"l.{expr.name}"), expr.type)
 
-    def _access(self) -> str:
-        return f", !llvm.access.group {self._group_list}" if self._group_list else ""
+    def _access(self, array: str) -> str:
+        """Return what an access of `array` says of the loops around it; iterations share the memory of private ones."""
+        shown = self._group_list and array not in self._ir.arrays
+        return f", !llvm.access.group {self._group_list}" if shown else ""
 
     def _address(self, array: str, indices: tuple[Expr, ...]) -> str:
         """Return the address of an element of a C-contiguous array."""
-        array_type = self._params[array].type
-        assert isinstance(array_type, ArrayType)
+        array_type = self._ir.array(array)
         index = self._expr(indices[0])
         for extent, inner in zip(array_type.extents[1:], indices[1:], strict=True):
             size = _quoted("%", f"d.{extent.name}") if isinstance(extent, Dim) else str(extent)
@@ -456,14 +477,14 @@ class _Body:
         width = self._module.pointer_bits
         if width < 64:
             index = self._value(f"trunc i64 {index} to i{width}")
-        pointer = _quoted("%", f"p.{array}")
+        pointer = _quoted("%", f"{'a' if array in self._ir.arrays else 'p'}.{array}")
         return self._value(f"getelementptr {_memory(array_type.element)}, ptr {pointer}, i{width} {index}")
 
     def _load(self, expr: Load) -> str:
         address = self._address(expr.array, expr.indices)
         self._counter += 1
         name = f"%x{self._counter}"
-        self._lines += _load_register(name, address, expr.type, self._access())
+        self._lines += _load_register(name, address, expr.type, self._access(expr.array))
         return name
 
     def _unary(self, expr: Unary) -> str:

@@ -34,6 +34,7 @@ class MathFunctions:
     def __init__(self, pointer_bits: int) -> None:
         # On 32-bit Arm LLVM 22 cannot select `minimum.f64`, and for f32 takes NEON, which flushes subnormals.
         self._has_extrema = pointer_bits == 64
+        self._pointer_bits = pointer_bits
         self._declarations: dict[str, str] = {}
 
     @property
@@ -70,6 +71,12 @@ class MathFunctions:
         symbol = f"@llvm.{operation}.sat.i{target.bits}.{source.name}"
         llvm_type = {32: "float", 64: "double"}[source.bits]
         self._declarations[symbol] = f"declare i{target.bits} {symbol}({llvm_type})"
+        return symbol
+
+    def memset(self) -> str:
+        """Return the intrinsic that fills memory with a byte, for sizes of a pointer's width."""
+        symbol = f"@llvm.memset.p0.i{self._pointer_bits}"
+        self._declarations[symbol] = f"declare void {symbol}(ptr, i8, i{self._pointer_bits}, i1)"
         return symbol
 
 

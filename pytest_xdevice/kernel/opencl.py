@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ from .ir import Binary
 from .ir import Break
 from .ir import Call
 from .ir import Cast
+from .ir import Clear
 from .ir import Compare
 from .ir import Const
 from .ir import Continue
@@ -43,6 +45,7 @@ from .phases import Plan
 from .phases import plan_phases
 from .phases import read_in
 from .signature import Param
+from .traversal import arrays_accessed
 from .traversal import children
 from .traversal import expressions
 from .traversal import walk
@@ -99,6 +102,7 @@ def _uses_double(ir: KernelIR) -> bool:
     def found(expr: Expr) -> bool:
         return expr.type == f64 or any(map(found, children(expr)))
 
+    types += [array.element for array in ir.arrays.values()]
     declared = f64 in types or f64 in ir.locals.values()
     return declared or any(found(expr) for statement in walk(ir.body) for expr in expressions(statement))
 
@@ -179,8 +183,9 @@ class _PhasePrinter:
         self._loops = 0
         self._counters = 0
         self._statements: dict[type, Callable[..., None]] = {
-            Assign: self._assign, Store: self._store, If: self._if, While: self._while, For: self._for,
-            Parallel: self._parallel, Break: self._break, Continue: self._continue, Return: self._return,
+            Assign: self._assign, Store: self._store, Clear: self._clear, If: self._if, While: self._while,
+            For: self._for, Parallel: self._parallel, Break: self._break, Continue: self._continue,
+            Return: self._return,
         }  # fmt: skip
         self._expressions: dict[type, Callable[..., str]] = {
             Const: lambda expr: literal(expr.value, expr.type), Local: lambda expr: self._name(expr.name),
@@ -210,6 +215,10 @@ class _PhasePrinter:
         for name, scalar in self._ir.locals.items():
             if name in used:
                 self._emit(f"{C_TYPES[scalar.name]} {self._name(name)};")
+        loaded, stored = arrays_accessed(self._ir.body)
+        for name, array in self._ir.arrays.items():
+            if name in loaded | stored:
+                self._emit(f"{_stored(array.element)} a_{_ascii(name)}[{math.prod(array.extents)}];")
 
     def _receive(self) -> None:
         """Print what a phase does before its statements: an earlier return ends it, carried locals come in."""
@@ -253,9 +262,13 @@ class _PhasePrinter:
         value = self._expr(statement.value)
         if statement.value.type == f16:
             pointer, index = self._pointer_and_index(statement.array, statement.indices)
-            self._emit(f"vstore_half_rte({value}, {index}, {pointer});")
+            self._emit(f"vstore_half_rte({value}, {index}, {self._halves(statement.array, pointer)});")
         else:
             self._emit(f"{self._element(statement.array, statement.indices)} = {value};")
+
+    def _clear(self, statement: Clear) -> None:
+        size = math.prod(self._ir.arrays[statement.array].extents)
+        self._emit(f"for (int z = 0; z < {size}; ++z) a_{_ascii(statement.array)}[z] = 0;")
 
     def _if(self, statement: If) -> None:
         self._emit(f"if ({self._expr(statement.condition)}) {{")
@@ -322,18 +335,21 @@ class _PhasePrinter:
         return f"{pointer}[{index}]"
 
     def _pointer_and_index(self, array: str, indices: tuple[Expr, ...]) -> tuple[str, str]:
-        array_type = self._params[array].type
-        assert isinstance(array_type, ArrayType)
+        array_type = self._ir.array(array)
         index = self._expr(indices[0])
         for extent, inner in zip(array_type.extents[1:], indices[1:], strict=True):
             size = f"d_{_ascii(extent.name)}" if isinstance(extent, Dim) else f"{extent}L"
             index = f"{_wrapped(index)} * {size} + {self._operand(inner)}"
-        return f"p_{_ascii(array)}", index
+        return f"{'a' if array in self._ir.arrays else 'p'}_{_ascii(array)}", index
+
+    def _halves(self, array: str, pointer: str) -> str:
+        """Return a pointer to the halves of an array; our own hold them as bits, since C has no halves as variables."""
+        return f"(half *){pointer}" if array in self._ir.arrays else pointer
 
     def _load(self, expr: Load) -> str:
         if expr.type == f16:
             pointer, index = self._pointer_and_index(expr.array, expr.indices)
-            return f"vload_half({index}, {pointer})"
+            return f"vload_half({index}, {self._halves(expr.array, pointer)})"
         element = self._element(expr.array, expr.indices)
         return f"({element} != 0)" if expr.type == bool_ else element
 
@@ -399,6 +415,11 @@ def _wrapped(text: str) -> str:
 
 def _memory(scalar: ScalarType) -> str:
     return {"bool_": "uchar", "f16": "half"}.get(scalar.name) or C_TYPES[scalar.name]
+
+
+def _stored(scalar: ScalarType) -> str:
+    """Return the type in which an array of the kernel's own holds elements."""
+    return "ushort" if scalar == f16 else _memory(scalar)
 
 
 def _parameter(param: Param) -> str:

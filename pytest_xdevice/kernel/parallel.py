@@ -115,7 +115,7 @@ def read_parallel(expressions: Expressions, call: ast.Call) -> ParallelRange:
 def _axis(expressions: Expressions, node: ast.expr) -> Axis:
     """Return what an argument says: an extent, or a range."""
     at = expressions.text.location(node)
-    if not _is_range(expressions, node):
+    if expressions.called(node) is not range:
         return Axis(Const(0, i64, at), _extent(expressions, node), 1)
     assert isinstance(node, ast.Call)
     if node.keywords or not 1 <= len(node.args) <= 3:
@@ -125,12 +125,6 @@ def _axis(expressions: Expressions, node: ast.expr) -> Axis:
     bounds = [_extent(expressions, argument) for argument in node.args[:2]]
     start, stop = bounds if len(bounds) == 2 else (Const(0, i64, at), *bounds)
     return Axis(start, stop, _step(expressions, node.args[2]) if len(node.args) == 3 else 1)
-
-
-def _is_range(expressions: Expressions, node: ast.expr) -> bool:
-    if not isinstance(node, ast.Call) or not isinstance(node.func, (ast.Name, ast.Attribute)):
-        return False
-    return not expressions.is_local(node.func) and expressions.resolve(node.func) is range
 
 
 def _step(expressions: Expressions, node: ast.expr) -> int:

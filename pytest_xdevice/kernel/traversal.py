@@ -9,6 +9,7 @@ from .ir import Assign
 from .ir import Binary
 from .ir import Call
 from .ir import Cast
+from .ir import Clear
 from .ir import Compare
 from .ir import Expr
 from .ir import For
@@ -82,7 +83,7 @@ def arrays_accessed(statements: Iterable[Stmt]) -> tuple[set[str], set[str]]:
             read(child)
 
     for statement in walk(statements):
-        if isinstance(statement, Store):
+        if isinstance(statement, (Clear, Store)):
             stored.add(statement.array)
         for expr in expressions(statement):
             read(expr)

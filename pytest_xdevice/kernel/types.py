@@ -154,6 +154,31 @@ class ArrayType:
         return f"{mode}[{', '.join(repr(part) for part in (self.element, *self.extents))}]"
 
 
+@dataclass(frozen=True)
+class LocalArray:
+    """An array that a kernel makes for itself: of constant extents, outermost first, C-contiguous.
+
+    Attributes
+    ----------
+    space : {"private"}
+        Who has one: each iteration of a parallel loop, or the part of the kernel that runs once.
+    """
+
+    element: ScalarType
+    extents: tuple[int, ...]
+    space: Literal["private"]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.extents)
+
+    def __repr__(self) -> str:
+        return f"{self.space}({', '.join(map(repr, (self.element, *self.extents)))})"
+
+
+AnyArray = Union[ArrayType, LocalArray]
+
+
 class _Direction:
     """What `In`, `Out` and `InOut` share: subscripting makes the type of an array parameter."""
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Optional
 
+from .local_arrays import check_size
 from .promote import Refusal
+from .types import LocalArray
 from .types import ScalarType
 
 # The names that surely have a value at a point of the program, or None where it cannot be reached.
@@ -40,6 +42,7 @@ class _Scope:
 
     names: dict[str, str] = field(default_factory=dict)
     shadowed: set[str] = field(default_factory=set)
+    private_bytes: int = 0
 
 
 class Variables:
@@ -49,6 +52,8 @@ class Variables:
     ----------
     types : dict of str to ScalarType
         Every local by its name in the IR, which is unique in the kernel.
+    arrays : dict of str to LocalArray
+        Every array that the kernel makes, by its name in the IR.
     assigned : frozenset of str or None
         IR names that surely have a value here; None where no path leads.
     loops : list of LoopPaths
@@ -67,6 +72,7 @@ class Variables:
     def __init__(self, reserved: frozenset[str]) -> None:
         self.types: dict[str, ScalarType] = {}
         self._reserved = reserved
+        self.arrays: dict[str, LocalArray] = {}
         self.assigned: Assigned = frozenset()
         self.loops: list[LoopPaths] = []
         self.running: set[str] = set()
@@ -75,6 +81,7 @@ class Variables:
         self._inner: _Scope | None = None
         self._branch_lines: dict[str, int] = {}
         self._former: dict[str, int] = {}
+        self._ended: dict[str, int] = {}
 
     # --- scopes -----------------------------------------------------------------------------------------
 
@@ -93,8 +100,11 @@ class Variables:
         self._former.update((name, line) for name in self._inner.names)
         lost = {self._outer.names[name] for name in self._inner.shadowed}
         self._inner = None
+        # An array of the part that runs once does not outlive it: a parallel loop is a launch of its own.
+        ended = {unique: line for unique in self._outer.names.values() if unique in self.arrays}
+        self._ended = ended | self._ended
         if self.assigned is not None:
-            self.assigned -= lost
+            self.assigned -= lost | set(ended)
 
     def declare(self, name: str, type_: ScalarType, line: int, *, loop: bool = False) -> tuple[str, bool]:
         """Give `name` a value here.
@@ -125,6 +135,11 @@ class Variables:
         if known is not None:
             if known in self.running:
                 raise Refusal(f"'{name}' counts the loop around this line.", "Use another name, or a while loop.")
+            if known in self.arrays:
+                raise Refusal(
+                    f"'{name}' is {self.arrays[known]} since line {self.first_lines[known]}.",
+                    f"Write to its elements: {name}[i] = ...",
+                )
             return known, False
         if self._inner is not None and name in self._outer.names:
             if not loop:
@@ -139,6 +154,28 @@ class Variables:
         self.first_lines[unique] = line
         return unique, True
 
+    def declare_array(self, name: str, array: LocalArray, line: int) -> str:
+        """Make an array here and return its name in the IR; arguments are as those of `declare`.
+
+        Raises
+        ------
+        Refusal
+            If the name is something else already, or there is no room.
+        """
+        scope = self._inner or self._outer
+        known = scope.names.get(name)
+        if known is None:
+            known, _ = self.declare(name, array.element, line)
+            del self.types[known]
+            self.arrays[known] = array
+            scope.private_bytes = check_size(scope.private_bytes, array)
+        elif self.arrays.get(known) != array:
+            former = self.arrays.get(known) or self.types[known]
+            raise Refusal(f"'{name}' is {former} since line {self.first_lines[known]}.", "Use another name.")
+        self._ended.pop(known, None)
+        self.mark(known)
+        return known
+
     def temporary(self, name: str, type_: ScalarType) -> str:
         """Return the IR name of a new local that no source name stands for."""
         unique = self._unique(f"{name}_new")
@@ -147,15 +184,18 @@ class Variables:
 
     def _unique(self, name: str) -> str:
         candidate, count = name, 1
-        while candidate in self.types or candidate in self._reserved:
+        while candidate in self.types or candidate in self.arrays or candidate in self._reserved:
             count += 1
             candidate = f"{name}_{count}"
         return candidate
 
     def known_type(self, name: str) -> ScalarType | None:
         """Return the type of a source name that has been given a value above, or None."""
-        unique = self._find(name)
-        return None if unique is None else self.types[unique]
+        return self.types.get(self._find(name) or "")
+
+    def array_type(self, name: str) -> LocalArray | None:
+        """Return the array that a source name has been given above, or None."""
+        return self.arrays.get(self._find(name) or "")
 
     def _find(self, name: str) -> str | None:
         if self._inner is not None and name in self._inner.names:
@@ -170,13 +210,34 @@ class Variables:
             self.assigned |= {unique}
 
     def read(self, name: str) -> tuple[str, ScalarType]:
-        """Return the IR name and type of a source name.
+        """Return the IR name and type of a source name that stands for a scalar.
 
         Raises
         ------
         Refusal
             If it has no value here, or may have none.
         """
+        unique = self._with_value(name)
+        return unique, self.types[unique]
+
+    def read_array(self, name: str) -> str:
+        """Return the IR name of a source name that stands for an array.
+
+        Raises
+        ------
+        Refusal
+            If there is no such array here, or there may be none.
+        """
+        unique = self._find(name)
+        if unique in self._ended or (self._inner is not None and unique == self._outer.names.get(name)):
+            raise Refusal(
+                f"'{name}' is an array of the part of the kernel that runs once, and no parallel loop comes into it.",
+                f"Make it again with {self.arrays[unique]} here, or pass an InOut array." if unique is not None else "",
+            )
+        return self._with_value(name)
+
+    def _with_value(self, name: str) -> str:
+        """Return the IR name of a source name that has a value here."""
         unique = self._find(name)
         if unique is None:
             if name in self._former:
@@ -189,7 +250,7 @@ class Variables:
             where = self._branch_lines.get(unique)
             above = f"above line {where}" if where else "on every path to this line"
             raise Refusal(f"'{name}' may be unset here.", f"Give '{name}' a value {above}.")
-        return unique, self.types[unique]
+        return unique
 
     def join(self, left: Assigned, right: Assigned, line: int) -> None:
         """Go on where two paths from the statement on `line` come together."""

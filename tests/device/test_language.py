@@ -21,6 +21,7 @@ from pytest_xdevice import InOut
 from pytest_xdevice import kernel
 from pytest_xdevice import Out
 from pytest_xdevice import parallel
+from pytest_xdevice import private
 from pytest_xdevice import sqrt
 from pytest_xdevice import u8
 from pytest_xdevice import u32
@@ -193,3 +194,24 @@ def test_parallel_loops_over_ranges(xdevice: Device) -> None:
     expected = np.zeros_like(values)
     checkered.python(values, expected)
     np.testing.assert_array_equal(xdevice.run(checkered, values, np.zeros_like(values)), expected)
+
+
+@kernel
+def three_smallest(a: In[f32, m, n], b: Out[f32, m, 3]) -> None:
+    for y in parallel(m):
+        best = private(f32, 3)
+        for k in range(3):
+            best[k] = 1e30
+        for x in range(n):
+            value = a[y, x]
+            for k in range(3):
+                if value < best[k]:
+                    value, best[k] = best[k], value
+        for k in range(3):
+            b[y, k] = best[k]
+
+
+def test_arrays_of_an_iteration(xdevice: Device) -> None:
+    values = np.random.default_rng(0).uniform(size=(23, 17)).astype(np.float32)
+    expected = np.sort(values, axis=1)[:, :3]
+    np.testing.assert_array_equal(xdevice.run(three_smallest, values, np.empty((23, 3), np.float32)), expected)
