@@ -6,14 +6,16 @@ short samples are used throughout.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 
 from pytest_xdevice.compile import Compiler
 
 from .cold import cold_figure
-from .figures import Figure
+from .distance import distance_figures
 from .figures import print_table
 from .launches import launch_figures
+from .launches import warm_figure
 from .sessions import loopback_session
 from .startup import startup_figure
 from .timing_loop import code_figures
@@ -22,13 +24,10 @@ from .transfers import throughput_figures
 
 def main() -> None:
     """Take and print all figures."""
-    with tempfile.TemporaryDirectory() as cache:
-        compiler = Compiler(cache)
-        figures: list[Figure] = []
+    with tempfile.TemporaryDirectory() as cache, contextlib.closing(Compiler(cache)) as compiler:
         with loopback_session(compiler) as session:
-            figures += [*launch_figures(session), cold_figure(session), *throughput_figures(session)]
-        figures += [*code_figures(compiler), startup_figure()]
-        compiler.close()
+            figures = [warm_figure(session), cold_figure(session), *throughput_figures(session)]
+        figures += [*launch_figures(compiler), *distance_figures(compiler), *code_figures(compiler), startup_figure()]
     print_table(figures)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 
@@ -18,13 +19,21 @@ from .figures import Figure
 from .kernels import n
 from .sessions import count_exchanges
 
+_numbers = itertools.count()
+
 
 def cold_figure(session: Session) -> Figure:
     """Measure new kernels from source to verdict."""
+    seconds, exchanges = cold_test(session)
+    return Figure("test: new kernel, source to verdict", f"{seconds * 1e3:.1f} ms, {exchanges} round trip")
+
+
+def cold_test(session: Session) -> tuple[float, int]:
+    """Return the median seconds of a test of a new kernel, and the turns on the stream that it takes at most."""
     device = session.device("cpu")
     values = np.ones(1024, np.float32)
     samples, exchanges = [], 0
-    for number in range(12):
+    for number in itertools.islice(_numbers, 12):
 
         @kernel
         def fresh(a: In[f32, n], b: Out[f32, n]) -> None:
@@ -37,6 +46,4 @@ def cold_figure(session: Session) -> Figure:
         start = time.perf_counter()
         exchanges = max(exchanges, count_exchanges(test))
         samples.append(time.perf_counter() - start)
-    return Figure(
-        "test: new kernel, source to verdict", f"{statistics.median(samples) * 1e3:.1f} ms, {exchanges} round trip"
-    )
+    return statistics.median(samples), exchanges

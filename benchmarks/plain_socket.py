@@ -8,15 +8,23 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextlib import nullcontext
 
 import numpy as np
 
+from .delay import far_away
 from .figures import median_seconds
 
 
 @contextmanager
-def echo_process() -> Iterator[socket.socket]:
-    """Have a plain socket whose other end, in a process of its own, sends back what it receives."""
+def echo_process(round_trip: float = 0.0) -> Iterator[socket.socket]:
+    """Have a plain socket whose other end, in a process of its own, sends back what it receives.
+
+    Parameters
+    ----------
+    round_trip : float
+        Seconds that it is away, there and back.
+    """
     program = (
         "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); "
         "c, _ = s.accept(); c.setsockopt(6, 1, 1)\n"
@@ -24,7 +32,11 @@ def echo_process() -> Iterator[socket.socket]:
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        with socket.create_connection(("127.0.0.1", int(process.stdout.readline()))) as sock:
+        port = int(process.stdout.readline())
+        with (
+            far_away(port, round_trip) if round_trip else nullcontext(port) as nearest,
+            socket.create_connection(("127.0.0.1", nearest)) as sock,
+        ):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             yield sock
 

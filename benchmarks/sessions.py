@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_xdevice.client import WorkerClient
@@ -17,19 +19,38 @@ from pytest_xdevice.config import Settings
 from pytest_xdevice.remote import Session
 
 
+@dataclass(frozen=True)
+class Server:
+    """A device server on loopback that runs."""
+
+    port: int
+    token_file: Path
+
+    def open(self, compiler: Compiler, port: int | None = None) -> Session:
+        """Open a session with it, through another port that leads to it if one is given."""
+        config = DeviceConfig("loopback", f"127.0.0.1:{port or self.port}")
+        return Session.open(config, Settings(token_file=self.token_file), compiler=compiler)
+
+
 @contextmanager
-def loopback_session(compiler: Compiler) -> Iterator[Session]:
-    """Have a session with a device server on loopback."""
+def loopback_server() -> Iterator[Server]:
+    """Have a device server on loopback."""
     with tempfile.TemporaryDirectory() as folder:
         token = Path(folder, "token")
         command = [sys.executable, "-m", "pytest_xdevice.runtime", "--port", "0", "--token-file", str(token)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
-            assert server.stdout is not None
-            address = server.stdout.readline().removeprefix("bind to ").strip()
-            session = Session.open(DeviceConfig("loopback", address), Settings(token_file=token), compiler=compiler)
-            yield session
-            session.close()
-            server.terminate()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            assert process.stdout is not None
+            try:
+                yield Server(int(process.stdout.readline().rpartition(":")[2]), token)
+            finally:
+                process.terminate()
+
+
+@contextmanager
+def loopback_session(compiler: Compiler) -> Iterator[Session]:
+    """Have a session with a device server on loopback."""
+    with loopback_server() as server, contextlib.closing(server.open(compiler)) as session:
+        yield session
 
 
 def count_exchanges(step: Callable[[], object]) -> int:
