@@ -29,7 +29,7 @@ from .target import Target
 from .toolchain import llvm
 from .toolchain.cache import Cache
 from .toolchain.cache import default_directory
-from .toolchain.linker import find_linkers
+from .toolchain.find_linkers import find_linkers
 from .toolchain.linker import Linker
 
 OPENCL: Final = "opencl"

@@ -1,16 +1,11 @@
-"""Makes a shared library of an object file, with the best linker that this host has for the target."""
+"""Makes a shared library of an object file, with a linker by itself or with a compiler driver."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
-import platform
-import re
-import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +13,6 @@ from typing import Final
 from typing import Protocol
 from typing import TYPE_CHECKING
 
-from pytest_xdevice.device_info import DeviceInfo
 from pytest_xdevice.errors import CompileError
 
 from .cache import Cache
@@ -33,13 +27,16 @@ from .llvm import CompilerProcess
 if TYPE_CHECKING:
     from pytest_xdevice.target import Target
 
-_EMULATIONS: Final = {
+# GNU's names for the formats of shared libraries, which LLD knows as well.
+EMULATIONS: Final = {
     "x86_64": "elf_x86_64",
     "i686": "elf_i386",
     "aarch64": "aarch64linux",
     "arm": "armelf_linux_eabi",
     "riscv64": "elf64lriscv",
 }
+# Pages apart for code and for relocated data would pad a kernel of 2 kB to 64 kB, all of which goes up.
+_LAYOUT: Final = tuple(f"-z{word}" for word in ("now", "noexecstack", "noseparate-code", "norelro"))
 _GNU_ARCHES: Final = {"armv7l": "arm", "armv8l": "arm", "armv6l": "arm", "armv5te": "arm", "i686": "i686"}
 
 
@@ -67,13 +64,15 @@ class Linker(Protocol):
 
 
 @dataclass(frozen=True)
-class LldLinker:
-    """LLVM's linker: one program for every target, linking against stubs of the device's libraries.
+class StubLinker:
+    """A linker by itself, LLD or GNU ld, that links against stubs of the device's libraries.
 
     Parameters
     ----------
     command : tuple of str
         How it is called.
+    emulations : frozenset of str
+        The names of what it can link for, as its option ``-m`` takes them.
     cache : Cache
         Keeps the stub libraries.
     compiler : CompilerProcess
@@ -81,6 +80,7 @@ class LldLinker:
     """
 
     command: tuple[str, ...]
+    emulations: frozenset[str]
     cache: Cache
     compiler: CompilerProcess
 
@@ -89,7 +89,7 @@ class LldLinker:
         return _identity(self.command)
 
     def serves(self, target: Target) -> bool:
-        return target.arch in _EMULATIONS
+        return EMULATIONS.get(target.arch) in self.emulations
 
     def link(self, obj: bytes, target: Target) -> bytes:
         libraries, unknown = needed_by(ElfFile(obj).undefined, target)
@@ -125,8 +125,8 @@ class LldLinker:
             source.write_bytes(obj)
             result = Path(folder, "kernel.so")
             command = [
-                *self.command, "-m", _EMULATIONS[target.arch], "-shared", "--strip-all", "-z", "now",
-                "-z", "noexecstack", "--threads=1", "-o", str(result), str(source), *options,
+                *self.command, "-m", EMULATIONS[target.arch], "-shared", "--strip-all", *_LAYOUT,
+                "-o", str(result), str(source), *options,
             ]  # fmt: skip
             if script:
                 Path(folder, "versions").write_text(script)
@@ -172,59 +172,10 @@ class DriverLinker:
             return _call(command, result)
 
 
-def find_linkers(cache: Cache, compiler: CompilerProcess) -> tuple[Linker, ...]:
-    """Return the linkers of this host, the best one first.
-
-    ziglang's linker comes before the system's: it took 6 ms a link against 15 ms, having less to relocate at its
-    own start. Both are LLD and make the same library.
-    """
-    lld = [LldLinker(command, cache, compiler) for command in _lld_commands()]
-    return (*lld, *_drivers())
-
-
 def gnu_triple(target: Target) -> str:
     """Return the target's triple as cross compilers are named: ``"arm-linux-gnueabihf"``."""
     name, _, system, environment = target.triple.split("-")
     return f"{_GNU_ARCHES.get(name, name)}-{system}-{environment}"
-
-
-def _lld_commands() -> Iterator[tuple[str, ...]]:
-    package = importlib.util.find_spec("ziglang")
-    for folder in (package.submodule_search_locations or []) if package else []:
-        program = Path(folder, "zig")
-        if os.access(program, os.X_OK):
-            yield (str(program), "ld.lld")  # the program itself: `python -m ziglang` starts a Python first
-    for name in ("ld.lld", *_numbered("ld.lld")):
-        found = shutil.which(name)
-        if found:
-            yield (found,)
-    zig = shutil.which("zig")
-    if zig:
-        yield (zig, "ld.lld")
-
-
-def _numbered(name: str) -> list[str]:
-    """Return programs such as ``ld.lld-18`` on PATH, the newest first."""
-    found: set[str] = set()
-    for folder in filter(None, os.environ.get("PATH", "").split(os.pathsep)):
-        found.update(path.name for path in Path(folder).glob(f"{name}-*") if re.fullmatch(r".*-\d+", path.name))
-    return sorted(found, key=lambda text: -int(text.rpartition("-")[2]))
-
-
-def _drivers() -> Iterator[DriverLinker]:
-    for machine in (
-        "x86_64-linux-gnu", "i686-linux-gnu", "aarch64-linux-gnu", "arm-linux-gnueabihf", "arm-linux-gnueabi",
-        "riscv64-linux-gnu", "x86_64-linux-musl", "aarch64-linux-musl", "arm-linux-musleabihf", "riscv64-linux-musl",
-    ):  # fmt: skip
-        found = shutil.which(f"{machine}-gcc")
-        if found:
-            yield DriverLinker((found,), machine)
-    native = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    name, version = platform.libc_ver()
-    if native and platform.machine() in ("x86_64", "aarch64", "riscv64"):
-        libc = "gnu" if name == "glibc" else "musl"
-        glibc = DeviceInfo(libc=(name, version)).glibc
-        yield DriverLinker((native,), f"{platform.machine()}-linux-{libc}", glibc)
 
 
 def _identity(command: Sequence[str]) -> str:
@@ -237,9 +188,16 @@ def _identity(command: Sequence[str]) -> str:
 
 def _call(command: Sequence[str], result: Path) -> bytes:
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,  # one pipe for both is read without an event loop
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
     except OSError as error:
         raise CompileError(f"cannot run the linker {command[0]}: {error}") from None
     if done.returncode or not result.exists():
-        raise CompileError(f"{Path(command[0]).name} could not link ({done.returncode}):\n{done.stderr.strip()}")
+        raise CompileError(f"{Path(command[0]).name} could not link ({done.returncode}):\n{done.stdout.strip()}")
     return result.read_bytes()

@@ -19,12 +19,12 @@ from pytest_xdevice.target import Target
 from pytest_xdevice.toolchain import elf
 from pytest_xdevice.toolchain import llvm
 from pytest_xdevice.toolchain.cache import Cache
+from pytest_xdevice.toolchain.find_linkers import find_linkers
 from pytest_xdevice.toolchain.libraries import libraries_for
 from pytest_xdevice.toolchain.libraries import needed_by
 from pytest_xdevice.toolchain.linker import DriverLinker
-from pytest_xdevice.toolchain.linker import find_linkers
 from pytest_xdevice.toolchain.linker import Linker
-from pytest_xdevice.toolchain.linker import LldLinker
+from pytest_xdevice.toolchain.linker import StubLinker
 from tests.boards.board import Board
 from tests.harness.requirement import unavailable
 from tests.toolchain.every_symbol import every_symbol_text
@@ -181,16 +181,40 @@ def test_every_linker_of_this_host_makes_a_library_that_loads(tmp_path: Path, re
         _load_apart(path)
 
 
-def test_the_linkers_of_a_kind_make_the_same_library(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    kinds = [linker for linker in _linkers(tmp_path) if isinstance(linker, LldLinker)]
-    if len({linker.command for linker in kinds}) < 2:
-        unavailable(request.config, "one LLD alone is installed: install lld and the toolchain extra")
+def test_the_linkers_that_use_stubs_make_libraries_that_need_the_same(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    stubs = [found for found in find_linkers(Cache(tmp_path), llvm.shared()) if isinstance(found, StubLinker)]
+    if len(stubs) < 2:
+        unavailable(request.config, "one linker alone is installed: install binutils, lld and the toolchain extra")
     for triple, (needed, versions) in NEEDS.items():
-        for linker in kinds:
+        for linker in stubs:
+            if not linker.serves(Target.parse(triple)):
+                continue
             built = Compiler(tmp_path, linkers=(linker,)).build(TextKernel(SCALE + CALLS), triple)
             library = elf.ElfFile(built.object)
             assert set(library.needed) == needed
             assert {s.name: s.version for s in library.symbols if not s.defined} == versions
+
+
+def test_gnu_ld_is_known_by_what_it_says_and_serves_what_it_lists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, said in {
+        "ld": "LLD 18.1.8 (compatible with GNU linkers)",
+        "ld.bfd": "GNU ld (GNU Binutils) 2.40\n  Supported emulations:\n   elf_x86_64\n   elf_i386",
+        "aarch64-linux-gnu-ld": "GNU ld (GNU Binutils) 2.40\n  Supported emulations:\n   aarch64linux",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\necho '{said}'\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = [linker for linker in find_linkers(Cache(tmp_path), llvm.shared()) if isinstance(linker, StubLinker)]
+    here = [linker for linker in found if linker.command[0].startswith(str(tmp_path))]
+    assert [Path(linker.command[0]).name for linker in here] == ["ld.bfd", "aarch64-linux-gnu-ld"]
+    assert found[:2] == here
+    assert here[0].serves(Target.parse("x86_64-linux-gnu"))
+    assert not here[0].serves(Target.parse("aarch64-linux-gnu"))
+    assert here[1].serves(Target.parse("aarch64-linux-gnu"))
 
 
 def test_a_compiler_driver_names_the_symbol_that_it_lacks(tmp_path: Path, request: pytest.FixtureRequest) -> None:
@@ -217,7 +241,8 @@ def test_symbols_that_no_library_has_are_told_apart() -> None:
 
 
 def test_a_linker_that_cannot_be_started_is_a_compile_error(tmp_path: Path) -> None:
-    broken = LldLinker((str(tmp_path / "no-linker"),), Cache(tmp_path), llvm.shared())
+    emulations = frozenset({"aarch64linux"})
+    broken = StubLinker((str(tmp_path / "no-linker"),), emulations, Cache(tmp_path), llvm.shared())
     with pytest.raises(CompileError, match=r"cannot run the linker .*no-linker"):
         Compiler(tmp_path, linkers=(broken,)).build(TextKernel(), "aarch64-linux-gnu")
     assert not os.listdir(tmp_path)
