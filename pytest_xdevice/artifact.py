@@ -51,6 +51,8 @@ class Artifact:
     carry_bytes : int
         Size of the buffer in which one launch leaves locals for the next, passed to every launch as its last
         argument; 0 when there is none, and no such argument.
+    threads : int
+        How many threads run the parallel loops of a CPU kernel, the caller's included.
     """
 
     kind: Literal["cpu", "opencl"]
@@ -62,6 +64,7 @@ class Artifact:
     opencl_source: str = ""
     phases: tuple[Phase, ...] = ()
     carry_bytes: int = 0
+    threads: int = 1
 
     @property
     def name(self) -> str:
@@ -92,7 +95,7 @@ class Artifact:
 
     def description(self) -> str:
         """Return the JSON text by which a saved artifact describes itself."""
-        return describe(self.signature, self.target, self.key, self.phases, self.carry_bytes)
+        return describe(self.signature, self.target, self.key, self.phases, self.carry_bytes, self.threads)
 
     def save(self, path: str | Path) -> Path:
         """Write the artifact to a file: the shared library for a CPU (``.so``), the program for OpenCL (``.cl``).
@@ -153,12 +156,21 @@ class Artifact:
         return cls("opencl", opencl_source=source, **_read_description(first[len(_OPENCL_HEADER) :]))
 
 
-def describe(signature: Signature, target: str, key: str, phases: tuple[Phase, ...] = (), carry_bytes: int = 0) -> str:
+def describe(
+    signature: Signature,
+    target: str,
+    key: str,
+    phases: tuple[Phase, ...] = (),
+    carry_bytes: int = 0,
+    threads: int = 1,
+) -> str:
     """Return the JSON text, one line of ASCII, by which an artifact describes itself."""
     facts: dict[str, Any] = {"format": FORMAT, "signature": signature.to_json(), "target": target, "key": key}
     if phases:
         facts["phases"] = [phase.to_json() for phase in phases]
         facts["carry_bytes"] = carry_bytes
+    if threads > 1:
+        facts["threads"] = threads
     return json.dumps(facts, separators=(",", ":"))
 
 
@@ -172,6 +184,7 @@ def _read_description(text: str) -> dict[str, Any]:
         "key": str(facts["key"]),
         "phases": tuple(Phase.from_json(phase) for phase in facts.get("phases", ())),
         "carry_bytes": int(facts.get("carry_bytes", 0)),
+        "threads": int(facts.get("threads", 1)),
     }
 
 
@@ -199,4 +212,13 @@ class KernelSource(Protocol):
 
     def opencl_program(self) -> OpenCLProgram:
         """Return the kernel as OpenCL C."""
+        ...
+
+
+@runtime_checkable
+class ThreadedSource(KernelSource, Protocol):
+    """A kernel whose parallel loops threads can share."""
+
+    def threaded_llvm_ir(self, target: Target, threads: int) -> str:
+        """Return LLVM IR as of `llvm_ir`, with the loops run by so many threads, the caller's included."""
         ...

@@ -22,7 +22,9 @@ from .artifact import describe
 from .artifact import FORMAT
 from .artifact import KernelSource
 from .artifact import SECTION
+from .artifact import ThreadedSource
 from .device_info import DeviceInfo
+from .errors import ArgumentError
 from .errors import CompileError
 from .kernel.signature import Signature
 from .target import Target
@@ -33,6 +35,7 @@ from .toolchain.find_linkers import find_linkers
 from .toolchain.linker import Linker
 
 OPENCL: Final = "opencl"
+MOST_THREADS: Final = 256
 _TIMER: Final = "time"  # its entry would be xd_time, which is the timing loop
 
 
@@ -54,7 +57,7 @@ class Compiler:
         self._process: Final = llvm.shared()
         self._cache: Final = Cache(Path(cache_directory) if cache_directory else default_directory())
         self._given_linkers: Final = linkers
-        self._built: dict[tuple[int, object], tuple[weakref.ref[KernelSource], Artifact]] = {}
+        self._built: dict[tuple[int, int, object], tuple[weakref.ref[KernelSource], Artifact]] = {}
 
     @property
     def cache_directory(self) -> Path:
@@ -78,7 +81,7 @@ class Compiler:
         """Stop the compiler process; a later build starts it again."""
         self._process.close()
 
-    def build(self, source: KernelSource, target: str | Target | None = None) -> Artifact:
+    def build(self, source: KernelSource, target: str | Target | None = None, *, threads: int = 1) -> Artifact:
         """Build a kernel for a target, or return what was built before.
 
         Parameters
@@ -87,6 +90,8 @@ class Compiler:
             The kernel.
         target : str or Target, optional
             A triple, TVM's ``llvm -mtriple=...``, or ``"opencl"``; this host by default.
+        threads : int
+            How many threads run the kernel's parallel loops on a CPU, 1 to 256, the caller's included.
 
         Returns
         -------
@@ -94,17 +99,20 @@ class Compiler:
 
         Raises
         ------
+        ArgumentError
+            If `threads` is no such number, or the kernel or the target has no use for it.
         TargetError
             If the target, its CPU or one of its features is unknown.
         CompileError
             If LLVM or the linker refuses the kernel.
         """
         chosen = self._resolve(target)
-        memory_key = (id(source), chosen if chosen == OPENCL else (chosen, getattr(chosen, "glibc", None)))
+        _check_threads(source, chosen, threads)
+        memory_key = (id(source), threads, chosen if chosen == OPENCL else (chosen, getattr(chosen, "glibc", None)))
         found = self._built.get(memory_key)
         if found is not None and found[0]() is source:
             return found[1]
-        artifact = _build_opencl(source) if isinstance(chosen, str) else self._build_cpu(source, chosen)
+        artifact = _build_opencl(source) if isinstance(chosen, str) else self._build_cpu(source, chosen, threads)
         with contextlib.suppress(TypeError):  # a source that cannot be referred to weakly is found on disk only
             reference = weakref.ref(source, lambda _: self._built.pop(memory_key, None))
             self._built[memory_key] = (reference, artifact)
@@ -128,11 +136,11 @@ class Compiler:
             return OPENCL
         return _parsed(target)
 
-    def _build_cpu(self, source: KernelSource, target: Target) -> Artifact:
+    def _build_cpu(self, source: KernelSource, target: Target, threads: int) -> Artifact:
         signature = source.signature
         if signature.name == _TIMER:
             raise CompileError("a kernel cannot be called 'time', the name of the timing loop; rename it")
-        text = source.llvm_ir(target)
+        text = _llvm_ir(source, target, threads)
         linker = self.linker_for(target)
         key = _cache_key(text, signature, target, linker)
         stored = self._cache.get(key)
@@ -140,12 +148,14 @@ class Compiler:
             artifact = _unpack(stored)
             if artifact is not None:
                 return artifact
-        artifact = self._make(text, signature, target, key, linker)
+        artifact = self._make(text, signature, target, key, linker, threads)
         self._cache.put(key, _pack(artifact))
         return artifact
 
-    def _make(self, text: str, signature: Signature, target: Target, key: str, linker: Linker | None) -> Artifact:
-        described = text + _description_ir(describe(signature, str(target), key))
+    def _make(
+        self, text: str, signature: Signature, target: Target, key: str, linker: Linker | None, threads: int
+    ) -> Artifact:
+        described = text + _description_ir(describe(signature, str(target), key, threads=threads))
         try:
             compiled = self._process.compile(described, target.machine)
             linked = linker.link(compiled.object, target) if linker else compiled.object
@@ -153,14 +163,18 @@ class Compiler:
             with contextlib.suppress(CompileError):
                 target.explain(error)
             raise CompileError(f"kernel {signature.name!r} for {target.summary}: {error}") from None
-        return Artifact("cpu", signature, str(target), key, object=linked, llvm_ir=compiled.llvm_ir)
+        return Artifact("cpu", signature, str(target), key, object=linked, llvm_ir=compiled.llvm_ir, threads=threads)
 
 
 _current: ContextVar[Compiler | None] = ContextVar("xdevice_compiler", default=None)
 
 
 def build(
-    source: KernelSource, target: str | Target | None = None, *, cache_directory: str | Path | None = None
+    source: KernelSource,
+    target: str | Target | None = None,
+    *,
+    threads: int = 1,
+    cache_directory: str | Path | None = None,
 ) -> Artifact:
     """Build a kernel without a device: ``build(add_one, "armv7l-linux-gnueabihf").save("add_one.so")``.
 
@@ -170,6 +184,8 @@ def build(
         The kernel.
     target : str or Target, optional
         A triple, TVM's ``llvm -mtriple=... -mcpu=... -mattr=...``, or ``"opencl"``; this host by default.
+    threads : int
+        How many threads run the parallel loops on a CPU, the caller's included.
     cache_directory : Path or str, optional
         Where artifacts are kept; by default that of `use_cache`, else the user's cache directory.
 
@@ -180,11 +196,11 @@ def build(
 
     Raises
     ------
-    TargetError, CompileError
+    ArgumentError, TargetError, CompileError
         As of `Compiler.build`.
     """
     compiler = _compiler_at(Path(cache_directory)) if cache_directory else default_compiler()
-    return compiler.build(source, target)
+    return compiler.build(source, target, threads=threads)
 
 
 def default_compiler() -> Compiler:
@@ -211,6 +227,33 @@ def _compiler_at(directory: Path | None) -> Compiler:
 @functools.lru_cache(maxsize=256)
 def _parsed(text: str | None) -> Target:
     return Target.host() if text is None else Target.parse(text)
+
+
+def _check_threads(source: KernelSource, target: Target | str, threads: int) -> None:
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
+        raise ArgumentError(f"threads must be a whole number from 1 to {MOST_THREADS}; got {threads!r}")
+    if threads == 1:
+        return
+    if isinstance(target, str):
+        raise ArgumentError(
+            f"threads={threads}: an OpenCL device divides the work by itself; leave threads out, or run the test on "
+            "the CPU with @pytest.mark.cpu"
+        )
+    if not isinstance(source, ThreadedSource):
+        raise ArgumentError(
+            f"threads={threads}: {source.signature.name} has no parallel loops that could be shared out; only kernels "
+            "in Python have them"
+        )
+    if target.triple.startswith("armv5"):
+        raise ArgumentError(f"threads={threads}: {target.triple} has no atomic operations, which threads need")
+
+
+def _llvm_ir(source: KernelSource, target: Target, threads: int) -> str:
+    return (
+        source.threaded_llvm_ir(target, threads)
+        if isinstance(source, ThreadedSource) and threads > 1
+        else source.llvm_ir(target)
+    )
 
 
 def _build_opencl(source: KernelSource) -> Artifact:
@@ -271,6 +314,7 @@ def _pack(artifact: Artifact) -> bytes:
         "target": artifact.target,
         "key": artifact.key,
         "object": len(artifact.object),
+        "threads": artifact.threads,
     }
     return b"".join((json.dumps(facts).encode(), b"\n", artifact.object, llvm_ir))
 
@@ -283,7 +327,13 @@ def _unpack(data: bytes) -> Artifact | None:
         signature = Signature.from_json(facts["signature"])
         size = int(facts["object"])
         return Artifact(
-            "cpu", signature, facts["target"], facts["key"], object=rest[:size], llvm_ir=rest[size:].decode()
+            "cpu",
+            signature,
+            facts["target"],
+            facts["key"],
+            object=rest[:size],
+            llvm_ir=rest[size:].decode(),
+            threads=facts["threads"],
         )
     except (ValueError, KeyError, TypeError):
         return None

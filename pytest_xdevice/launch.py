@@ -63,7 +63,8 @@ class Run:
     def execute(self, timeout: float | None) -> Any:
         """Launch once; return what the kernel wrote."""
         __tracebackhide__ = True
-        self._device.records.append(LaunchRecord(self._artifact.name, self._artifact.target, self._described))
+        made = self._artifact
+        self._device.records.append(LaunchRecord(made.name, made.target, self._described, made.threads))
         seconds = self._seconds(timeout)
         self._batch.add("launch", **self._launch(seconds))
         for identity, values in self._fetches:
@@ -83,7 +84,8 @@ class Run:
         answers = self._submit(seconds, (repeat or 31) + 16)
         answer = answers[position]
         timing = Timing(tuple(answer["results"]), answer["number"], bytes=self._nbytes)
-        self._device.records.append(TimingRecord(self._artifact.name, self._artifact.target, self._described, timing))
+        made = self._artifact
+        self._device.records.append(TimingRecord(made.name, made.target, self._described, timing, made.threads))
         return timing
 
     def _submit(self, seconds: float, samples: int) -> list[Any]:

@@ -257,15 +257,24 @@ class Device:
         """What kernels are compiled for: a `Target`, or ``"opencl"``."""
         return self.session.target if self.kind == "cpu" else "opencl"
 
-    def compile(self, kernel: KernelSource) -> Function:
+    def compile(self, kernel: KernelSource, *, threads: int = 1) -> Function:
         """Compile a kernel for this device, upload it and load it there.
+
+        Parameters
+        ----------
+        kernel : Kernel
+        threads : int
+            How many threads of the device's CPU run its parallel loops, 1 to 256, the caller's included.
 
         Raises
         ------
         KernelError, TargetError, CompileError
+            If it cannot be built.
+        ArgumentError
+            If `threads` is no such number, or more than 1 on an OpenCL device.
         """
         __tracebackhide__ = True
-        return self._loaded(self._build(kernel))
+        return self._loaded(self._build(kernel, threads))
 
     def load(self, path: str | os.PathLike[str]) -> Function:
         """Upload an artifact that `Artifact.save` wrote, and load it.
@@ -316,7 +325,9 @@ class Device:
         self._submit(batch)
         return array
 
-    def run(self, kernel: KernelSource, *args: object, timeout: float | None = None, **kwargs: object) -> Any:
+    def run(
+        self, kernel: KernelSource, *args: object, threads: int = 1, timeout: float | None = None, **kwargs: object
+    ) -> Any:
         """Run a kernel once, in one network round trip, and bring its results back.
 
         Parameters
@@ -325,6 +336,8 @@ class Device:
         *args, **kwargs
             Its arguments, NumPy arrays (which are never changed) or arrays on the device. `Out` arrays whose dims are
             bound by the others need not be given.
+        threads : int
+            As for `compile`.
         timeout : float, optional
             Seconds that the launch may take (default: the ``--xdevice-timeout`` option).
 
@@ -343,7 +356,7 @@ class Device:
             If it misbehaves on the device.
         """
         __tracebackhide__ = True
-        artifact = self._build(kernel)
+        artifact = self._build(kernel, threads)
         binding = bind(artifact.signature, args, kwargs, allow_missing_out=True)
         return Run(self, artifact, binding).execute(timeout)
 
@@ -425,12 +438,12 @@ class Device:
         except Problem as problem:
             raise error_of_problem(problem, kernel, signature) from None
 
-    def _build(self, kernel: KernelSource) -> Artifact:
+    def _build(self, kernel: KernelSource, threads: int) -> Artifact:
         __tracebackhide__ = True
         if not isinstance(kernel, KernelSource):
             raise ArgumentError(f"{kernel!r} is no kernel: decorate the function with @kernel")
         try:
-            return self.session.compiler.build(kernel, self.target)
+            return self.session.compiler.build(kernel, self.target, threads=threads)
         except XDeviceError as error:
             # How the compiler got there is nothing to a user: the message says where the mistake is.
             raise error.with_traceback(None) from None

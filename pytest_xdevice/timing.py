@@ -109,11 +109,14 @@ class LaunchRecord:
         What it was compiled for.
     arguments : tuple of str
         Its arguments in words, in parameter order: ``"a: float32[1024]"``, ``"alpha: 2.0"``.
+    threads : int
+        How many threads ran its parallel loops on a CPU.
     """
 
     kernel: str
     target: str
     arguments: tuple[str, ...]
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ class TimingRecord:
     target: str
     arguments: tuple[str, ...]
     timing: Timing
+    threads: int = 1
 
 
 def format_seconds(seconds: float) -> str:

@@ -105,6 +105,13 @@ class Kernel:
 
         return kernel_module(self.ir, pointer_bits=target.bits)
 
+    def threaded_llvm_ir(self, target: Target, threads: int) -> str:
+        """Return the same with the parallel loops run by `threads` threads, 2 to 256."""
+        from .llvm import kernel_module
+        from .llvm_threads import Threads
+
+        return kernel_module(self.ir, pointer_bits=target.bits, threads=Threads(threads, target.arch))
+
     def opencl_program(self) -> OpenCLProgram:
         """Return the kernel as OpenCL C."""
         from .opencl import kernel_program

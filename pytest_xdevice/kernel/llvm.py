@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 
 from .bounds import fold_guards
@@ -42,10 +43,16 @@ from .ir import While
 from .legalise import legalise
 from .llvm_math import MathFunctions
 from .llvm_math import TESTS
+from .llvm_threads import thread_pool
+from .llvm_threads import Threads
+from .llvm_threads import weight_of
+from .phases import assigned_in
+from .phases import read_in
 from .signature import Param
 from .signature import Signature
 from .split import split_loops
 from .traversal import arrays_accessed
+from .traversal import walk
 from .types import ArrayType
 from .types import bool_
 from .types import Dim
@@ -68,7 +75,7 @@ _UNSIGNED_PREDICATES: Final = {"eq": "eq", "ne": "ne", "lt": "ult", "le": "ule",
 _ARRAY_ALIGN: Final = 16  # of an array on the stack, so that vectors of its elements are aligned
 
 
-def kernel_module(ir: KernelIR, *, pointer_bits: int) -> str:
+def kernel_module(ir: KernelIR, *, pointer_bits: int, threads: Threads | None = None) -> str:
     """Return LLVM IR text that defines ``i64 @xd_<name>(ptr)`` and ``i64 @xd_time(ptr, ptr, i64)``.
 
     Parameters
@@ -77,10 +84,16 @@ def kernel_module(ir: KernelIR, *, pointer_bits: int) -> str:
         The kernel, as the front end made it.
     pointer_bits : int
         Width of a pointer on the target, 32 or 64.
+    threads : Threads, optional
+        What runs the parallel loops, each of which then is a function of its own; by default it is the caller.
     """
-    module = _Module(pointer_bits)
+    module = _Module(pointer_bits, threads)
     body = _Body(split_loops(legalise(fold_guards(ir))), module).text()
-    parts = [_entry(ir.signature, module), body, module.functions.text, timing_loop(pointer_bits), module.metadata]
+    pool = thread_pool(threads, pointer_bits) if threads and module.loops else ""
+    parts = [
+        _entry(ir.signature, module), body, *module.loops, pool, module.functions.text, timing_loop(pointer_bits),
+        module.metadata,
+    ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -135,10 +148,12 @@ def _elapsed_field(name: str, field: str, offset: int, align: int) -> str:
 
 
 class _Module:
-    """What the functions of one module share: callees, metadata nodes, the pointer's width."""
+    """What the functions of one module share: callees, metadata nodes, the pointer's width, loops as functions."""
 
-    def __init__(self, pointer_bits: int) -> None:
+    def __init__(self, pointer_bits: int, threads: Threads | None) -> None:
         self.pointer_bits = pointer_bits
+        self.threads = threads
+        self.loops: list[str] = []
         self.functions = MathFunctions(pointer_bits)
         self._nodes: list[str] = []
 
@@ -276,18 +291,27 @@ class _Body:
 
     def text(self) -> str:
         """Return the definition of the function."""
-        for name, scalar in self._ir.locals.items():
-            self._alloca(f"l.{name}", scalar)
-        for name, array in self._ir.arrays.items():
-            self._allocas.append(f"  {_quoted('%', f'a.{name}')} = alloca {_aggregate(array)}, align {_ARRAY_ALIGN}")
+        self._declare(self._ir.locals, self._ir.arrays)
         self._block(self._ir.body)
         if not self._terminated:
             self._emit("ret void")
-        loaded, stored = arrays_accessed(self._ir.body)
+        return self._function(_body_symbol(self._ir.signature), self._ir.body)
+
+    def _declare(self, names: Iterable[str], arrays: Iterable[str]) -> None:
+        for name in names:
+            self._alloca(f"l.{name}", self._ir.locals[name])
+        for name in arrays:
+            kind = _aggregate(self._ir.arrays[name])
+            self._allocas.append(f"  {_quoted('%', f'a.{name}')} = alloca {kind}, align {_ARRAY_ALIGN}")
+
+    def _function(self, symbol: str, statements: tuple[Stmt, ...], more: Iterable[str] = ()) -> str:
+        """Return the definition of what was printed of `statements`, with parameters beyond the kernel's in `more`."""
+        loaded, stored = arrays_accessed(statements)
+        escapes = bool(self._module.loops)
         signature = self._ir.signature
-        params = [_parameter(param, param.name in loaded, param.name in stored) for param in signature.params]
+        params = [_parameter(param, param.name in loaded, param.name in stored, escapes) for param in signature.params]
         params += [f"i64 {_quoted('%', f'd.{name}')}" for name in signature.dims]
-        head = f"define internal void {_body_symbol(signature)}({', '.join(params)}) alwaysinline nounwind {{"
+        head = f"define internal void {symbol}({', '.join([*params, *more])}) alwaysinline nounwind {{"
         return "\n".join([head, "entry:", *self._allocas, *self._lines, "}"])
 
     # --- text --------------------------------------------------------------------------------------------
@@ -387,9 +411,33 @@ class _Body:
         self._counted(statement.variable, (start, stop), statement.body, forward=forward)
 
     def _parallel(self, statement: Parallel) -> None:
+        bounds = self._bounds(statement)
+        if self._module.threads is None:
+            self._nest(statement, bounds, 0)
+        else:
+            self._on_threads(statement, bounds)
+
+    def _bounds(self, statement: Parallel) -> list[tuple[str, str]]:
         extents = [self._expr(extent) for extent in statement.extents]
         starts = [self._expr(start) for start in statement.starts] or ["0"] * len(extents)
-        self._nest(statement, list(zip(starts, extents, strict=True)), 0)
+        return list(zip(starts, extents, strict=True))
+
+    def _on_threads(self, statement: Parallel, bounds: list[tuple[str, str]]) -> None:
+        """Have the threads run the loop, which becomes a function over a part of its outermost extent."""
+        loop = _LoopBody(self._ir, self._module, statement)
+        self._module.loops.append(loop.text())
+        frame = self._labels("frame")[0]
+        self._allocas.append(f"  %{frame} = alloca [{max(1, len(loop.arguments))} x i64], align 8")
+        values = [name for _, name in loop.arguments[: len(loop.arguments) - len(loop.carried)]]
+        values += [self._get(_quoted("%", f"l.{name}"), self._ir.locals[name]) for name in loop.carried]
+        for number, ((kind, _), value) in enumerate(zip(loop.arguments, values, strict=True)):
+            place = self._value(f"getelementptr i64, ptr %{frame}, i32 {number}")
+            self._emit(f"store {kind} {value}, ptr {place}, align 8")
+        weight = str(weight_of(statement.body))
+        for start, extent in bounds[1:]:
+            weight = self._value(f"call i64 @xd.pool.weight(i64 {weight}, i64 {start}, i64 {extent})")
+        (start, stop), *_ = bounds
+        self._emit(f"call void @xd.pool.run(ptr {loop.chunk}, ptr %{frame}, i64 {start}, i64 {stop}, i64 {weight})")
 
     def _nest(self, statement: Parallel, bounds: list[tuple[str, str]], depth: int) -> None:
         """Print the loops of a parallel nest from `depth` inwards, the last variable innermost."""
@@ -558,6 +606,58 @@ class _Body:
         return self._value(f"fcmp {predicate} {register} {value}, {_literal(bound, scalar)}")
 
 
+class _LoopBody(_Body):
+    """Prints one parallel loop as a function over a part of its outermost extent, for threads to call.
+
+    Attributes
+    ----------
+    arguments : list of (str, str)
+        Type and register of what the function takes from the kernel: parameters, dims, and locals that it reads.
+    carried : list of str
+        Those locals, which come last in `arguments`.
+    chunk : str
+        Symbol of ``void (ptr %frame, i64 %first, i64 %limit)``, which takes them from slots of 8 bytes.
+    """
+
+    def __init__(self, ir: KernelIR, module: _Module, loop: Parallel) -> None:
+        super().__init__(replace(ir, body=(loop,)), module)
+        self._loop_itself = loop
+        self._own = assigned_in([loop])
+        self.carried = sorted((read_in([loop]) - self._own) & set(ir.locals))
+        self._suffix = f"{len(module.loops)}.{ir.signature.name}"
+        self.chunk = _quoted("@", f"xd_chunk{self._suffix}")
+        self.arguments: list[tuple[str, str]] = []
+        for param in ir.signature.params:
+            kind = "ptr" if isinstance(param.type, ArrayType) else _register(param.type)
+            self.arguments.append((kind, _quoted("%", f"p.{param.name}")))
+        self.arguments += [("i64", _quoted("%", f"d.{name}")) for name in ir.signature.dims]
+        self.arguments += [(_register(ir.locals[name]), _quoted("%", f"v.{name}")) for name in self.carried]
+
+    def text(self) -> str:
+        """Return the definitions of the loop and of what calls it with a frame."""
+        arrays = [inner.array for inner in walk(self._ir.body) if isinstance(inner, Clear)]
+        self._declare([*sorted(self._own), *self.carried], arrays)
+        for name in self.carried:
+            self._set(_quoted("%", f"l.{name}"), _quoted("%", f"v.{name}"), self._ir.locals[name])
+        bounds = self._bounds(self._loop_itself)
+        self._nest(self._loop_itself, [("%first", "%limit"), *bounds[1:]], 0)
+        self._emit("ret void")
+        symbol = _quoted("@", f"xd_loop{self._suffix}")
+        carried = [f"{kind} {name}" for kind, name in self.arguments[len(self.arguments) - len(self.carried) :]]
+        loop = self._function(symbol, self._ir.body, [*carried, "i64 %first", "i64 %limit"])
+        return f"{loop}\n\n{self._caller(symbol)}"
+
+    def _caller(self, symbol: str) -> str:
+        lines = []
+        for number, (kind, name) in enumerate(self.arguments):
+            lines.append(f"  %at{number} = getelementptr i64, ptr %frame, i32 {number}")
+            lines.append(f"  {name} = load {kind}, ptr %at{number}, align 8")
+        arguments = [f"{kind} {name}" for kind, name in self.arguments]
+        call = f"  call void {symbol}({', '.join([*arguments, 'i64 %first', 'i64 %limit'])})"
+        head = f"define internal void {self.chunk}(ptr %frame, i64 %first, i64 %limit) nounwind {{"
+        return "\n".join([head, *lines, call, "  ret void", "}"])
+
+
 def _conversion(source: ScalarType, target: ScalarType) -> str:
     """Return the instruction that converts a number to a number, float to integer excepted; empty for none."""
     if target == source:
@@ -583,10 +683,11 @@ def _fast_flags(fast: frozenset[str]) -> str:
     return "".join(f"{flag} " for flag in flags)
 
 
-def _parameter(param: Param, loaded: bool, stored: bool) -> str:
-    """Return a parameter of the body function with what holds of it."""
+def _parameter(param: Param, loaded: bool, stored: bool, escapes: bool) -> str:
+    """Return a parameter of the body function with what holds of it; it escapes where threads are handed it."""
     name = _quoted("%", f"p.{param.name}")
     if not isinstance(param.type, ArrayType):
         return f"{_register(param.type)} {name}"
     access = "" if loaded and stored else ("readonly " if loaded else "writeonly ")
-    return f"ptr noalias {access}captures(none) align {param.type.element.nbytes} {name}"
+    kept = "" if escapes else "captures(none) "
+    return f"ptr noalias {access}{kept}align {param.type.element.nbytes} {name}"

@@ -37,6 +37,7 @@ def add_timing(item: pytest.Item, record: TimingRecord) -> None:
                 "kernel": str(record.kernel),
                 "target": str(record.target),
                 "arguments": [str(argument) for argument in record.arguments],
+                "threads": int(record.threads),
                 "mean": float(timing.mean),
                 "stdev": float(timing.stdev),
                 "median": float(timing.median),

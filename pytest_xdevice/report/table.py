@@ -69,7 +69,7 @@ def timing_table(timings: Sequence[TimedKernel], width: int) -> list[str]:
     records = [timed.record for timed in timings]
     columns = [
         _Column("device", tuple(_lane_text(timed) for timed in timings), False),
-        _Column("kernel", tuple(record.kernel for record in records), False),
+        _Column("kernel", tuple(_kernel_text(record) for record in records), False),
         _Column("shape", tuple(largest_shape(record.arguments) for record in records), False),
         _Column("mean", tuple(format_seconds(record.timing.mean) for record in records), True),
         _Column("stdev", tuple(format_seconds(record.timing.stdev) for record in records), True),
@@ -97,6 +97,10 @@ def _elements(array: str) -> int:
 
 def _lane_text(timed: TimedKernel) -> str:
     return f"{timed.device} {timed.kind}"
+
+
+def _kernel_text(record: TimingRecord) -> str:
+    return record.kernel if record.threads == 1 else f"{record.kernel} ({record.threads} threads)"
 
 
 def _rate(per_second: float | None) -> str:
@@ -127,4 +131,4 @@ def _line(row: Sequence[str], columns: Sequence[_Column], widths: Sequence[int])
 
 def _record(data: dict[str, Any]) -> TimingRecord:
     timing = Timing(tuple(data["results"]), data["number"], data["bytes"], data["flops"])
-    return TimingRecord(data["kernel"], data["target"], tuple(data["arguments"]), timing)
+    return TimingRecord(data["kernel"], data["target"], tuple(data["arguments"]), timing, data.get("threads", 1))

@@ -120,7 +120,7 @@ class CpuBackend:
         target = os.path.join(self._directory, key[:16] + ".linked.so")
         with open(source, "wb") as file:
             file.write(data)
-        command = [os.environ.get("CC", "cc"), "-shared", "-o", target, source, "-lm"]
+        command = [os.environ.get("CC", "cc"), "-shared", "-o", target, source, "-lm", "-lpthread"]
         try:
             done = subprocess.run(
                 command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=_LINK_SECONDS, check=False

@@ -7,6 +7,7 @@ the same DT_NEEDED entries and version requirements as linking on the device wou
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -47,8 +48,11 @@ _I686_MATH: Final = _names(
     "trunc exp10"
 )
 _LIBC: Final = _names(
-    "abort bcmp calloc exit free malloc memchr memcmp memcpy memmove memset printf putchar puts realloc strcmp strlen"
+    "abort bcmp calloc exit free getpid malloc memchr memcmp memcpy memmove memset printf putchar puts realloc strcmp "
+    "strlen syscall"
 )
+_THREADS: Final = _names("pthread_create pthread_join")
+_THREADS_IN_LIBC: Final = (2, 34)  # the first glibc without a libpthread of its own
 _AEABI_MEMORY: Final = tuple(
     f"__aeabi_{name}{size}" for name in ("memcpy", "memmove", "memset", "memclr") for size in ("", "4", "8")
 )
@@ -100,15 +104,15 @@ def libraries_for(target: Target) -> tuple[Library, ...]:
     """Return the libraries that kernels for `target` may need, in the order in which they are searched."""
     gcc = _libgcc(target)
     math = {name + suffix for name in _MATH for suffix in ("", "f")}
-    plain = dict.fromkeys((*sorted(math), *_ADDED, *_LIBC, "clock_gettime"), "")
+    plain = dict.fromkeys((*sorted(math), *_ADDED, *_LIBC, *_THREADS, "clock_gettime"), "")
     if target.libc == "musl":
         name = _MUSL_ARCHES[target.triple.split("-")[0]]
         return (Library(f"libc.musl-{name}.so.1", _aeabi_memory(plain, target, "")), gcc)
     if target.libc == "android":
         maths = dict.fromkeys(sorted(math), "")
-        others = dict.fromkeys((*_LIBC, "clock_gettime"), "")
+        others = dict.fromkeys((*_LIBC, *_THREADS, "clock_gettime"), "")
         return Library("libm.so", maths), Library("libc.so", _aeabi_memory(others, target, ""))
-    return _glibc_libm(target, sorted(math)), _glibc_libc(target), gcc
+    return _glibc_libm(target, sorted(math)), *_glibc_libc(target), gcc
 
 
 def needed_by(undefined: Iterable[str], target: Target) -> tuple[tuple[Library, ...], tuple[str, ...]]:
@@ -154,13 +158,21 @@ def _glibc_libm(target: Target, names: Iterable[str]) -> Library:
     return Library("libm.so.6", symbols)
 
 
-def _glibc_libc(target: Target) -> Library:
+def _glibc_libc(target: Target) -> Iterator[Library]:
+    """Yield libc, and libpthread as long as that was another."""
     base = _glibc(_BASE[target.arch])
     symbols = dict.fromkeys(_LIBC, base)
     if target.arch == "x86_64":
         symbols["memcpy"] = "GLIBC_2.14"  # the older one has the semantics of memmove
     symbols["clock_gettime"] = _glibc(max((2, 17), _BASE[target.arch]))  # before 2.17 it was in librt
-    return Library("libc.so.6", _aeabi_memory(symbols, target, base))
+    if (target.glibc or _ASSUMED_GLIBC) >= _THREADS_IN_LIBC:
+        symbols.update(dict.fromkeys(_THREADS, _glibc(_THREADS_IN_LIBC)))
+        yield Library("libc.so.6", _aeabi_memory(symbols, target, base))
+        return
+    yield Library("libc.so.6", _aeabi_memory(symbols, target, base))
+    # Later glibcs keep these versions, and an empty library of that name.
+    oldest = "GLIBC_2.1" if target.arch == "i686" else base
+    yield Library("libpthread.so.0", {"pthread_create": oldest, "pthread_join": base})
 
 
 def _libgcc(target: Target) -> Library:

@@ -167,7 +167,7 @@ class DriverLinker:
             result = Path(folder, "kernel.so")
             command = [
                 *self.command, "-shared", "-o", str(result), str(source),
-                "-Wl,-z,defs", "-Wl,-z,now", "-Wl,-z,noexecstack", "-Wl,--as-needed", "-s", "-lm",
+                "-Wl,-z,defs", "-Wl,-z,now", "-Wl,-z,noexecstack", "-Wl,--as-needed", "-s", "-lm", "-lpthread",
             ]  # fmt: skip
             return _call(command, result)
 
