@@ -1,0 +1,1 @@
+"""Our tests, launches and transfers beside those of Apache TVM's RPC, in one run."""
