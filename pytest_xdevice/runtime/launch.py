@@ -15,6 +15,7 @@ _BATCH_SECONDS = 0.0002  # short batches, interleaved with whatever else the mac
 _TIMING_BUDGET = 2.0  # seconds after which the number of samples is cut
 _MIN_SAMPLES = 5
 _DEFAULT_SAMPLES = 31
+_NOTHING_TO_MEASURE = 10_000  # calls that take no time at all: a launch over no element enqueues nothing
 
 
 class DeviceProblem(Exception):
@@ -102,7 +103,7 @@ def measure(
     if number is None:
         wanted, number = max(wanted, _BATCH_SECONDS), 1
     elapsed = sample(number)
-    while elapsed < wanted:
+    while elapsed < wanted and (elapsed or number < _NOTHING_TO_MEASURE):
         number = max(number + 1, min(number * 10, int(number * 1.2 * wanted / max(elapsed, 1e-9))))
         elapsed = sample(number)
     if repeat is None:

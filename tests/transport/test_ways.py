@@ -46,11 +46,14 @@ def open_session(address: str, **settings: Any) -> Session:
 
 
 def check(session: Session) -> None:
-    """Run a kernel, move an array larger than any buffer, store a file."""
+    """Run a kernel, move an array larger than any buffer and arrays of nothing, store a file."""
     device = session.device("cpu")
     np.testing.assert_array_equal(device.run(add_one, np.zeros(5, np.float32)), np.ones(5))
     large = np.arange(3 << 20, dtype=np.float32)
     np.testing.assert_array_equal(device.array(large).numpy(), large)
+    assert device.run(add_one, np.zeros(0, np.float32)).shape == (0,)
+    assert device.array(np.zeros((2, 0, 3))).numpy().shape == (2, 0, 3)
+    np.testing.assert_array_equal(device.run(add_one, large, threads=2), large + 1)
     device.upload(b"data", "file")
     assert device.listdir() == ["file"]
 
