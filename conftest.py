@@ -14,11 +14,17 @@ pytest_plugins = ["pytester"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that turns skips into failures."""
+    """Add the option that turns skips into failures, and the one that draws more kernels."""
     parser.addoption(
         OPTION,
         action="store_true",
         help=f"fail what would be skipped because this machine lacks something (env: {VARIABLE}=1); CI uses it",
+    )
+    parser.addoption(
+        "--drawn-kernels",
+        type=int,
+        metavar="N",
+        help="draw N random kernels, new ones each time, in tests/device/test_drawn_kernels.py",
     )
 
 

@@ -19,6 +19,7 @@ from .device_array import poison
 from .errors import ArgumentError
 from .kernel.binding import Binding
 from .kernel.types import ArrayType
+from .kernel.types import ScalarType
 from .timing import LaunchRecord
 from .timing import Timing
 from .timing import TimingRecord
@@ -171,7 +172,7 @@ class Run:
         """Return every phase's global and local size, first dimension fastest, as OpenCL has them."""
         values = dict(self._binding.dims)
         for param, argument in zip(self._artifact.signature.params, self._binding.values, strict=True):
-            if not param.is_array:
+            if isinstance(param.type, ScalarType) and not param.type.is_float:
                 values[param.name] = int(argument)
         in_use = self._device.session.opencl_devices()[0]
         defaults = _DEFAULT_BLOCKS["gpu" if in_use.device_type == "gpu" else "cpu"]

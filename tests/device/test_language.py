@@ -215,3 +215,15 @@ def test_arrays_of_an_iteration(xdevice: Device) -> None:
     values = np.random.default_rng(0).uniform(size=(23, 17)).astype(np.float32)
     expected = np.sort(values, axis=1)[:, :3]
     np.testing.assert_array_equal(xdevice.run(three_smallest, values, np.empty((23, 3), np.float32)), expected)
+
+
+@kernel
+def filled(b: Out[f32, n], value: f32) -> None:
+    for i in parallel(n):
+        b[i] = value
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.0])
+def test_a_scalar_may_be_any_float(xdevice: Device, value: float) -> None:
+    b = np.empty(3, np.float32)
+    np.testing.assert_array_equal(xdevice.run(filled, b, value), np.full(3, value, np.float32))
