@@ -21,6 +21,7 @@ from .errors import DeviceLost
 from .errors import XDeviceError
 from .runtime.wire import Buffer
 from .runtime.wire import Connection
+from .runtime.wire import encode
 from .runtime.wire import StreamClosed
 from .runtime.wire import WireError
 from .transport.gateway import Control
@@ -69,12 +70,20 @@ class WorkerEnded(XDeviceError):
 
 @dataclass
 class Batch:
-    """Operations that travel together, in order."""
+    """Operations that travel together, in order. Once it was submitted nothing is added; it may be submitted again.
+
+    Attributes
+    ----------
+    timed : bool
+        Whether the device takes timings meanwhile, so that nobody else should be at work.
+    """
 
     operations: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)
     sinks: list[Array | None] = field(default_factory=list)
     files: list[bytes] = field(default_factory=list)
+    timed: bool = False
+    _head: bytes = b""
 
     def add(self, operation: str, **arguments: Any) -> None:
         """Append an operation that carries no data."""
@@ -94,6 +103,12 @@ class Batch:
         """Append the reading of a file; its contents land in `files`."""
         self.operations.append(("download", {"name": name}))
         self.sinks.append(None)
+
+    def head(self) -> bytes:
+        """Return the operations as they travel, encoded once however often they do."""
+        if not self._head:
+            self._head = encode({"do": self.operations})
+        return self._head
 
 
 class WorkerClient:
@@ -166,10 +181,8 @@ class WorkerClient:
         DeviceLost
             If the session or the device is gone.
         """
-        unwanted = self._take_unwanted()
-        batch.operations[:0] = unwanted
         try:
-            return self._exchange(batch, seconds)[len(unwanted) :]
+            return self._exchange(batch, seconds)
         except (StreamClosed, TimeoutError) as error:
             raise self._post_mortem(kill=isinstance(error, TimeoutError)) from None
         except Problem:
@@ -184,24 +197,26 @@ class WorkerClient:
         self.alive = False
         self._connection.close()
 
-    def _take_unwanted(self) -> list[tuple[str, dict[str, Any]]]:
+    def _head(self, batch: Batch) -> tuple[bytes, int]:
+        """Return the head of a batch, with the freeing of what is unwanted in front, and how many results that has."""
         if not self._unwanted:
-            return []
+            return batch.head(), 0
         identities, self._unwanted, self._unwanted_bytes = self._unwanted, [], 0
-        return [("free", {"ids": identities})]
+        return encode({"do": [("free", {"ids": identities}), *batch.operations]}), 1
 
     def _exchange(self, batch: Batch, seconds: float) -> list[Any]:
+        head, freed = self._head(batch)
         self._connection.settimeout(max(UPLOAD_SECONDS, seconds + GRACE_SECONDS))
-        self._connection.send({"do": batch.operations}, batch.buffers)
+        self._connection.send_head(head, batch.buffers)
         self._connection.settimeout(seconds + GRACE_SECONDS)
-        answer, lengths = self._connection.receive()
+        answer, lengths = self._connection.receive(poll=not batch.timed)
         if "output" in answer:
             self._output(answer["output"])
         if "error" in answer:
             raise Problem(answer["error"])
         self._receive(batch, lengths)
         results: list[Any] = answer["ok"]
-        return results
+        return results[freed:]
 
     def _receive(self, batch: Batch, lengths: Sequence[int]) -> None:
         for sink, length in itertools.zip_longest(batch.sinks, lengths):

@@ -34,11 +34,13 @@ class DeviceArray:
     dtype : numpy.dtype
     nbytes : int
         Its size in bytes.
+    is_there : bool
+        Whether it still is on the device: it was not freed, and the worker that holds it lives.
     """
 
     def __init__(self, device: Device, worker: WorkerClient, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.shape = shape
-        self.dtype = dtype
+        self._shape = shape
+        self._dtype = dtype
         self.nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         self.worker = worker
         self.identity = worker.new_identity()
@@ -51,6 +53,18 @@ class DeviceArray:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._dtype
+
+    @property
+    def is_there(self) -> bool:
+        return not self._freed and self.worker.alive
 
     @property
     def ndim(self) -> int:

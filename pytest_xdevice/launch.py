@@ -40,7 +40,13 @@ def load_into(batch: Batch, artifact: Artifact, worker: WorkerClient) -> None:
 
 
 class Run:
-    """One launch: what goes up with it, and what comes back."""
+    """One launch: what goes up with it, and what comes back.
+
+    Attributes
+    ----------
+    is_repeatable : bool
+        Whether nothing but the launch itself travels, so that `again` can do the same once more.
+    """
 
     def __init__(self, device: Device, artifact: Artifact, binding: Binding) -> None:
         __tracebackhide__ = True
@@ -60,17 +66,31 @@ class Run:
         load_into(self._batch, artifact, self._worker)
         self._pack()
         self._described = tuple(_describe(binding, artifact))
+        self._record = LaunchRecord(artifact.name, artifact.target, self._described, artifact.threads)
+        self._seconds = 0.0
+        self.is_repeatable = not self._batch.operations
+        self._residents = [value for value in binding.values if isinstance(value, DeviceArray)]
+
+    @property
+    def is_current(self) -> bool:
+        """Whether all that it was prepared with is still on the device."""
+        return self._worker.alive and all(array.is_there for array in self._residents)
 
     def execute(self, timeout: float | None) -> Any:
         """Launch once; return what the kernel wrote."""
         __tracebackhide__ = True
-        made = self._artifact
-        self._device.records.append(LaunchRecord(made.name, made.target, self._described, made.threads))
-        seconds = self._seconds(timeout)
-        self._batch.add("launch", **self._launch(seconds))
+        self._seconds = self._allowed(timeout)
+        self._batch.add("launch", **self._launch(self._seconds))
         for identity, values in self._fetches:
             self._batch.fetch(identity, values)
-        self._submit(seconds, 1)
+        self._free_temporary()
+        return self.again()
+
+    def again(self) -> Any:
+        """Submit what `execute` put together; return what the kernel wrote."""
+        __tracebackhide__ = True
+        self._device.records.append(self._record)
+        self._submit(self._seconds, 1)
         return None if not self._results else self._results[0] if len(self._results) == 1 else tuple(self._results)
 
     def time(
@@ -78,10 +98,12 @@ class Run:
     ) -> Timing:
         """Measure; return the samples."""
         __tracebackhide__ = True
-        seconds = self._seconds(timeout)
+        seconds = self._allowed(timeout)
         launch = self._launch(seconds)
+        self._batch.timed = True
         self._batch.add("time", number=number, repeat=repeat, min_repeat_ms=min_repeat_ms, **launch)
         position = len(self._batch.operations) - 1
+        self._free_temporary()
         answers = self._submit(seconds, (repeat or 31) + 16)
         answer = answers[position]
         timing = Timing(tuple(answer["results"]), answer["number"], bytes=self._nbytes)
@@ -89,10 +111,12 @@ class Run:
         self._device.records.append(TimingRecord(made.name, made.target, self._described, timing, made.threads))
         return timing
 
-    def _submit(self, seconds: float, samples: int) -> list[Any]:
-        __tracebackhide__ = True
+    def _free_temporary(self) -> None:
         if self._temporary:
             self._batch.add("free", ids=self._temporary)
+
+    def _submit(self, seconds: float, samples: int) -> list[Any]:
+        __tracebackhide__ = True
         answers = self._device.submit(
             self._batch,
             self._worker,
@@ -104,7 +128,7 @@ class Run:
         self._worker.loaded.add(self._artifact.key)
         return answers
 
-    def _seconds(self, timeout: float | None) -> float:
+    def _allowed(self, timeout: float | None) -> float:
         seconds = self._device.session.settings.timeout if timeout is None else timeout
         if seconds <= 0:
             raise ArgumentError(f"timeout must be positive; got {seconds}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import sys
 from collections.abc import Callable
@@ -487,6 +488,8 @@ class Function:
     def __init__(self, device: Device, artifact: Artifact) -> None:
         self._device = device
         self.artifact = artifact
+        self._last: Run | None = None
+        self._last_call: tuple[object, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Function {self.artifact.signature} on {self._device.name}>"
@@ -511,7 +514,13 @@ class Function:
         ArgumentError, KernelCrash, KernelTimeout, MemoryViolation
         """
         __tracebackhide__ = True
-        self._prepare(args, kwargs).execute(timeout)
+        call = (timeout, *args)
+        if self._last is not None and not kwargs and self._is_last(call) and self._last.is_current:
+            self._last.again()
+            return
+        run = self._prepare(args, kwargs)
+        run.execute(timeout)
+        self._last, self._last_call = (run, call) if run.is_repeatable and not kwargs else (None, ())
 
     def time(
         self,
@@ -550,6 +559,10 @@ class Function:
             if value is not None and value <= 0:
                 raise ArgumentError(f"time: {name} must be positive; got {value}")
         return self._prepare(args, kwargs).time(number, repeat, min_repeat_ms, timeout)
+
+    def _is_last(self, call: tuple[object, ...]) -> bool:
+        """Whether these are the very objects of the last launch: arrays on the device, and numbers, do not change."""
+        return len(call) == len(self._last_call) and all(map(operator.is_, call, self._last_call))
 
     def _prepare(self, args: Sequence[object], kwargs: dict[str, object]) -> Run:
         __tracebackhide__ = True

@@ -76,11 +76,9 @@ class CpuBackend:
 
     def launch(self, launch: Launch, arrays: Sequence[Optional[Array]]) -> None:
         """Call the entry once."""
-        entry = self._entry(launch)
-        pointers, keep = _pointers(launch, arrays)
+        call = self._prepared(launch, arrays)
         with deadline(launch.timeout):
-            status = entry(pointers)
-        del keep
+            status = call.entry(call.pointers)
         _check_status(launch, status)
         _check_fences(arrays)
 
@@ -88,20 +86,25 @@ class CpuBackend:
         self, launch: Launch, arrays: Sequence[Optional[Array]], number: Any, repeat: Any, min_repeat_ms: Any
     ) -> Tuple[int, List[float]]:
         """Measure the entry with the library's own timing loop, so that no Python is in the figure."""
-        entry = ctypes.cast(self._entry(launch), ctypes.c_void_p)
+        call = self._prepared(launch, arrays)
+        entry = ctypes.cast(call.entry, ctypes.c_void_p)
         loop = self._symbol(launch.key, "xd_time")
         loop.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
         loop.restype = ctypes.c_int64
-        pointers, keep = _pointers(launch, arrays)
 
         def sample(calls: int) -> float:
             with deadline(launch.timeout):
-                return int(loop(entry, pointers, calls)) * 1e-9
+                return int(loop(entry, call.pointers, calls)) * 1e-9
 
         figures = measure(sample, number, repeat, min_repeat_ms)
-        del keep
         _check_fences(arrays)
         return figures
+
+    def _prepared(self, launch: Launch, arrays: Sequence[Optional[Array]]) -> _Call:
+        call: Optional[_Call] = launch.prepared
+        if call is None or call.arrays != arrays:
+            call = launch.prepared = _Call(self._entry(launch), launch, arrays)
+        return call
 
     def _entry(self, launch: Launch) -> Any:
         entry = self._symbol(launch.key, launch.entry)
@@ -151,17 +154,20 @@ def _load_library(data: bytes, path: str) -> Any:
     return ctypes.CDLL(f"/proc/self/fd/{descriptor}", mode=mode)
 
 
-def _pointers(launch: Launch, arrays: Sequence[Optional[Array]]) -> Tuple[Any, Any]:
-    """Return the ``void **args`` of an entry, and what must be kept alive with it."""
-    values = ctypes.create_string_buffer(launch.values, max(len(launch.values), SLOT))
-    base = ctypes.addressof(values)
-    addresses = [
-        array.address if array is not None else base + (-1 - argument) * SLOT
-        for argument, array in zip(launch.arguments, arrays)
-    ]
-    packed = struct.pack(f"@{len(addresses)}P", *addresses)
-    pointers = ctypes.create_string_buffer(packed, max(len(packed), SLOT))
-    return pointers, values
+class _Call:
+    """An entry and its ``void **args``, for as long as the arrays are the same."""
+
+    def __init__(self, entry: Any, launch: Launch, arrays: Sequence[Optional[Array]]) -> None:
+        self.entry = entry
+        self.arrays = arrays
+        self._values = ctypes.create_string_buffer(launch.values, max(len(launch.values), SLOT))
+        base = ctypes.addressof(self._values)
+        addresses = [
+            array.address if array is not None else base + (-1 - argument) * SLOT
+            for argument, array in zip(launch.arguments, arrays)
+        ]
+        packed = struct.pack(f"@{len(addresses)}P", *addresses)
+        self.pointers = ctypes.create_string_buffer(packed, max(len(packed), SLOT))
 
 
 def _check_status(launch: Launch, status: int) -> None:

@@ -50,6 +50,8 @@ class Launch:
         Seconds that it may take.
     options : dict
         What only some backends need (OpenCL's phases).
+    prepared : object
+        What the backend made of it when it was last carried out: a launch may come again and again.
     """
 
     def __init__(self, request: Dict[str, Any]) -> None:
@@ -59,6 +61,7 @@ class Launch:
         self.values: bytes = bytes.fromhex(request["values"])
         self.timeout: float = float(request["timeout"])
         self.options: Dict[str, Any] = request
+        self.prepared: Any = None
 
 
 class deadline:

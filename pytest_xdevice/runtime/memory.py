@@ -33,10 +33,12 @@ def _libc() -> Any:
     libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
     libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    libc.memcmp.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
     return libc
 
 
 _LIBC = _libc()
+_CANARIES = bytes([CANARY]) * (PAGE + ALIGNMENT)  # as much as the slack on one side can be
 
 
 class OutOfMemory(Exception):
@@ -77,11 +79,11 @@ class Array:
         """Return where a canary byte has changed, as an offset from the start of the data in bytes, or None."""
         if not self.guarded:
             return None
-        front = ctypes.string_at(self.address - self._front, self._front)
-        if front.count(CANARY) != self._front:
+        if self._front and _LIBC.memcmp(self.address - self._front, _CANARIES, self._front):
+            front = ctypes.string_at(self.address - self._front, self._front)
             return max(i for i, byte in enumerate(front) if byte != CANARY) - self._front
-        back = ctypes.string_at(self.address + self.nbytes, self._back)
-        if back.count(CANARY) != self._back:
+        if self._back and _LIBC.memcmp(self.address + self.nbytes, _CANARIES, self._back):
+            back = ctypes.string_at(self.address + self.nbytes, self._back)
             return self.nbytes + min(i for i, byte in enumerate(back) if byte != CANARY)
         return None
 

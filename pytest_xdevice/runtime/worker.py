@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import sys
+from functools import lru_cache
 from typing import Any
 from typing import Callable
 from typing import Dict
@@ -26,6 +27,7 @@ from .launch import Launch
 from .opencl import OpenCLBackend
 from .wire import Buffer
 from .wire import Connection
+from .wire import decode
 from .wire import StreamClosed
 
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
@@ -33,7 +35,8 @@ _SIGKILL = 9
 _ACCEPT_SECONDS = 30.0
 _OUTPUT_LIMIT = 256 << 10
 _IOLBF = 1  # <stdio.h>, glibc and musl
-Operation = Callable[[Dict[str, Any]], Any]
+_REMEMBERED, _REMEMBERED_BYTES = 64, 4096  # batches, and the longest one
+Operation = Callable[[Any], Any]
 
 
 class Worker:
@@ -77,8 +80,8 @@ class Worker:
         self._connection.send({"worker": os.getpid()})
         while True:
             try:
-                head, self._lengths = self._connection.receive()
-                answer = self._carry_out(head["do"])
+                text, self._lengths = self._connection.receive_head()
+                answer = self._carry_out(_recall(text) if len(text) <= _REMEMBERED_BYTES else _read(text))
                 self._connection.send(answer, self._replies)
             except StreamClosed:
                 return
@@ -162,20 +165,27 @@ class Worker:
         blocks = [self._arrays.pop(identity, None) for identity in request["ids"]]
         self._dropped += [block for block in blocks if block is not None]
 
-    def _launch(self, request: Dict[str, Any]) -> None:
-        launch, arrays = self._prepare(request)
-        self._backend.launch(launch, arrays)
+    def _launch(self, launch: Launch) -> None:
+        self._backend.launch(launch, self._arrays_of(launch))
 
-    def _time(self, request: Dict[str, Any]) -> Dict[str, Any]:
-        launch, arrays = self._prepare(request)
+    def _time(self, launch: Launch) -> Dict[str, Any]:
+        options = launch.options
         number, samples = self._backend.time(
-            launch, arrays, request["number"], request["repeat"], request["min_repeat_ms"]
+            launch, self._arrays_of(launch), options["number"], options["repeat"], options["min_repeat_ms"]
         )
         return {"number": number, "results": samples}
 
-    def _prepare(self, request: Dict[str, Any]) -> Tuple[Launch, List[Any]]:
-        launch = Launch(request)
-        return launch, [self._array(argument) if argument >= 0 else None for argument in launch.arguments]
+    def _arrays_of(self, launch: Launch) -> List[Any]:
+        return [self._array(argument) if argument >= 0 else None for argument in launch.arguments]
+
+
+def _read(text: bytes) -> List[Tuple[str, Any]]:
+    """Return the operations of a batch and their requests; what is launched or timed is read already."""
+    return [(name, Launch(request) if name in ("launch", "time") else request) for name, request in decode(text)["do"]]
+
+
+# A launch that is done again and again comes as the same bytes each time. Nobody changes what is read here.
+_recall = lru_cache(_REMEMBERED)(_read)
 
 
 class Output:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterable
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -88,3 +90,40 @@ def test_the_end_of_the_stream(pair: tuple[socket.socket, socket.socket]) -> Non
     pair[0].close()
     with pytest.raises(StreamClosed, match="closed the stream"):
         Connection(pair[1]).receive()
+
+
+def test_brief_waits_then_silence_then_the_end(pair: tuple[socket.socket, socket.socket]) -> None:
+    host, device = Connection(pair[0]), Connection(pair[1])
+
+    def answer() -> None:
+        for _ in range(200):
+            device.send(device.receive()[0])
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    for number in range(200):
+        host.send({"number": number})
+        assert host.receive(poll=number % 3 > 0) == ({"number": number}, [])
+    thread.join()
+    host.settimeout(0.01)
+    with pytest.raises(TimeoutError, match="stood still"):
+        host.receive()
+    device.close()
+    with pytest.raises(StreamClosed):
+        host.receive()
+
+
+def test_a_frame_that_comes_in_pieces(pair: tuple[socket.socket, socket.socket]) -> None:
+    class Pieces(socket.socket):
+        def sendmsg(self, buffers: Iterable[Any], *rest: Any) -> int:
+            return self.send(bytes(next(iter(buffers)))[:1])
+
+    sender = Connection(Pieces(fileno=pair[0].detach()))
+    thread = threading.Thread(target=lambda: [sender.send({"number": number}, [b"abc"]) for number in range(20)])
+    thread.start()
+    receiver = Connection(pair[1])
+    for number in range(20):
+        assert receiver.receive() == ({"number": number}, [3])
+        assert receiver.read(3) == b"abc"
+    thread.join()
+    sender.close()
