@@ -31,7 +31,6 @@ MAX_BUFFER = 1 << 44
 _READ_AHEAD = 64 << 10
 _IOV_MAX = 512  # the kernel takes 1024
 _BRIEF = 0.0002  # seconds; a wait that is likely to be shorter is spent awake
-_HAS_PROCESSORS = len(os.sched_getaffinity(0)) > 1 if hasattr(os, "sched_getaffinity") else False
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 _DECODER = json.JSONDecoder()
 
@@ -191,11 +190,11 @@ class Connection:
         """Wait for the first bytes of a frame.
 
         To be woken takes tens of microseconds, on a virtual machine most of a short launch. So where the last wait was
-        brief, the next one begins awake, leaving the processor to whoever else wants it; an idle end sleeps, and so
-        does one that has a single processor, where whoever answers needs it.
+        brief, the next one begins awake, leaving the processor to whoever else wants it, the other end not least. An
+        idle end sleeps.
         """
         began = time.perf_counter()
-        awake = poll and self._brief and _HAS_PROCESSORS
+        awake = poll and self._brief
         while awake and time.perf_counter() - began < _BRIEF and not self._arrivals.poll(0):
             os.sched_yield()
         self._fill()
