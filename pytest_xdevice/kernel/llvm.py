@@ -62,6 +62,7 @@ from .types import f64
 from .types import i64
 from .types import LocalArray
 from .types import ScalarType
+from .uniform import divides_uniformly
 
 _FLOATS: Final = {16: "half", 32: "float", 64: "double"}
 _FLOAT_OPERATIONS: Final = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "fmod": "frem"}
@@ -162,6 +163,12 @@ class _Module:
         name = f"!{len(self._nodes)}"
         self._nodes.append(text.replace("{self}", name))
         return name
+
+    def loop(self, properties: tuple[str, ...]) -> str:
+        """Return what follows the branch of a loop that has `properties`, each the name of a metadata node."""
+        if not properties:
+            return ""
+        return f", !llvm.loop {self.node('distinct !{' + ', '.join(('{self}', *properties)) + '}')}"
 
     @property
     def metadata(self) -> str:
@@ -443,12 +450,11 @@ class _Body:
         """Print the loops of a parallel nest from `depth` inwards, the last variable innermost."""
         group = self._module.node("distinct !{}")
         accesses = self._module.node(f'!{{!"llvm.loop.parallel_accesses", {group}}}')
-        loop = self._module.node(f"distinct !{{{{self}}, {accesses}}}")
         self._groups.append(group)
         self._group_list = self._module.node(f"!{{{', '.join(self._groups)}}}")
         last = depth == len(bounds) - 1
         body = statement.body if last else (lambda: self._nest(statement, bounds, depth + 1))
-        self._counted(statement.variables[depth], bounds[depth], body, forward=True, metadata=f", !llvm.loop {loop}")
+        self._counted(statement.variables[depth], bounds[depth], body, forward=True, properties=(accesses,))
         self._groups.pop()
         if not self._groups:
             self._group_list = ""
@@ -460,7 +466,7 @@ class _Body:
         body: tuple[Stmt, ...] | Callable[[], None],
         *,
         forward: bool,
-        metadata: str = "",
+        properties: tuple[str, ...] = (),
     ) -> None:
         """Print a loop over a hidden counter, so that the variable may be assigned to and keeps its last value."""
         head, inside, latch, end = self._labels("for", "do", "next", "endfor")
@@ -476,13 +482,18 @@ class _Body:
             if callable(body):
                 body()
             else:
+                properties += self._restrictions(variable, body)
                 self._block(body)
         self._label(latch)
         # The counter was on the near side of the bound, so that one more step cannot wrap.
         following = self._value(f"add nsw i64 {self._get(counter, i64)}, {1 if forward else -1}")
         self._set(counter, following, i64)
-        self._jump(head, metadata)
+        self._jump(head, self._module.loop(properties))
         self._label(end)
+
+    def _restrictions(self, variable: str, body: tuple[Stmt, ...]) -> tuple[str, ...]:
+        """Return the metadata nodes that keep LLVM from what it does wrongly with a loop."""
+        return (self._module.node('!{!"llvm.loop.vectorize.enable", i1 false}'),) * divides_uniformly(variable, body)
 
     @contextmanager
     def _loop(self, latch: str, exit_label: str) -> Iterator[None]:

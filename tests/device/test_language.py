@@ -34,8 +34,11 @@ INTEGERS = [i8, i32, i64, u8, u32]
 
 def agree(device: Device, source: Any, *arguments: Any, exact: bool = True) -> None:
     """Run a kernel on the device and in Python, and compare what it wrote."""
-    expected = source.python(*(value.copy() if isinstance(value, np.ndarray) else value for value in arguments))
+    copies = [value.copy() if isinstance(value, np.ndarray) else value for value in arguments]
+    expected = source.python(*copies)
     actual = device.run(source, *arguments)
+    if expected is None:  # nothing was left out, so that it wrote in place: to the last argument
+        expected = copies[-1]
     several = isinstance(expected, tuple)
     for got, wanted in zip(actual, expected, strict=True) if several else [(actual, expected)]:
         if exact:
@@ -227,3 +230,37 @@ def filled(b: Out[f32, n], value: f32) -> None:
 def test_a_scalar_may_be_any_float(xdevice: Device, value: float) -> None:
     b = np.empty(3, np.float32)
     np.testing.assert_array_equal(xdevice.run(filled, b, value), np.full(3, value, np.float32))
+
+
+# --- what drawn kernels found -----------------------------------------------------------------------------
+
+
+@kernel
+def remainder_of_the_extent(a: In[f64, n], chosen: In[bool_, n], divisor: In[i64, 1], b: InOut[f64, n]) -> None:
+    for i in parallel(n):
+        b[i] = -1.0 if chosen[i] else a[i64(7 % n)]
+
+
+@kernel
+def remainder_of_a_scalar(a: In[f64, n], chosen: In[bool_, n], divisor: In[i64, 1], b: InOut[f64, n]) -> None:
+    d = divisor[0]
+    for i in parallel(n):
+        if d > 0 and chosen[i]:
+            b[i] = a[7 % d]
+
+
+@kernel
+def remainder_of_an_element(a: In[f64, n], chosen: In[bool_, n], divisor: In[i64, 1], b: InOut[f64, n]) -> None:
+    for i in parallel(n):
+        if divisor[0] > 0 and chosen[i]:
+            place = 7 % divisor[0]
+            b[i] = a[place]
+
+
+@pytest.mark.parametrize(
+    "source", [remainder_of_the_extent, remainder_of_a_scalar, remainder_of_an_element], ids=lambda source: source.name
+)
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_division_that_some_iterations_reach_is_right_in_each(xdevice: Device, source: Any, first: int) -> None:
+    chosen = np.arange(33) % 2 == first
+    agree(xdevice, source, np.random.default_rng(0).uniform(size=33), chosen, np.int64([5]), np.ones(33))
