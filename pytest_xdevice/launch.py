@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import struct
+from collections.abc import Mapping
 from typing import Any
 from typing import Final
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ from .device_array import NDArray
 from .device_array import poison
 from .errors import ArgumentError
 from .kernel.binding import Binding
+from .kernel.geometry import Phase
 from .kernel.types import ArrayType
 from .kernel.types import ScalarType
 from .timing import LaunchRecord
@@ -27,9 +30,31 @@ from .timing import TimingRecord
 if TYPE_CHECKING:
     from .remote import Device
 
-# Work-group sizes where the kernel does not say one, by number of dimensions: always the same ones, since PoCL compiles
-# a kernel again for each new size.
-_DEFAULT_BLOCKS: Final = {"gpu": ((256,), (8, 32), (1, 8, 32)), "cpu": ((64,), (4, 16), (1, 4, 16))}
+# Work-group sizes where the kernel does not say one, by number of dimensions: few and fixed, since PoCL compiles a
+# kernel again for each new size. A CPU runs a large group at twice the speed of many small ones, but needs several.
+_GPU_BLOCKS: Final = ((256,), (8, 32), (1, 8, 32))
+_CPU_BLOCKS: Final = ((64,), (4, 16), (1, 4, 16))
+_LARGE_CPU_BLOCKS: Final = ((512,), (8, 64), (1, 8, 64))
+_LARGE_LAUNCH: Final = 1 << 15  # work-items
+
+
+def work_sizes(phase: Phase, values: Mapping[str, int], device_type: str) -> tuple[list[int], list[int]]:
+    """Return the global and local size of one OpenCL launch, first dimension fastest, as OpenCL has them.
+
+    Parameters
+    ----------
+    phase : Phase
+    values : mapping of str to int
+        The dims and integer scalars of the launch.
+    device_type : str
+        ``"gpu"``, ``"cpu"`` or another, which decides the local size where the kernel does not.
+    """
+    extents = phase.sizes(values)
+    small_or_large = _LARGE_CPU_BLOCKS if math.prod(extents) >= _LARGE_LAUNCH else _CPU_BLOCKS
+    defaults = _GPU_BLOCKS if device_type == "gpu" else small_or_large
+    block = phase.block or (defaults[len(extents) - 1] if extents else ())
+    rounded = [-(-extent // size) * size for extent, size in zip(extents, block, strict=True)]
+    return rounded[::-1] or [1], list(block[::-1]) or [1]
 
 
 def load_into(batch: Batch, artifact: Artifact, worker: WorkerClient) -> None:
@@ -198,14 +223,11 @@ class Run:
         for param, argument in zip(self._artifact.signature.params, self._binding.values, strict=True):
             if isinstance(param.type, ScalarType) and not param.type.is_float:
                 values[param.name] = int(argument)
-        in_use = self._device.session.opencl_devices()[0]
-        defaults = _DEFAULT_BLOCKS["gpu" if in_use.device_type == "gpu" else "cpu"]
+        device_type = self._device.session.opencl_devices()[0].device_type
         phases = []
         for phase in self._artifact.phases:
-            extents = phase.sizes(values)
-            block = phase.block or (defaults[len(extents) - 1] if extents else ())
-            rounded = [-(-extent // size) * size for extent, size in zip(extents, block, strict=True)]
-            phases.append({"entry": phase.entry, "global": rounded[::-1] or [1], "local": list(block[::-1]) or [1]})
+            whole, local = work_sizes(phase, values, device_type)
+            phases.append({"entry": phase.entry, "global": whole, "local": local})
         return phases
 
 

@@ -12,10 +12,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.codegen", description=__doc__)
     parser.add_argument("--rounds", type=int, default=301, help="batches of 0.2 ms for each side of each comparison")
     parser.add_argument("-k", default="", metavar="NAME", help="only comparisons with this in their name")
+    parser.add_argument("--opencl", nargs="?", const="", metavar="DEVICE", help="against OpenCL C, on this device")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of --opencl there too")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        from .native import compare_all
+    if options.opencl is not None:
+        from .on_opencl import compare_all as compare_opencl
 
+        compare_opencl(options.opencl, options.k, options.rounds, options.json)
+        return
+    from .native import compare_all
+
+    with tempfile.TemporaryDirectory() as folder:
         compare_all(Path(folder), options.rounds, options.k)
 
 

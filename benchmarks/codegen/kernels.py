@@ -23,12 +23,22 @@ from pytest_xdevice.kernel.kernel import Kernel
 m, n, k = dim("m"), dim("n"), dim("k")
 TILE = 32
 STEPS = 64
+BLOCKS = (32, 64, 128, 256, 512)
 
 
 @kernel
 def add_one(a: In[f32, n], b: Out[f32, n]) -> None:
     for i in parallel(n):
         b[i] = a[i] + 1.0
+
+
+def make_add_one(size: int) -> Kernel:
+    @kernel
+    def add_one(a: In[f32, n], b: Out[f32, n]) -> None:
+        for i in parallel(n, block=size):
+            b[i] = a[i] + 1.0
+
+    return add_one
 
 
 @kernel

@@ -22,6 +22,7 @@ from pytest_xdevice.target import Target
 from .cases import Arguments
 from .cases import Case
 from .cases import cases
+from .cases import Sizes
 from .compilers import CCompiler
 from .compilers import gcc
 from .compilers import newest_clang
@@ -29,7 +30,7 @@ from .compilers import newest_clang
 _BATCH_NANOSECONDS: Final = 200_000
 # Arrays start at different places of a page: a load just behind a store to the same place of another page is slow.
 _STAGGER: Final = 1088
-_LENGTH, _ROWS, _COLUMNS = 2051, 48, 67
+_SIZES: Final = Sizes(2051, 2051, (48, 67), (48, 67), (32, 40), (48, 48, 67))
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def compare_all(folder: Path, rounds: int, chosen: str) -> None:
     print(f"{'nanoseconds a call':<22}{'ours':>12}{titles}")
     bench = Bench(folder, compilers)
     comparisons = []
-    for case in cases(_LENGTH, _ROWS, _COLUMNS):
+    for case in cases(_SIZES):
         if chosen in case.name or chosen in case.kernel.name:
             comparisons.append(bench.compare(case, rounds))
             print(_line(comparisons[-1]), flush=True)
