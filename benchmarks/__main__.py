@@ -18,6 +18,7 @@ from .launches import launch_figures
 from .launches import warm_figure
 from .sessions import loopback_session
 from .startup import startup_figure
+from .threads import thread_figures
 from .timing_loop import code_figures
 from .transfers import throughput_figures
 
@@ -27,7 +28,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache, contextlib.closing(Compiler(cache)) as compiler:
         with loopback_session(compiler) as session:
             figures = [warm_figure(session), cold_figure(session), *throughput_figures(session)]
-        figures += [*launch_figures(compiler), *distance_figures(compiler), *code_figures(compiler), startup_figure()]
+        figures += [*launch_figures(compiler), *distance_figures(compiler), *code_figures(compiler)]
+        figures += [*thread_figures(compiler), startup_figure()]
     print_table(figures)
 
 

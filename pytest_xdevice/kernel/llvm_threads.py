@@ -12,15 +12,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from .ir import Call
+from .ir import Expr
 from .ir import For
 from .ir import Stmt
 from .ir import While
+from .traversal import children
+from .traversal import expressions
 from .traversal import walk
 
 # A chunk of fewer innermost iterations than this is not worth waking a thread for: that takes some microseconds.
-CHUNK_ITERATIONS: Final = 4096
-# What a loop inside the body counts for, where nobody knows how long it runs.
-_INNER_LOOP_WEIGHT: Final = 16
+CHUNK_ITERATIONS: Final = 16384
+# What counts for more than one simple iteration: a loop inside the body, whose length nobody knows, and a function.
+_INNER_LOOP_WEIGHT: Final = 32
+_CALL_WEIGHT: Final = 8
 # Chunks for each thread: more of them even out threads that start late or run beside another process.
 _CHUNKS_PER_THREAD: Final = 4
 _SPINS: Final = 1000
@@ -67,8 +72,15 @@ def thread_pool(threads: Threads, pointer_bits: int) -> str:
 
 def weight_of(body: Iterable[Stmt]) -> int:
     """Return about how many innermost iterations one run of a loop's body stands for."""
-    inner = [weight_of(loop.body) for loop in walk(body) if isinstance(loop, (For, While))]
-    return _INNER_LOOP_WEIGHT * max(inner) if inner else 1
+    statements = list(walk(body))
+    inner = [weight_of(loop.body) for loop in statements if isinstance(loop, (For, While))]
+    if inner:
+        return _INNER_LOOP_WEIGHT * max(inner)
+    return 1 + _CALL_WEIGHT * sum(_calls(expr) for statement in statements for expr in expressions(statement))
+
+
+def _calls(expr: Expr) -> int:
+    return isinstance(expr, Call) + sum(map(_calls, children(expr)))
 
 
 def _state(count: int) -> str:
@@ -101,9 +113,9 @@ divide:
   %even = udiv i64 %steps.up, {count * _CHUNKS_PER_THREAD}
   %is.even = icmp ult i64 %least, %even
   %grain.exact = select i1 %is.even, i64 %even, i64 %least
-  ; Whole cache lines of any element, so that two threads do not write to one.
-  %light = icmp eq i64 %weight, 1
-  %rounding = select i1 %light, i64 {_CACHE_LINE - 1}, i64 0
+  ; Where it makes no difference otherwise, whole cache lines of any element: two threads do not write to one.
+  %long = icmp ugt i64 %grain.exact, {4 * _CACHE_LINE}
+  %rounding = select i1 %long, i64 {_CACHE_LINE - 1}, i64 0
   %grain.up = add i64 %grain.exact, %rounding
   %mask = xor i64 %rounding, -1
   %grain = and i64 %grain.up, %mask

@@ -24,7 +24,7 @@ from pytest_xdevice import private
 from pytest_xdevice.remote import Device
 
 k, m, n = dim("k"), dim("m"), dim("n")
-SIZES = [0, 1, 4097, 100_003]
+SIZES = [0, 1, 16_385, 200_003]
 
 
 @kernel
@@ -135,7 +135,7 @@ class TestResults:
         same_with_threads(xdevice, returns_early, np.arange(50_000), stops)
 
     def test_every_launch_of_many(self, xdevice: Device) -> None:
-        values = np.zeros(20_000, np.float32)
+        values = np.zeros(60_000, np.float32)
         function = xdevice.compile(saxpy, threads=4)
         x, y = xdevice.array(np.ones_like(values)), xdevice.array(values)
         for _ in range(200):
@@ -143,8 +143,8 @@ class TestResults:
         np.testing.assert_array_equal(y.numpy(), np.full_like(values, 200))
 
     def test_timing(self, xdevice: Device) -> None:
-        values = xdevice.array(np.ones(30_000, np.float32))
-        timing = xdevice.compile(saxpy, threads=2).time(1.0, values, xdevice.array(np.ones(30_000, np.float32)))
+        values = xdevice.array(np.ones(60_000, np.float32))
+        timing = xdevice.compile(saxpy, threads=2).time(1.0, values, xdevice.array(np.ones(60_000, np.float32)))
         assert timing.min > 0
         record = xdevice.records[-1]
         assert (record.kernel, record.threads) == ("saxpy", 2)
