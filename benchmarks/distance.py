@@ -34,7 +34,7 @@ def distance_figures(compiler: Compiler) -> Iterator[Figure]:
         turn()  # a connection that is new is slower
         peer = median_seconds(turn, 50)
     with loopback_server() as server, far_away(server.port, ROUND_TRIP) as port:
-        yield _start(server, compiler, port, peer)
+        yield _start(server, compiler, port)
         with contextlib.closing(server.open(compiler, port)) as session:
             test = warm_test(session)
             exchanges = count_exchanges(test)
@@ -44,12 +44,11 @@ def distance_figures(compiler: Compiler) -> Iterator[Figure]:
             yield _figure("test, new kernel", seconds, peer, f"{exchanges} round trip")
 
 
-def _start(server: Server, compiler: Compiler, port: int, peer: float) -> Figure:
-    """Measure from nothing to a worker that takes work."""
-    near = statistics.median(_seconds_to_start(server, compiler, server.port) for _ in range(7))
-    far = statistics.median(_seconds_to_start(server, compiler, port) for _ in range(7))
-    turns = (far - near) / peer
-    return _figure("session's start", far, peer, f"{turns:.0f} round trips over {near * 1e3:.0f} ms")
+def _start(server: Server, compiler: Compiler, port: int) -> Figure:
+    """Measure from nothing to a worker that takes work, here and from afar in turns."""
+    samples = [[_seconds_to_start(server, compiler, each) for each in (server.port, port)] for _ in range(9)]
+    near, far = (statistics.median(side) for side in zip(*samples, strict=True))
+    return Figure(f"session's start, {AT} away", f"{far * 1e3:.0f} ms", f"{near * 1e3:.0f} ms on loopback")
 
 
 def _seconds_to_start(server: Server, compiler: Compiler, port: int) -> float:

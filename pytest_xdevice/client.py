@@ -136,21 +136,31 @@ class WorkerClient:
         self.loaded: set[str] = set()
         self.alive = True
 
-    def greet(self) -> None:
-        """Wait for the worker's first frame.
+    def greet(self) -> dict[str, Any]:
+        """Wait for the worker's first frame and return what it says of the device.
 
         Raises
         ------
+        Problem
+            If there is nothing on the device to run kernels on.
+        WorkerEnded
+            If the worker died before it was ready.
         DeviceLost
-            If it does not come; the worker is ended.
+            If its stream does not open; the worker is ended.
         """
         try:
             self._connection.settimeout(UPLOAD_SECONDS)
-            self._connection.receive()
+            greeting, _ = self._connection.receive()
         except (StreamClosed, WireError, OSError) as error:
             end = self._post_mortem(kill=True)
-            said = end.output.strip() if isinstance(end, WorkerEnded) else str(end)
-            raise DeviceLost(f"the worker's stream did not open: {error}" + (f"\n{said}" if said else "")) from None
+            if not isinstance(end, WorkerEnded) or (end.signal != "SIGKILL" and end.code != 0):
+                raise end from None
+            raise DeviceLost(f"the worker's stream did not open: {error}") from None
+        if "error" in greeting:
+            self.close()
+            raise Problem(greeting["error"])
+        description: dict[str, Any] = greeting["ok"]
+        return description
 
     def new_identity(self) -> int:
         """Return a number for a new array."""

@@ -183,38 +183,42 @@ class Session:
     def _start_worker(self, kind: DeviceKind) -> WorkerClient:
         try:
             worker = self._attach_worker(kind)
+            description = worker.greet()
         except DeviceLost:
             if self._transport.stream_way != "unix":
                 raise
             # An sshd may refuse to forward sockets; the control connection itself gets through.
             self._transport.stream_way = "relay"
-            worker = self._attach_worker(kind)
-        batch = Batch()
-        batch.add("open")
-        try:
-            description = worker.submit(batch)[0]
-        except (Problem, WorkerEnded) as error:
-            worker.close()
-            raise DeviceError(str(error)) from None
+            return self._start_worker(kind)
+        except Problem as problem:
+            raise DeviceError(str(problem)) from None
+        except WorkerEnded as end:
+            raise DeviceError(f"{end} before it was ready:\n{end.output}") from None
         if kind == "opencl":
             self._opencl = tuple(OpenCLDevice.from_wire(facts) for facts in description["opencl"])
         return worker
 
     def _attach_worker(self, kind: DeviceKind) -> WorkerClient:
+        """Start a worker and open the stream to it."""
         way = self._transport.stream_way
         options = {
             "kind": kind, "stream": way, "guard": self.settings.guard, "opencl": self.settings.opencl or "",
         }  # fmt: skip
-        started = self._control.request("start", options)
-        if way == "relay":
-            sock = self._control.relay(self._control.request("attach", started["worker"], way))
-        else:
+        if way == "unix":
+            started = self._control.request("start", options)
             sock = self._transport.stream(started["path"])
-            if way == "passed":
-                self._control.request("attach", started["worker"], way)
-        worker = WorkerClient(self._control, started["worker"], sock, _print)
-        worker.greet()
-        return worker
+        elif way == "passed":
+            self._control.post("start", options)
+            try:
+                sock = self._transport.stream("")  # the worker starts meanwhile
+            except XDeviceError:
+                self._control.request("ended", self._control.answer("start")["worker"], True)
+                raise
+            started = self._control.answer("start")
+        else:
+            sock, channel = self._control.relay()
+            started = self._control.request("start", options, channel)
+        return WorkerClient(self._control, started["worker"], sock, _print)
 
 
 class Device:

@@ -34,6 +34,10 @@ class DeviceProblem(Exception):
         self.kind = kind
         self.details = details
 
+    def answer(self) -> Dict[str, Any]:
+        """Return what the host is told."""
+        return {"kind": self.kind, "message": str(self), **self.details}
+
 
 class Launch:
     """A launch as it came over the wire.

@@ -20,14 +20,12 @@ from typing import Dict
 from typing import Optional
 from typing import Tuple
 
-from .handover import receive_socket
 from .handover import send_socket
 from .info import device_info
 from .leftovers import hold
 from .leftovers import sweep
 from .relay import Relay
 
-_ATTACH_SECONDS = 8.0
 _REAP_SECONDS = 5.0
 _LOG_TAIL = 4096
 
@@ -45,7 +43,7 @@ class Worker:
         self.handoff = handoff
 
     def hand_over(self, stream: socket.socket) -> None:
-        """Give the worker the stream to the host, or the listener that the host connects to; it is closed here."""
+        """Give the worker the stream to the host, or the socket that it gets the stream from; it is closed here."""
         send_socket(self.handoff, stream)
         self.handoff.close()
         stream.close()
@@ -93,7 +91,6 @@ class Session:
             "info": device_info,
             "pid": os.getpid,
             "start": self._start,
-            "attach": self._attach,
             "ended": self._ended,
         }
 
@@ -119,8 +116,16 @@ class Session:
             worker.process.wait()
         shutil.rmtree(self._code, ignore_errors=True)
 
-    def _start(self, options: Dict[str, Any]) -> Dict[str, Any]:
-        """Start a worker; return its number, and the path of a socket to connect to for its stream."""
+    def _start(self, options: Dict[str, Any], channel: Any = None) -> Dict[str, Any]:
+        """Start a worker; return its number, and the path of a socket to connect to for its stream.
+
+        Parameters
+        ----------
+        options : dict
+            Of the worker. ``stream`` says how it gets its stream: "unix", "passed", or "relay".
+        channel : execnet.Channel, optional
+            What carries the stream of the last kind.
+        """
         self._count += 1
         number = self._count
         ours, theirs = socket.socketpair()
@@ -137,10 +142,20 @@ class Session:
             )
         theirs.close()
         worker = self._workers[number] = Worker(process, log, ours)
-        if options["stream"] != "unix":
-            return {"worker": number, "path": ""}
-        worker.hand_over(self._listener())
+        worker.hand_over(self._source(number, options["stream"], channel))
         return {"worker": number, "path": self._socket_path}
+
+    def _source(self, number: int, way: str, channel: Any) -> socket.socket:
+        """Return a worker's stream, or what it gets its stream from."""
+        if way == "unix":
+            return self._listener()
+        if way == "passed":
+            if self._passed is None:
+                raise OSError("this session was not started by a server")
+            return self._passed.dup()
+        ours, theirs = socket.socketpair()
+        self._relays[number] = Relay(ours, channel)
+        return theirs
 
     def _listener(self) -> socket.socket:
         """Return what a worker accepts its stream from; the path is the same for each, so that one forwarding does."""
@@ -151,24 +166,6 @@ class Session:
         os.chmod(self._socket_path, 0o600)
         listener.listen(1)
         return listener
-
-    def _receive_passed(self) -> socket.socket:
-        if self._passed is None:
-            raise OSError("this session was not started by a server")
-        self._passed.settimeout(_ATTACH_SECONDS)
-        return receive_socket(self._passed)
-
-    def _attach(self, number: int, stream: str) -> Any:
-        """Hand the worker its stream: one that the server passes on, or one inside the control connection."""
-        worker = self._workers[number]
-        if stream == "passed":
-            worker.hand_over(self._receive_passed())
-            return None
-        ours, theirs = socket.socketpair()
-        worker.hand_over(theirs)
-        relay = Relay(ours, self._channel.gateway.newchannel())
-        self._relays[number] = relay
-        return relay.channel
 
     def _ended(self, number: int, kill: bool) -> Dict[str, Any]:
         """Return how a worker ended; with `kill`, end it first."""

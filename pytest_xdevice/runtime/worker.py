@@ -32,7 +32,7 @@ from .wire import StreamClosed
 
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 _SIGKILL = 9
-_ACCEPT_SECONDS = 30.0
+_STREAM_SECONDS = 30.0
 _OUTPUT_LIMIT = 256 << 10
 _IOLBF = 1  # <stdio.h>, glibc and musl
 _REMEMBERED, _REMEMBERED_BYTES = 64, 4096  # batches, and the longest one
@@ -60,7 +60,6 @@ class Worker:
         self._dropped: List[Any] = []
         self._output = Output()
         self._operations: Dict[str, Operation] = {
-            "open": self._open,
             "load": self._load,
             "put": self._put,
             "new": self._new,
@@ -76,8 +75,13 @@ class Worker:
         }
 
     def serve(self) -> None:
-        """Greet the host, then carry out batches until it closes the stream."""
-        self._connection.send({"worker": os.getpid()})
+        """Say what there is to run kernels on, then carry out batches until the host closes the stream."""
+        try:
+            description = self._open()
+        except DeviceProblem as problem:
+            self._connection.send({"error": problem.answer()})
+            return
+        self._connection.send({"ok": description})
         while True:
             try:
                 text, self._lengths = self._connection.receive_head()
@@ -100,7 +104,7 @@ class Worker:
             try:
                 results.append(self._operations[name](request))
             except DeviceProblem as problem:
-                failure = {"kind": problem.kind, "message": str(problem), "at": position, **problem.details}
+                failure = dict(problem.answer(), at=position)
         for length in self._lengths:
             self._connection.discard(length)
         answer: Dict[str, Any] = {"ok": results}
@@ -122,7 +126,7 @@ class Worker:
         except KeyError:
             raise DeviceProblem("NoArray", f"array {identity} is not on the device any more") from None
 
-    def _open(self, request: Dict[str, Any]) -> Dict[str, Any]:
+    def _open(self) -> Dict[str, Any]:
         if self._options["kind"] == "opencl":
             self._backend = OpenCLBackend(self._options["opencl"])
         else:
@@ -210,12 +214,29 @@ class Output:
         return os.pread(1, size - start, start).decode("utf-8", "replace")
 
 
-def accept(listener: socket.socket) -> socket.socket:
-    """Return the one connection that comes to a Unix socket in time, and remove the socket."""
-    with listener:
-        listener.settimeout(_ACCEPT_SECONDS)
-        stream, _ = listener.accept()
-        os.unlink(listener.getsockname())
+def open_stream(given: socket.socket, way: str) -> socket.socket:
+    """Return the stream to the host.
+
+    Parameters
+    ----------
+    given : socket
+        What the session handed over: a listener on a Unix socket, which is removed ("unix"), the socket over which the
+        device server passes on connections ("passed"), or the stream itself ("relay").
+    way : str
+
+    Raises
+    ------
+    EOFError, socket.timeout
+        If no stream comes.
+    """
+    if way == "relay":
+        return given
+    with given:
+        given.settimeout(_STREAM_SECONDS)
+        if way == "passed":
+            return receive_socket(given)
+        stream, _ = given.accept()
+        os.unlink(given.getsockname())
     stream.setblocking(True)
     return stream
 
@@ -227,9 +248,7 @@ def main(arguments: List[str]) -> None:
         sys.exit(0)  # the session died before that took effect
     options = json.loads(arguments[1])
     try:
-        stream = receive_socket(socket.socket(fileno=int(arguments[0])))
-        if options["stream"] == "unix":
-            stream = accept(stream)
+        stream = open_stream(receive_socket(socket.socket(fileno=int(arguments[0]))), options["stream"])
     except (EOFError, socket.timeout):
         sys.exit(0)  # the session ended before the host connected, or the host never did
     Worker(Connection(stream), options).serve()

@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 from typing import Final
@@ -103,29 +104,60 @@ class Control:
         DeviceLost
             If the session is gone, fails, or does not answer within `timeout` seconds.
         """
-        try:
+        self.post(name, *arguments)
+        return self.answer(name, timeout)
+
+    def post(self, name: str, *arguments: object) -> None:
+        """Ask the session; `answer` must be called once for it, before anything else is asked.
+
+        Raises
+        ------
+        DeviceLost
+            If the session is gone.
+        """
+        with _lost_when_broken():
             self._channel.send((name, arguments))
-            status, answer = self._channel.receive(timeout)
+
+    def answer(self, name: str, timeout: float = BOOT_SECONDS) -> Any:
+        """Return the session's answer to what was posted as `name`.
+
+        Raises
+        ------
+        DeviceLost
+            If the session is gone, fails, or does not answer within `timeout` seconds.
+        """
+        try:
+            with _lost_when_broken():
+                status, answer = self._channel.receive(timeout)
         except self._channel.TimeoutError:
             raise DeviceLost(f"the session did not answer {name!r} within {timeout:g} s") from None
-        except self._channel.RemoteError as error:
-            raise DeviceLost(f"the session on the device failed:\n{error}") from None
-        except (EOFError, OSError) as error:
-            raise DeviceLost(f"the connection to the session broke: {error or 'end of stream'}") from None
         if status != "ok":
             raise DeviceLost(f"the session could not {name}: {answer}")
         return answer
 
-    def relay(self, channel: Any) -> socket.socket:
-        """Return a socket whose other end is carried over `channel` of this connection."""
+    def relay(self) -> tuple[socket.socket, Any]:
+        """Return a socket whose other end is carried over a new channel of this connection, and the channel."""
         ours, theirs = socket.socketpair()
+        channel = self._gateway.newchannel()
         Relay(theirs, channel)
-        return ours
+        return ours, channel
 
     def close(self) -> None:
         """End the session process; it removes everything that it made on the device."""
         self._channel.close()
         self._group.terminate(timeout=5.0)
+
+
+@contextlib.contextmanager
+def _lost_when_broken() -> Iterator[None]:
+    try:
+        yield
+    except gateway_base.RemoteError as error:
+        raise DeviceLost(f"the session on the device failed:\n{error}") from None
+    except gateway_base.TimeoutError:
+        raise
+    except (EOFError, OSError) as error:
+        raise DeviceLost(f"the connection to the session broke: {error or 'end of stream'}") from None
 
 
 def over_process(
