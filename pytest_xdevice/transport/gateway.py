@@ -144,7 +144,8 @@ class Control:
 
     def close(self) -> None:
         """End the session process; it removes everything that it made on the device."""
-        self._channel.close()
+        with contextlib.suppress(OSError):  # the connection may be broken, and execnet not know it yet
+            self._channel.close()
         self._group.terminate(timeout=5.0)
 
 
