@@ -31,7 +31,9 @@ from .ir import While
 from .legalise import is_cheap
 from .phases import assigned_in
 from .phases import read_in
+from .traversal import inlined_calls
 from .traversal import locals_of
+from .traversal import writes_memory
 from .types import bool_
 from .types import i64
 
@@ -101,7 +103,7 @@ def _fold_parallel(loop: Parallel) -> Parallel:
 
 
 def _fold_range(loop: For) -> For:
-    if not (isinstance(loop.step, Const) and loop.step.value == 1 and is_cheap(loop.start) and is_cheap(loop.stop)):
+    if not (isinstance(loop.step, Const) and loop.step.value == 1 and _is_simple(loop.start) and _is_simple(loop.stop)):
         return loop
     if loop.variable in assigned_in(loop.body):
         return loop
@@ -131,7 +133,7 @@ class Limit:
 def _guard(body: tuple[Stmt, ...]) -> tuple[list[Expr], tuple[Stmt, ...]]:
     """Return the conditions that all must hold for an iteration to do anything, and what it then does."""
     first = body[0] if body else None
-    if not isinstance(first, If) or first.otherwise:
+    if not isinstance(first, If) or first.otherwise or writes_memory(first.condition):
         return [], body
     if len(body) == 1:
         return _parts(first.condition, "and"), first.then
@@ -170,8 +172,13 @@ def limit_on(variables: tuple[str, ...], condition: Expr, assigned: set[str]) ->
         (condition.right, _SWAPPED[condition.op], condition.left),
     ):
         if isinstance(variable, Local) and variable.name in variables and op not in ("eq", "ne"):
-            return Limit(variable, op, bound) if is_cheap(bound) and not locals_of(bound) & assigned else None
+            return Limit(variable, op, bound) if _is_simple(bound) and not locals_of(bound) & assigned else None
     return None
+
+
+def _is_simple(expr: Expr) -> bool:
+    """Tell whether `expr` may be evaluated in several places."""
+    return is_cheap(expr) and not any(inlined_calls(expr))
 
 
 def _narrowed(start: Expr, stop: Expr, op: CompareOp, bound: Expr) -> tuple[Expr, Expr]:

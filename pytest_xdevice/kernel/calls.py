@@ -6,6 +6,7 @@ import ast
 import builtins
 import math
 from types import FunctionType
+from types import MethodType
 from typing import Any
 from typing import Final
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .expressions import Expressions
 
 _PYTHON_CASTS: Final = {int: i64, float: f64, bool: bool_}
+_NO_HELPERS: Final = frozenset({"numpy", __name__.partition(".")[0]})
 _OTHER_ADVICE: Final[dict[Any, str]] = {
     print: "Write the value to an array parameter, and print it in the test.",
     range: "It belongs in 'for i in range(...)'.",
@@ -59,6 +61,10 @@ def build_call(expressions: Expressions, node: ast.Call) -> Operand:
         If the language does not have it.
     """
     callee = _callee(expressions, node.func)
+    if _is_helper(callee):
+        from .inline import inline_call
+
+        return inline_call(expressions, node, callee)
     for keyword in node.keywords:
         raise expressions.text.error(
             keyword, f"'{ast.unparse(node.func)}' takes no keyword here.", "Give it by position."
@@ -73,6 +79,13 @@ def build_call(expressions: Expressions, node: ast.Call) -> Operand:
         raise Refusal(f"'{ast.unparse(node.func)}' cannot be called in a kernel.", _other_advice(callee))
     arguments = [expressions.visit(argument) for argument in node.args]
     return call_table(FUNCTIONS[name], arguments, expressions.text.location(node), as_float=callee is math.pow)
+
+
+def _is_helper(callee: Any) -> bool:
+    """Say whether `callee` is a Python function to inline: not one of NumPy's or of this package."""
+    if not isinstance(callee, FunctionType) or table_name(callee) is not None:
+        return False
+    return str(callee.__module__).partition(".")[0] not in _NO_HELPERS
 
 
 def _callee(expressions: Expressions, func: ast.expr) -> Any:
@@ -188,8 +201,8 @@ def _other_advice(callee: Any) -> str:
             return _OTHER_ADVICE[callee]
     except TypeError:  # unhashable
         pass
-    if isinstance(callee, FunctionType):
-        return "Helper functions cannot be called yet: write its body here."
+    if isinstance(callee, MethodType):
+        return "A bound method has an object in it: write a function, or a static method, that takes numbers."
     if hasattr(callee, "llvm_ir") and hasattr(callee, "signature"):
         return "A kernel cannot launch another: launch both from the test."
     if getattr(builtins, getattr(callee, "__name__", ""), None) is callee:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 from typing import Final
@@ -13,16 +14,19 @@ from . import fold
 from .captured import Captured
 from .captured import MISSING
 from .errors import KernelError
+from .ir import Assign
 from .ir import Binary
 from .ir import Call
 from .ir import Compare
 from .ir import Const
 from .ir import DimValue
 from .ir import Expr
+from .ir import InlinedCall
 from .ir import Load
 from .ir import Local
 from .ir import Location
 from .ir import Logic
+from .ir import Result
 from .ir import Select
 from .ir import Unary
 from .mathtable import FUNCTIONS
@@ -35,10 +39,11 @@ from .promote import Refusal
 from .promote import typed
 from .promote import Weak
 from .promote import WeakSelect
-from .signature import Signature
+from .scope import Calls
+from .scope import Scope
 from .source import KernelText
+from .traversal import inlined_calls
 from .types import AnyArray
-from .types import ArrayType
 from .types import bool_
 from .types import Dim
 from .types import Extent
@@ -62,6 +67,16 @@ _BITWISE: Final = frozenset({"and", "or", "xor"})
 _SPELLING: Final = {"shl": "<<", "shr": ">>", "and": "&", "or": "|", "xor": "^"}
 
 
+@dataclass(frozen=True)
+class Element:
+    """An element of an array: what the source calls the array, what the IR does, its type, and the indices."""
+
+    name: str
+    array: str
+    type: AnyArray
+    indices: tuple[Expr, ...]
+
+
 class Expressions:
     """Makes IR of expressions.
 
@@ -71,28 +86,32 @@ class Expressions:
         The source, for places.
     captured : Captured
         What the names from outside of the kernel mean.
-    signature : Signature
-        The kernel's parameters and dims.
+    scope : Scope
+        The parameters and dims.
     variables : Variables
         Its locals, as the statements before this expression have left them.
     local_names : frozenset of str
         Every name that the function assigns somewhere, which Python therefore never looks up outside.
+    calls : Calls
+        The helper functions that are being inlined.
     """
 
     def __init__(
         self,
         text: KernelText,
         captured: Captured,
-        signature: Signature,
+        scope: Scope,
         variables: Variables,
         local_names: frozenset[str],
+        calls: Calls,
     ) -> None:
         self.text = text
         self.captured = captured
         self.variables = variables
         self.local_names = local_names
-        self.params = {param.name: param.type for param in signature.params}
-        self.dims = frozenset(signature.dims)
+        self.scope = scope
+        self.params = scope.params
+        self.calls = calls
 
     # --- entry points -----------------------------------------------------------------------------------
 
@@ -155,7 +174,7 @@ class Expressions:
         if node.id in self.local_names:
             name, type_ = self.variables.read(node.id)
             return Local(name, type_, self.text.location(node))
-        return self._constant(self.resolve(node), node)
+        return self.constant(self.resolve(node), node)
 
     def visit_Attribute(self, node: ast.Attribute) -> Operand:
         base = node.value
@@ -165,7 +184,7 @@ class Expressions:
             raise Refusal(f"arrays in a kernel have no '.{node.attr}'.", f"They have {base.id}.shape[k], and elements.")
         if self.is_local(base):
             raise Refusal(f"'{ast.unparse(base)}' is a scalar and has no attributes.", "Use its value alone.")
-        return self._constant(self.resolve(node), node)
+        return self.constant(self.resolve(node), node)
 
     def is_local(self, node: ast.expr) -> bool:
         """Say whether `node` is the name of a parameter or a local."""
@@ -178,7 +197,7 @@ class Expressions:
         param = self.params.get(node.id)
         if param is None:
             return self.variables.array_type(node.id)
-        return param if isinstance(param, ArrayType) else None
+        return None if isinstance(param, ScalarType) else param
 
     def called(self, node: ast.expr) -> Any:
         """Return the Python object that `node` calls by a name from outside of the kernel, or None."""
@@ -190,7 +209,7 @@ class Expressions:
         return self.resolve(node.func) if isinstance(root, ast.Name) and not self.is_local(root) else None
 
     def resolve(self, node: ast.expr) -> Any:
-        """Return the Python object that a name, or an attribute of one, stands for outside of the kernel."""
+        """Return the Python object that a name, or an attribute of one, stands for outside of the function."""
         if isinstance(node, ast.Attribute) and not self.is_local(node.value):
             owner = self.resolve(node.value)
             try:
@@ -205,15 +224,24 @@ class Expressions:
             raise self.text.error(
                 node, f"{describe(node)} cannot be used here.", "Compute it outside of the kernel, and use its name."
             )
+        if node.id in self.scope.constants:
+            return self.scope.constants[node.id]
         found = self.captured.lookup(node.id)
-        if found is MISSING and node.id in self.dims:  # a dim that was made within an annotation
+        if found is MISSING and node.id in self.scope.dims:  # a dim that was made within an annotation
             return Dim(node.id)
         if found is MISSING:
-            names = [*self.params, *self.variables.types, *self.dims, *FUNCTIONS]
+            names = [*self.params, *self.local_names, *self.scope.dims, *self.scope.constants, *FUNCTIONS]
             raise self.text.error(node, f"the name '{node.id}' is not defined.", _nearest(node.id, names))
         return found
 
-    def _constant(self, value: Any, node: ast.expr) -> Operand:
+    def constant(self, value: Any, node: ast.expr) -> Operand:
+        """Return the number that `node` names outside of the function: `value`.
+
+        Raises
+        ------
+        Refusal
+            If it is none.
+        """
         import numpy as np
 
         at, name = self.text.location(node), ast.unparse(node)
@@ -225,8 +253,8 @@ class Expressions:
         if isinstance(value, (bool, int, float)):
             return Weak(value if type(value) in (bool, int, float) else _plain(value), at)
         if isinstance(value, Dim):
-            if value.name in self.dims:
-                return DimValue(value.name, i64, at)
+            if value.name in self.scope.dims:
+                return _extent(self.scope.dims[value.name], at)
             raise Refusal(
                 f"the dim '{value.name}' is no extent of any parameter.", "Add it to an array, or pass an i64."
             )
@@ -291,12 +319,30 @@ class Expressions:
                 sign = {ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in"}[type(operator)]
                 raise Refusal(f"'{sign}' cannot be used in a kernel.", "Compare numbers with ==, !=, <, <=, > or >=.")
         operands = [self.visit(operand) for operand in (node.left, *node.comparators)]
-        at = self.text.location(node)
-        links = [
-            self._comparison(operator, left, right, at)
-            for operator, left, right in zip(node.ops, operands, operands[1:], strict=False)
-        ]
-        return reduce(lambda left, right: _logic("and", left, right, at), links)
+        return self._chain(node.ops, operands, self.text.location(node))
+
+    def _chain(self, operators: list[ast.cmpop], operands: list[Operand], at: Location) -> Operand:
+        """Return a chain of comparisons, in which an operand between two of them is evaluated once."""
+        left, middle, *others = operands
+        if not others:
+            return self._comparison(operators[0], left, middle, at)
+        bindings: list[Assign] = []
+        if has_call(middle):
+            left, middle = (self._bound(operand, bindings) for operand in (left, middle))
+        first = self._comparison(operators[0], left, middle, at)
+        both = _logic("and", first, self._chain(operators[1:], [middle, *others], at), at)
+        if not bindings:
+            return both
+        return InlinedCall("comparison", tuple(bindings), (Result(typed(both), at),), bool_, at)
+
+    def _bound(self, operand: Operand, bindings: list[Assign]) -> Operand:
+        """Return `operand` as a local that one more of `bindings` gives a value; a literal stays one."""
+        if isinstance(operand, Weak):
+            return operand
+        value = typed(operand)
+        name = self.variables.temporary("compared", value.type)
+        bindings.append(Assign(name, value, value.at, declares=True))
+        return Local(name, value.type, value.at)
 
     def _comparison(self, operator: ast.cmpop, left: Operand, right: Operand, at: Location) -> Operand:
         op = _COMPARE[type(operator)]
@@ -327,20 +373,14 @@ class Expressions:
             array = self.array_named(shape.value)
             if array is not None:
                 return self.extent(shape.value, array, node)
-        name, indices = self.element(node)
-        element = self.array(name).element
-        return typed(Load(name, indices, element, self.text.location(node)))
+        return self.load(self.element(node), self.text.location(node))
 
-    def array(self, name: str) -> AnyArray:
-        """Return the type of the array that is `name` in the IR."""
-        if name in self.variables.arrays:
-            return self.variables.arrays[name]
-        type_ = self.params[name]
-        assert isinstance(type_, ArrayType)
-        return type_
+    def load(self, element: Element, at: Location) -> Expr:
+        """Return the value of an element."""
+        return typed(Load(element.array, element.indices, element.type.element, at))
 
-    def element(self, node: ast.Subscript) -> tuple[str, tuple[Expr, ...]]:
-        """Return the array, by its name in the IR, and the indices of ``a[i, j]``."""
+    def element(self, node: ast.Subscript) -> Element:
+        """Return what ``a[i, j]`` is."""
         base = node.value
         if isinstance(base, ast.Subscript) and isinstance(base.value, ast.Name) and self.is_local(base.value):
             inner, outer = ast.unparse(base.slice), ast.unparse(node.slice)
@@ -348,7 +388,7 @@ class Expressions:
         type_ = self.array_named(base)
         if type_ is None or not isinstance(base, ast.Name):
             if isinstance(base, ast.Name) and not self.is_local(base):
-                self._constant(self.resolve(base), base)  # says what it is, if it is no number
+                self.constant(self.resolve(base), base)  # says what it is, if it is no number
             raise Refusal(f"'{ast.unparse(base)}' is no array parameter.", "Only array parameters can be indexed.")
         nodes = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         if len(nodes) != type_.ndim:
@@ -358,7 +398,11 @@ class Expressions:
                 f"Write {base.id}[{wanted}].",
             )
         indices = tuple(self._index(base.id, type_.extents[axis], axis, index) for axis, index in enumerate(nodes))
-        return base.id if base.id in self.params else self.variables.read_array(base.id), indices
+        return Element(base.id, self.array_in_ir(base.id), type_, indices)
+
+    def array_in_ir(self, name: str) -> str:
+        """Return the name in the IR of the array that the source calls `name`."""
+        return self.scope.arrays[name] if name in self.params else self.variables.read_array(name)
 
     def _index(self, array: str, extent: Extent, axis: int, node: ast.expr) -> Expr:
         if isinstance(node, ast.Slice):
@@ -398,15 +442,24 @@ class Expressions:
 
     def extent_value(self, type_: AnyArray, axis: int, at: Location) -> Operand:
         """Return the extent of an array along `axis`."""
-        found = type_.extents[axis]
-        return Weak(found, at) if isinstance(found, int) else DimValue(found.name, i64, at)
+        return _extent(type_.extents[axis], at)
 
     # --- calls ------------------------------------------------------------------------------------------
 
     def visit_Call(self, node: ast.Call) -> Operand:
+        operand = self.call(node)
+        if isinstance(operand, InlinedCall) and not operand.has_value:
+            raise Refusal(f"'{operand.helper}' returns no value.", "Call it on a line of its own.")
+        return operand
+
+    def call(self, node: ast.Call) -> Operand:
+        """Return the call `node`, which need not have a value."""
         from .calls import build_call
 
-        return build_call(self, node)
+        try:
+            return build_call(self, node)
+        except Refusal as refusal:
+            raise self.refused(node, refusal) from None
 
 
 def power(left: Operand, right: Operand, type_: ScalarType, at: Location) -> Operand:
@@ -418,6 +471,10 @@ def power(left: Operand, right: Operand, type_: ScalarType, at: Location) -> Ope
         return Call("pow", (coerce(left, type_), coerce(right, type_)), type_, at)
     what = "only known at run time" if exponent is None else str(exponent)
     raise Refusal(f"an integer to a power that is {what}.", "Cast the base: f64(x) ** y.")
+
+
+def _extent(extent: Extent, at: Location) -> Operand:
+    return Weak(extent, at) if isinstance(extent, int) else DimValue(extent.name, i64, at)
 
 
 def _truth(operand: Operand) -> Expr:
@@ -437,6 +494,20 @@ def _logic(op: str, left: Operand, right: Operand, at: Location) -> Operand:
         decided = bool(left.value) and bool(right.value) if op == "and" else bool(left.value) or bool(right.value)
         return Weak(decided, at)
     return Logic(op, _truth(left), _truth(right), bool_, at)  # type: ignore[arg-type]
+
+
+def is_number(value: object) -> bool:
+    """Tell whether `value`, from outside of a kernel, is a number in it."""
+    import numpy as np
+
+    return isinstance(value, (bool, int, float, np.generic, Dim))
+
+
+def has_call(operand: Operand) -> bool:
+    """Tell whether `operand` calls a helper function, so that it must not be evaluated twice."""
+    if isinstance(operand, WeakSelect):
+        return any(map(has_call, (operand.condition, operand.then, operand.otherwise)))
+    return not isinstance(operand, Weak) and any(inlined_calls(operand))
 
 
 def _whole_constant(operand: Operand) -> int | None:

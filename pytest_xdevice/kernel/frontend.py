@@ -5,20 +5,25 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from collections.abc import Iterable
+from dataclasses import replace
 from types import FunctionType
 from typing import Any
 from typing import Final
 
 from .captured import Captured
+from .expressions import Element
 from .expressions import Expressions
+from .expressions import has_call
 from .ir import Assign
 from .ir import Break
 from .ir import Clear
 from .ir import Const
 from .ir import Continue
+from .ir import Evaluate
 from .ir import Expr
 from .ir import For
 from .ir import If
+from .ir import InlinedCall
 from .ir import KernelIR
 from .ir import Local
 from .ir import Location
@@ -43,11 +48,14 @@ from .promote import typed
 from .promote import Weak
 from .promote import WeakSelect
 from .promote import widens
+from .scope import Calls
+from .scope import Scope
 from .signature import Signature
-from .source import KernelText
 from .source import read_source
+from .traversal import writes_memory
 from .types import ArrayType
 from .types import i64
+from .types import LocalArray
 from .types import ScalarType
 from .unsupported import advice_for
 from .unsupported import describe
@@ -69,23 +77,22 @@ def build_ir(function: FunctionType, signature: Signature, captured: Captured, f
     text = read_source(function)
     check_nesting(text)
     code = function.__code__
-    local_names = frozenset(code.co_varnames[code.co_argcount :] + code.co_cellvars) - {
-        p.name for p in signature.params
-    }
-    variables = Variables(frozenset(param.name for param in signature.params))
-    expressions = Expressions(text, captured, signature, variables, local_names)
-    body = _Statements(text, expressions, variables, signature).block(text.node.body)
+    scope = Scope.of_kernel(signature)
+    local_names = frozenset(code.co_varnames + code.co_cellvars) - set(scope.params)
+    variables = Variables(frozenset(scope.params))
+    calls = Calls(scope.dims, (function,))
+    body = Statements(Expressions(text, captured, scope, variables, local_names, calls)).block(text.node.body)
     return KernelIR(signature, variables.types, body, text.filename, fast, variables.arrays)
 
 
-class _Statements:
-    """Makes IR of statements, and keeps track of the paths through them."""
+class Statements:
+    """Makes IR of the statements of a function, and keeps track of the paths through them."""
 
-    def __init__(self, text: KernelText, expressions: Expressions, variables: Variables, signature: Signature) -> None:
-        self.text = text
+    def __init__(self, expressions: Expressions) -> None:
+        self.text = expressions.text
         self.expressions = expressions
-        self.variables = variables
-        self.params = {param.name: param.type for param in signature.params}
+        self.variables = expressions.variables
+        self.params = expressions.params
 
     def block(self, nodes: Iterable[ast.stmt]) -> tuple[Stmt, ...]:
         """Return the statements that `nodes` are; those that no path reaches are checked and left out."""
@@ -163,11 +170,27 @@ class _Statements:
         target = node.target
         if isinstance(target, ast.Name):
             self._check_name(target)
-        current = self.expressions.visit(target)
         at = self.text.location(node)
+        if isinstance(target, ast.Subscript):
+            return self._augment_element(target, node, at)
+        current = self.expressions.visit(target)
         return self.assign(
             target, self.expressions.binary(node.op, current, self.expressions.visit(node.value), at), node
         )
+
+    def _augment_element(self, target: ast.Subscript, node: ast.AugAssign, at: Location) -> list[Stmt]:
+        """Return ``a[i] += value``; an index that calls a helper is computed once."""
+        element = self._element(target)
+        statements: list[Stmt] = []
+        for number, index in enumerate(element.indices):
+            if has_call(index):
+                held, made = self._hold("index", index, target)
+                indices = (*element.indices[:number], typed(held), *element.indices[number + 1 :])
+                element = replace(element, indices=indices)
+                statements += made
+        current = self.expressions.load(element, self.text.location(target))
+        value = self.expressions.binary(node.op, current, self.expressions.visit(node.value), at)
+        return [*statements, self._store(target, element, value, node)]
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> list[Stmt]:
         if not isinstance(node.target, ast.Name):
@@ -179,7 +202,7 @@ class _Statements:
             raise self.text.error(
                 node, f"'{node.target.id}' is given a type and no value.", "Assign its first value here."
             )
-        value = self._fitting(self.expressions.visit(node.value), type_, node.value, f"'{node.target.id}' is {type_}")
+        value = self.fitting(self.expressions.visit(node.value), type_, node.value, f"'{node.target.id}' is {type_}")
         known = self.variables.known_type(node.target.id)
         if known is not None and known != type_:
             raise self.text.error(node.annotation, f"'{node.target.id}' is {known} already.", "Use another name.")
@@ -190,7 +213,7 @@ class _Statements:
         if isinstance(target, ast.Name):
             return [self._assign_local(target, operand, node)]
         if isinstance(target, ast.Subscript):
-            return [self._store(target, operand, node)]
+            return [self._store(target, self._element(target), operand, node)]
         if isinstance(target, ast.Attribute):
             raise self.text.error(target, "an attribute is assigned.", "Write to an element of an array parameter.")
         raise self.text.error(target, f"{describe(target)} cannot be assigned to.", "Assign to locals and elements.")
@@ -205,7 +228,7 @@ class _Statements:
 
     def _check_name(self, target: ast.Name) -> None:
         param = self.params.get(target.id)
-        if isinstance(param, ArrayType):
+        if isinstance(param, (ArrayType, LocalArray)):
             raise self.text.error(
                 target,
                 f"the array parameter '{target.id}' is assigned.",
@@ -228,24 +251,26 @@ class _Statements:
         type_, line = self.variables.types[name], self.variables.first_lines[name]
         found = arithmetic_type(default_type(operand))
         advice = f"Start with {found}(...) on line {line}, or write {type_}(...) around this value."
-        value = self._fitting(operand, type_, node, f"'{target.id}' is {type_} since line {line}", advice)
+        value = self.fitting(operand, type_, node, f"'{target.id}' is {type_} since line {line}", advice)
         self.variables.mark(name)
         return Assign(name, value, at, first)
 
-    def _store(self, target: ast.Subscript, operand: Operand, node: ast.AST) -> Stmt:
+    def _element(self, target: ast.Subscript) -> Element:
         try:
-            array, indices = self.expressions.element(target)
+            return self.expressions.element(target)
         except Refusal as refusal:
             raise self.text.error(target, refusal.message, refusal.advice) from None
-        type_ = self.expressions.array(array)
+
+    def _store(self, target: ast.Subscript, element: Element, operand: Operand, node: ast.AST) -> Stmt:
+        type_ = element.type
         if isinstance(type_, ArrayType) and type_.mode == "in":
             raise self.text.error(
-                target, f"'{array}' is an In array and is written.", f"Annotate it as {_out(type_)} instead."
+                target, f"'{element.name}' is an In array and is written.", f"Annotate it as {_out(type_)} instead."
             )
-        value = self._fitting(operand, type_.element, node, f"'{array}' holds {type_.element}")
-        return Store(array, indices, value, self.text.location(target))
+        value = self.fitting(operand, type_.element, node, f"'{element.name}' holds {type_.element}")
+        return Store(element.array, element.indices, value, self.text.location(target))
 
-    def _fitting(self, operand: Operand, type_: ScalarType, node: ast.AST, reason: str, advice: str = "") -> Expr:
+    def fitting(self, operand: Operand, type_: ScalarType, node: ast.AST, reason: str, advice: str = "") -> Expr:
         """Return `operand` as a `type_`, or say that `reason` stands against it."""
         found = default_type(operand)
         if not isinstance(operand, (Weak, WeakSelect)) and not widens(found, type_):
@@ -452,7 +477,12 @@ class _Statements:
     def visit_Expr(self, node: ast.Expr) -> list[Stmt]:
         if isinstance(node.value, ast.Constant) and (isinstance(node.value.value, str) or node.value.value is ...):
             return []
-        self.expressions.visit(node.value)
+        if isinstance(node.value, ast.Call):
+            call = self.expressions.call(node.value)
+            if isinstance(call, InlinedCall) and (not call.has_value or writes_memory(call)):
+                return [Evaluate(call, self.text.location(node))]
+        else:
+            self.expressions.visit(node.value)
         raise self.text.error(node, "this value is not used.", "Assign it, or remove the line.")
 
 

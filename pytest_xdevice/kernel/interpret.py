@@ -28,14 +28,17 @@ from .ir import Compare
 from .ir import Const
 from .ir import Continue
 from .ir import DimValue
+from .ir import Evaluate
 from .ir import Expr
 from .ir import For
 from .ir import If
+from .ir import InlinedCall
 from .ir import KernelIR
 from .ir import Load
 from .ir import Local
 from .ir import Logic
 from .ir import Parallel
+from .ir import Result
 from .ir import Return
 from .ir import Select
 from .ir import Stmt
@@ -169,6 +172,9 @@ class _Writer:
     def __init__(self, ir: KernelIR) -> None:
         self._ir = ir
         self._lines: list[str] = []
+        self._functions: list[str] = []  # those of the calls in the function that is being written
+        self._depth = 1  # of that function's body
+        self._calls = 0
         self.names: dict[str, Any] = {"product": product, "int64": np.int64, "map": map, "range": _range}
 
     def text(self) -> str:
@@ -185,8 +191,9 @@ class _Writer:
         self.names |= {"checked": _checked_index, "zeros": np.zeros}
         for name, array in self._ir.arrays.items():
             self._line(1, f"at_{name} = checked({name!r}, {array.extents})")
+        header, self._lines = self._lines, []
         self._block(self._ir.body, 1)
-        return "\n".join(self._lines) + "\n"
+        return "\n".join([*header, *self._functions, *self._lines]) + "\n"
 
     def _line(self, depth: int, text: str) -> None:
         self._lines.append("    " * depth + text)
@@ -244,6 +251,12 @@ class _Writer:
     def _Return(self, node: Return, depth: int) -> None:
         self._line(depth, "return")
 
+    def _Result(self, node: Result, depth: int) -> None:
+        self._line(depth, "return" if node.value is None else f"return {self.expr(node.value)}")
+
+    def _Evaluate(self, node: Evaluate, depth: int) -> None:
+        self._line(depth, self.expr(node.call))
+
     def expr(self, node: Expr) -> str:
         """Return the Python expression that computes `node`."""
         written: str = getattr(self, f"_expr_{type(node).__name__}")(node)
@@ -262,6 +275,23 @@ class _Writer:
 
     def _expr_Load(self, node: Load) -> str:
         return self._element(node.array, node.indices)
+
+    def _expr_InlinedCall(self, node: InlinedCall) -> str:
+        """Return a call of a Python function, defined at the top of the one that is being written."""
+        name = f"call_{self._calls}_{node.helper if node.helper.isidentifier() else 'lambda'}"
+        self._calls += 1
+        arguments = ", ".join(self.expr(binding.value) for binding in node.bindings)
+        lines, functions = self._lines, self._functions
+        self._lines, self._functions = [], []
+        self._depth += 1
+        self._block(node.body, self._depth)
+        self._depth -= 1
+        written = [*self._functions, *self._lines]
+        self._lines = []
+        self._line(self._depth, f"def {name}({', '.join(f'v_{binding.name}' for binding in node.bindings)}):")
+        self._functions = [*functions, *self._lines, *written]
+        self._lines = lines
+        return f"{name}({arguments})"
 
     def _element(self, array: str, indices: Sequence[Expr]) -> str:
         return f"a_{array}[at_{array}({', '.join(self.expr(index) for index in indices)})]"

@@ -157,7 +157,30 @@ class Call:
     at: Location
 
 
-Expr = Union[Const, Local, DimValue, Load, Unary, Binary, Compare, Logic, Select, Cast, Call]
+@dataclass(frozen=True)
+class InlinedCall:
+    """A call of a helper function: `bindings` give its parameters their values, in order, then its `body` runs.
+
+    Legal kernels have none. Locals of the helper are locals of the kernel under names of their own, and no other
+    statement uses them. The body ends at the first `Result`.
+
+    Attributes
+    ----------
+    helper : str
+        The function's name.
+    has_value : bool
+        False for a helper that returns none; `type` then says nothing, and the call stands in an `Evaluate`.
+    """
+
+    helper: str
+    bindings: tuple[Assign, ...]
+    body: tuple[Stmt, ...]
+    type: ScalarType
+    at: Location
+    has_value: bool = True
+
+
+Expr = Union[Const, Local, DimValue, Load, Unary, Binary, Compare, Logic, Select, Cast, Call, InlinedCall]
 
 
 # --- statements ------------------------------------------------------------------------------------------
@@ -255,7 +278,23 @@ class Return:
     at: Location
 
 
-Stmt = Union[Assign, Store, Clear, If, While, For, Parallel, Break, Continue, Return]
+@dataclass(frozen=True)
+class Result:
+    """End the innermost `InlinedCall`, with a value unless it has none."""
+
+    value: Expr | None
+    at: Location
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Evaluate a call for what it writes."""
+
+    call: InlinedCall
+    at: Location
+
+
+Stmt = Union[Assign, Store, Clear, If, While, For, Parallel, Break, Continue, Return, Result, Evaluate]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Rewrite the typed IR so that printers only spell: one operation of the result for one of the hardware.
 
-What changes: short-circuit logic, and choices whose branches touch memory or cost much, become `If` statements
-on a temporary; division, shifts, extrema and powers get the language's meaning from plain operations; a `range`
-loop steps by 1 or -1. What stays: `Select` as an eager choice, `Cast` with the language's saturation, loops.
+What changes: calls of helper functions become their statements; short-circuit logic, and choices whose branches touch
+memory or cost much, become `If` statements on a temporary; division, shifts, extrema and powers get the language's
+meaning from plain operations; a `range` loop steps by 1 or -1. What stays: `Select` as an eager choice, `Cast` with
+the language's saturation, loops.
 Legalising twice changes no meaning.
 """
 
@@ -35,21 +36,29 @@ from .ir import Compare
 from .ir import Const
 from .ir import Continue
 from .ir import DimValue
+from .ir import Evaluate
 from .ir import Expr
 from .ir import For
 from .ir import If
+from .ir import InlinedCall
 from .ir import KernelIR
 from .ir import Load
 from .ir import Local
 from .ir import Logic
 from .ir import Parallel
+from .ir import Result
 from .ir import Return
 from .ir import Select
 from .ir import Stmt
 from .ir import Store
 from .ir import Unary
 from .ir import While
+from .returns import gives_result
+from .returns import without_results
 from .traversal import children
+from .traversal import expressions
+from .traversal import walk
+from .traversal import writes_memory
 from .types import bool_
 from .types import f16
 from .types import f32
@@ -76,6 +85,11 @@ def is_cheap(expr: Expr) -> bool:
         return False
     if isinstance(expr, Binary) and expr.op in ("floordiv", "mod", "pow", "fmod") and expr.type.is_float:
         return False
+    if isinstance(expr, InlinedCall):  # in a straight line
+        return all(
+            isinstance(statement, (Assign, Result)) and all(map(is_cheap, expressions(statement)))
+            for statement in (*expr.bindings, *expr.body)
+        )
     return all(is_cheap(child) for child in children(expr))
 
 
@@ -87,13 +101,16 @@ class _Legaliser:
         self._taken = {*ir.locals, *ir.signature.dims, *(param.name for param in ir.signature.params)}
         self._temporaries = 0
         self._pending: list[Stmt] = []
+        self._calls_write = any(map(writes_memory, (e for s in walk(ir.body) for e in expressions(s))))
         self._statements: dict[type, Callable[..., Iterable[Stmt]]] = {
             Assign: self._assign, Store: self._store, Clear: _unchanged, If: self._if, While: self._while,
             For: self._for, Parallel: self._parallel, Break: _unchanged, Continue: _unchanged, Return: _unchanged,
+            Evaluate: self._evaluate,
         }  # fmt: skip
         self._expressions: dict[type, Callable[..., Expr]] = {
             Const: _leaf, Local: _leaf, DimValue: _leaf, Load: self._load, Unary: self._unary, Binary: self._binary,
             Compare: self._compare, Logic: self._logic, Select: self._select, Cast: self._cast, Call: self._call,
+            InlinedCall: self._inlined_call,
         }  # fmt: skip
 
     # --- statements --------------------------------------------------------------------------------------
@@ -116,8 +133,15 @@ class _Legaliser:
         return [replace(statement, value=self._expr(statement.value))]
 
     def _store(self, statement: Store) -> Iterable[Stmt]:
-        indices = tuple(map(self._expr, statement.indices))
-        return [replace(statement, indices=indices, value=self._expr(statement.value))]
+        if not self._calls_write:
+            indices = tuple(map(self._expr, statement.indices))
+            return [replace(statement, indices=indices, value=self._expr(statement.value))]
+        value, *places = self._operands(statement.value, *statement.indices)
+        return [replace(statement, indices=tuple(places), value=value)]
+
+    def _evaluate(self, statement: Evaluate) -> Iterable[Stmt]:
+        self._expr(statement.call)
+        return []
 
     def _if(self, statement: If) -> Iterable[Stmt]:
         condition = statement.condition
@@ -146,7 +170,7 @@ class _Legaliser:
         return [While(Const(True, bool_, statement.at), (*before, leave, *body), statement.at)]
 
     def _for(self, statement: For) -> Iterable[Stmt]:
-        start, stop, step = (self._expr(bound) for bound in (statement.start, statement.stop, statement.step))
+        start, stop, step = self._operands(statement.start, statement.stop, statement.step)
         if isinstance(step, Const) and step.value in (1, -1):
             bounds = self._take()
             return [*bounds, replace(statement, start=start, stop=stop, step=step, body=self.block(statement.body))]
@@ -192,6 +216,29 @@ class _Legaliser:
     def _expr(self, expr: Expr) -> Expr:
         return self._expressions[type(expr)](expr)
 
+    def _operands(self, *operands: Expr) -> list[Expr]:
+        """Return the legal form of operands that are evaluated from left to right."""
+        if not self._calls_write:
+            return [self._expr(operand) for operand in operands]
+        last = max((number for number, operand in enumerate(operands) if writes_memory(operand)), default=0)
+        # What is written later must not change what was read before.
+        return [
+            self._once(self._expr(operand)) if number < last else self._expr(operand)
+            for number, operand in enumerate(operands)
+        ]
+
+    def _inlined_call(self, expr: InlinedCall) -> Expr:
+        for binding in expr.bindings:
+            value = self._expr(binding.value)
+            self._pending.append(replace(binding, value=value))
+        last = expr.body[-1] if expr.body else None
+        if isinstance(last, Result) and last.value is not None and not gives_result(expr.body[:-1]):
+            self._pending += self.block(expr.body[:-1])
+            return self._expr(last.value)
+        result = self._fresh(expr.type) if expr.has_value else ""
+        self._pending += self.block(without_results(expr.body, result, lambda: self._fresh(bool_)))
+        return Local(result, expr.type, expr.at) if expr.has_value else Const(False, bool_, expr.at)
+
     def _fresh(self, scalar: ScalarType) -> str:
         """Return the name of a new local of type `scalar`."""
         while True:
@@ -228,17 +275,16 @@ class _Legaliser:
         return Local(name, then.type, then.at)
 
     def _load(self, expr: Load) -> Expr:
-        return replace(expr, indices=tuple(map(self._expr, expr.indices)))
+        return replace(expr, indices=tuple(self._operands(*expr.indices)))
 
     def _unary(self, expr: Unary) -> Expr:
         operand = self._expr(expr.operand)
         return negate(operand) if expr.op == "neg" else invert(operand)
 
     def _binary(self, expr: Binary) -> Expr:
-        left = self._expr(expr.left)
         if expr.op == "pow" and isinstance(expr.right, Const):  # a small whole number, says the front end
-            return power(left, int(expr.right.value), self._once)
-        right = self._expr(expr.right)
+            return power(self._expr(expr.left), int(expr.right.value), self._once)
+        left, right = self._operands(expr.left, expr.right)
         if expr.op in ("floordiv", "mod"):
             divide = float_division if expr.type.is_float else integer_division
             return divide(expr.op, left, right, self._once)
@@ -247,7 +293,8 @@ class _Legaliser:
         return binary(expr.op, left, right)
 
     def _compare(self, expr: Compare) -> Expr:
-        return compare(expr.op, self._expr(expr.left), self._expr(expr.right))
+        left, right = self._operands(expr.left, expr.right)
+        return compare(expr.op, left, right)
 
     def _logic(self, expr: Logic) -> Expr:
         if is_cheap(expr.right):
@@ -271,7 +318,7 @@ class _Legaliser:
         return Cast(operand, expr.type, expr.at)
 
     def _call(self, expr: Call) -> Expr:
-        arguments = tuple(map(self._expr, expr.arguments))
+        arguments = tuple(self._operands(*expr.arguments))
         if expr.function == "fmod":
             return binary("fmod", *arguments)
         if not arguments[0].type.is_float:

@@ -1,9 +1,10 @@
-"""Reads a kernel's signature from its annotations, without parsing its body."""
+"""Reads the signature of a kernel or a helper function from its annotations, without parsing its body."""
 
 from __future__ import annotations
 
 import ast
 import inspect
+from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 from typing import Final
@@ -13,12 +14,14 @@ from .errors import KernelError
 from .signature import Param
 from .signature import Signature
 from .source import read_source
+from .source import Role
 from .types import ArrayType
 from .types import Dim
 from .types import scalar_of_dtype
 from .types import ScalarType
 
 _EXAMPLE: Final = "such as 'a: In[f32, n]', 'b: Out[f32, n]' or 'alpha: f32'"
+_UNREADABLE: Final = (NameError, TypeError, SyntaxError, AttributeError)  # what evaluating an annotation may raise
 _PYTHON_TYPES: Final = {int: "i64", float: "f64", bool: "bool_"}
 
 
@@ -30,9 +33,7 @@ def read_signature(function: FunctionType, captured: Captured) -> Signature:
     KernelError
         If a parameter has no annotation, or one that is no parameter's type.
     """
-    params = tuple(
-        _param(function, captured, parameter) for parameter in inspect.signature(function).parameters.values()
-    )
+    params = tuple(_param(function, captured, parameter) for parameter in _plain_signature(function))
     signature = Signature(function.__name__, params)
     if not function.__name__.isascii():
         text = read_source(function)
@@ -45,36 +46,108 @@ def read_signature(function: FunctionType, captured: Captured) -> Signature:
     return signature
 
 
+@dataclass(frozen=True)
+class HelperParam:
+    """One parameter of a helper function.
+
+    Attributes
+    ----------
+    name : str
+    type : ArrayType, ScalarType or None
+        None where it has no annotation and takes whatever it is given.
+    default : object
+        `inspect.Parameter.empty` where it has none.
+    """
+
+    name: str
+    type: ArrayType | ScalarType | None
+    default: Any
+
+
+@dataclass(frozen=True)
+class HelperSignature:
+    """What a helper function takes, and the annotation of what it returns: `inspect.Parameter.empty` for none."""
+
+    plain: inspect.Signature
+    params: dict[str, HelperParam]
+    returns: Any
+
+
+def read_helper_signature(function: FunctionType, captured: Captured) -> HelperSignature:
+    """Return what the annotations and defaults of a helper function declare.
+
+    Raises
+    ------
+    KernelError
+        If an annotation is no type of the language, or a parameter stands for any number of arguments.
+    """
+    plain = _plain_signature(function, "helper")
+    params: dict[str, HelperParam] = {}
+    for parameter in plain:
+        untyped = parameter.annotation is parameter.empty
+        type_ = None if untyped else _annotated(function, captured, parameter, "helper")
+        params[parameter.name] = HelperParam(parameter.name, type_, parameter.default)
+    returns = inspect.signature(function).return_annotation
+    if isinstance(returns, str):
+        try:
+            returns = _evaluated(returns, captured)
+        except _UNREADABLE as error:
+            text = read_source(function, "helper")
+            raise text.error(
+                text.node.returns or text.node, f"the type that it returns cannot be read: {error}.", "Write a type."
+            ) from None
+    return HelperSignature(inspect.Signature(plain), params, returns)
+
+
+def _plain_signature(function: FunctionType, role: Role = "kernel") -> list[inspect.Parameter]:
+    """Return the parameters, none of which stands for several arguments."""
+    parameters = list(inspect.signature(function, follow_wrapped=False).parameters.values())
+    for parameter in parameters:
+        several = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if several or (role == "kernel" and parameter.kind == parameter.KEYWORD_ONLY):
+            advice = f"A {role} has a fixed list of parameters."
+            raise _error(function, parameter.name, f"parameter '{parameter.name}' is not a plain one.", advice, role)
+    return parameters
+
+
 def _param(function: FunctionType, captured: Captured, parameter: inspect.Parameter) -> Param:
     name = parameter.name
-    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.KEYWORD_ONLY):
-        raise _error(
-            function, name, f"parameter '{name}' is not a plain one.", "A kernel has a fixed list of parameters."
-        )
     if parameter.default is not parameter.empty:
         raise _error(function, name, f"parameter '{name}' has a default.", "Remove it: a launch gives every argument.")
-    annotation = parameter.annotation
-    if annotation is parameter.empty:
+    if parameter.annotation is parameter.empty:
         raise _error(function, name, f"parameter '{name}' has no type.", f"Annotate it, {_EXAMPLE}.")
+    return Param(name, _annotated(function, captured, parameter, "kernel"))
+
+
+def _annotated(
+    function: FunctionType, captured: Captured, parameter: inspect.Parameter, role: Role
+) -> ArrayType | ScalarType:
+    """Return the type that a parameter's annotation names."""
+    name, annotation = parameter.name, parameter.annotation
     if isinstance(annotation, str):
         try:
-            while isinstance(annotation, str):  # written as text, in a module where all annotations are kept as text
-                annotation = captured.evaluate(annotation)
-        except (NameError, TypeError, SyntaxError, AttributeError) as error:
+            annotation = _evaluated(annotation, captured)
+        except _UNREADABLE as error:
             raise _error(
-                function, name, f"the type of '{name}' cannot be read: {error}.", f"Write one {_EXAMPLE}."
+                function, name, f"the type of '{name}' cannot be read: {error}.", f"Write one {_EXAMPLE}.", role
             ) from error
-    return Param(name, _type(function, name, annotation))
+    return _type(function, name, annotation, role)
 
 
-def _type(function: FunctionType, name: str, annotation: Any) -> ArrayType | ScalarType:
+def _evaluated(annotation: Any, captured: Captured) -> Any:
+    while isinstance(annotation, str):  # written as text, in a module where all annotations are kept as text
+        annotation = captured.evaluate(annotation)
+    return annotation
+
+
+def _type(function: FunctionType, name: str, annotation: Any, role: Role) -> ArrayType | ScalarType:
     if isinstance(annotation, ArrayType):
         return annotation
     if isinstance(annotation, ScalarType):
         if annotation.name == "f16":
-            raise _error(function, name, f"parameter '{name}' is a bare f16.", "Take an f32: f16 is for arrays.")
+            raise _error(function, name, f"parameter '{name}' is a bare f16.", "Take an f32: f16 is for arrays.", role)
         return annotation
-    raise _error(function, name, f"{_shown(annotation)} is no type of a parameter.", _advice(annotation))
+    raise _error(function, name, f"{_shown(annotation)} is no type of a parameter.", _advice(annotation), role)
 
 
 def _shown(annotation: Any) -> str:
@@ -93,9 +166,9 @@ def _advice(annotation: Any) -> str:
     return f"Write a type {_EXAMPLE}."
 
 
-def _error(function: FunctionType, name: str, message: str, advice: str) -> KernelError:
+def _error(function: FunctionType, name: str, message: str, advice: str, role: Role = "kernel") -> KernelError:
     """Return the error about the parameter `name`, at its place in the source."""
-    text = read_source(function)
+    text = read_source(function, role)
     arguments = text.node.args
     everyone = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
     node: ast.AST = next(

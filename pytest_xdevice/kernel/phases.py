@@ -17,6 +17,7 @@ from .ir import KernelIR
 from .ir import Load
 from .ir import Local
 from .ir import Parallel
+from .ir import Result
 from .ir import Return
 from .ir import Stmt
 from .traversal import children
@@ -123,7 +124,7 @@ def _replayed(runs: list[tuple[Stmt, ...]]) -> set[int]:
 
 
 def _is_uniform(statement: Stmt) -> bool:
-    return isinstance(statement, (Assign, If, Return)) and not any(map(_has_load, expressions(statement)))
+    return isinstance(statement, (Assign, If, Result, Return)) and not any(map(_has_load, expressions(statement)))
 
 
 def _has_load(expr: Expr) -> bool:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import ast
 import inspect
+import linecache
 from dataclasses import dataclass
 from types import FunctionType
+from typing import Final
+from typing import Literal
 from typing import Union
 
+from .errors import Excerpt
 from .errors import KernelError
 from .ir import Location
 
 Place = Union[ast.AST, Location]
+Role = Literal["kernel", "helper"]
+_NO_SOURCE: Final = "Define it with 'def' in a file: one made by exec(), a lambda or a bare REPL has no source to read."
+_FATES: Final[dict[Role, str]] = {"kernel": "compiled", "helper": "inlined"}
 
 
 @dataclass(frozen=True)
@@ -50,22 +57,27 @@ class KernelText:
         index = number - self.first_line
         return self.lines[index].rstrip("\n") if 0 <= index < len(self.lines) else ""
 
+    def excerpt(self, place: Place) -> Excerpt:
+        """Return `place` with what can be shown of it."""
+        at = place if isinstance(place, Location) else self.location(place)
+        return Excerpt(self.filename, at.line, at.column + 1, self.line(at.line), at.end_column - at.column)
+
     def error(self, place: Place, message: str, advice: str = "") -> KernelError:
         """Return the error that says `message` of `place`."""
-        at = place if isinstance(place, Location) else self.location(place)
+        at = self.excerpt(place)
         return KernelError(
             message,
-            filename=self.filename,
+            filename=at.filename,
             line=at.line,
-            column=at.column + 1,
+            column=at.column,
             advice=advice,
-            source_line=self.line(at.line),
-            width=at.end_column - at.column,
+            source_line=at.source_line,
+            width=at.width,
         )
 
 
-def read_source(function: FunctionType) -> KernelText:
-    """Find and parse the source of `function`.
+def read_source(function: FunctionType, role: Role = "kernel") -> KernelText:
+    """Find and parse the source of `function`; an error says what was wanted of it by its `role`.
 
     Raises
     ------
@@ -73,29 +85,43 @@ def read_source(function: FunctionType) -> KernelText:
         If the source cannot be read, or is not that of a plain ``def``.
     """
     code = function.__code__
+    if hasattr(function, "__wrapped__"):
+        raise _refused(function, role, "a decorator has put another function in its place", "Call the plain function.")
     try:
-        lines, first_line = inspect.getsourcelines(code)
+        lines, first_line = inspect.getsourcelines(function)
     except (OSError, TypeError):
-        raise _unreadable(function, "its source cannot be read") from None
+        raise _refused(function, role, "its source cannot be read", _NO_SOURCE) from None
+    node = _parsed(function, role, lines, first_line)
+    if isinstance(node, ast.AsyncFunctionDef):
+        raise _refused(function, role, "it is an async function", "Define it with a plain 'def': it runs to its end.")
+    if not isinstance(node, ast.FunctionDef) or node.name != function.__name__:
+        raise _refused(function, role, "it is not a plain 'def' function", _NO_SOURCE)
+    return KernelText(code.co_filename, first_line, lines, node)
+
+
+def _parsed(function: FunctionType, role: Role, lines: list[str], first_line: int) -> ast.stmt:
+    """Return the statement that stands on `lines`, with the line numbers of the file."""
     indented = lines[0][:1].isspace()
     # Under an `if`, an indented function parses as it stands, so that columns are those of the file.
     text = "if 1:\n" + "".join(lines) if indented else "".join(lines)
     try:
         tree = ast.parse(text)
     except SyntaxError:
-        raise _unreadable(function, "the source found for it is not a whole function") from None
+        raise _refused(function, role, "the source found for it is not a whole function", _NO_SOURCE) from None
     ast.increment_lineno(tree, first_line - (2 if indented else 1))
     outer = tree.body[0]
-    node = outer.body[0] if isinstance(outer, ast.If) else outer
-    if not isinstance(node, ast.FunctionDef) or node.name != function.__name__:
-        raise _unreadable(function, "it is not a plain 'def' function")
-    return KernelText(code.co_filename, first_line, lines, node)
+    return outer.body[0] if isinstance(outer, ast.If) else outer
 
 
-def _unreadable(function: FunctionType, reason: str) -> KernelError:
+def _refused(function: FunctionType, role: Role, reason: str, advice: str) -> KernelError:
+    code = function.__code__
+    shown = linecache.getline(code.co_filename, code.co_firstlineno).rstrip()
     return KernelError(
-        f"kernel '{function.__name__}' cannot be compiled: {reason}.",
-        filename=function.__code__.co_filename,
-        line=function.__code__.co_firstlineno,
-        advice="Define it with 'def' in a file: one made by exec(), a lambda or a bare REPL has no source to read.",
+        f"{role} '{function.__name__}' cannot be {_FATES[role]}: {reason}.",
+        filename=code.co_filename,
+        line=code.co_firstlineno,
+        column=len(shown) - len(shown.lstrip()) + 1,
+        advice=advice,
+        source_line=shown,
+        width=len(shown),
     )

@@ -11,13 +11,16 @@ from .ir import Call
 from .ir import Cast
 from .ir import Clear
 from .ir import Compare
+from .ir import Evaluate
 from .ir import Expr
 from .ir import For
 from .ir import If
+from .ir import InlinedCall
 from .ir import Load
 from .ir import Local
 from .ir import Logic
 from .ir import Parallel
+from .ir import Result
 from .ir import Select
 from .ir import Stmt
 from .ir import Store
@@ -26,7 +29,7 @@ from .ir import While
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:
-    """Return the operands of an expression."""
+    """Return the operands of an expression; an inlined call has statements instead."""
     if isinstance(expr, Load):
         return expr.indices
     if isinstance(expr, (Unary, Cast)):
@@ -52,6 +55,10 @@ def expressions(statement: Stmt) -> tuple[Expr, ...]:
         return (statement.start, statement.stop, statement.step)
     if isinstance(statement, Parallel):
         return (*statement.starts, *statement.extents)
+    if isinstance(statement, Result):
+        return () if statement.value is None else (statement.value,)
+    if isinstance(statement, Evaluate):
+        return (statement.call,)
     return ()
 
 
@@ -61,10 +68,21 @@ def locals_of(expr: Expr) -> set[str]:
     return names.union(*map(locals_of, children(expr)))
 
 
+def inlined_calls(expr: Expr) -> Iterator[InlinedCall]:
+    """Yield the inlined calls of an expression, not those within them."""
+    if isinstance(expr, InlinedCall):
+        yield expr
+    for child in children(expr):
+        yield from inlined_calls(child)
+
+
 def walk(statements: Iterable[Stmt]) -> Iterator[Stmt]:
-    """Yield every statement, those inside others included, in the order of the text."""
+    """Yield every statement, those inside others and inside inlined calls included, in the order of the text."""
     for statement in statements:
         yield statement
+        for expr in expressions(statement):
+            for call in inlined_calls(expr):
+                yield from walk((*call.bindings, *call.body))
         if isinstance(statement, If):
             yield from walk((*statement.then, *statement.otherwise))
         elif isinstance(statement, (While, For, Parallel)):
@@ -88,3 +106,9 @@ def arrays_accessed(statements: Iterable[Stmt]) -> tuple[set[str], set[str]]:
         for expr in expressions(statement):
             read(expr)
     return loaded, stored
+
+
+def writes_memory(expr: Expr) -> bool:
+    """Tell whether evaluating `expr` writes to an array."""
+    statements = (statement for call in inlined_calls(expr) for statement in walk((*call.bindings, *call.body)))
+    return any(isinstance(statement, Store) for statement in statements)

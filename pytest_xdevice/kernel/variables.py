@@ -83,6 +83,17 @@ class Variables:
         self._former: dict[str, int] = {}
         self._ended: dict[str, int] = {}
 
+    def of_a_call(self) -> Variables:
+        """Return the variables of a helper function that is called here: its own, with names unique in the kernel."""
+        inner = Variables(self._reserved)
+        inner.types, inner.arrays, inner.first_lines = self.types, self.arrays, self.first_lines
+        inner._outer.private_bytes = (self._inner or self._outer).private_bytes
+        return inner
+
+    def after_call(self, inner: Variables) -> None:
+        """Note that what the arrays of a called helper take is taken here."""
+        (self._inner or self._outer).private_bytes = inner._outer.private_bytes
+
     # --- scopes -----------------------------------------------------------------------------------------
 
     @property

@@ -72,6 +72,28 @@ def test_error_carries_its_place_and_is_one_of_ours(tmp_path: Path) -> None:
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
+def test_error_in_a_helper_carries_each_call_that_leads_there(tmp_path: Path) -> None:
+    path = tmp_path / "kernels.py"
+    helpers = "def inner(x):\n    return x << 1\ndef outer(x):\n    return inner(x)\n"
+    names = define(HEADER + helpers + "@kernel\ndef k(b: Out[f32, n]):\n    b[0] = outer(b[1])\n", path)
+    with pytest.raises(KernelError) as caught:
+        _ = names["k"].ir
+    assert [(call.helper, call.at.line, call.at.column) for call in caught.value.calls] == [
+        ("inner", HEADER.count("\n") + 4, 12),
+        ("outer", HEADER.count("\n") + 7, 12),
+    ]
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_helpers_that_call_each_other_too_deep_are_refused(tmp_path: Path) -> None:
+    helpers = "".join(f"def step{depth + 1}(x):\n    return step{depth}(x)\n" for depth in range(40))
+    kernel_text = "@kernel\ndef k(b: Out[f32, n]):\n    b[0] = step40(b[1])\n"
+    names = define(HEADER + "def step0(x):\n    return x\n" + helpers + kernel_text, tmp_path / "kernels.py")
+    with pytest.raises(KernelError, match="helpers call each other more than 32 deep") as caught:
+        _ = names["k"].ir
+    assert len(caught.value.calls) == 32
+
+
 def test_place_is_that_of_the_file_for_a_kernel_within_a_function() -> None:
     def make() -> Any:
         @kernel

@@ -1,0 +1,399 @@
+"""Calls of helper functions: plain Python functions, whose bodies become a part of the kernel."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import replace
+from types import FunctionType
+from typing import Any
+from typing import Final
+
+from .captured import Captured
+from .errors import HelperCall
+from .errors import KernelError
+from .expressions import Expressions
+from .expressions import is_number
+from .frontend import Statements
+from .ir import Assign
+from .ir import Expr
+from .ir import For
+from .ir import If
+from .ir import InlinedCall
+from .ir import Location
+from .ir import Result
+from .ir import Stmt
+from .ir import While
+from .parameters import HelperParam
+from .parameters import HelperSignature
+from .parameters import read_helper_signature
+from .promote import coerce
+from .promote import common_type
+from .promote import Operand
+from .promote import Refusal
+from .promote import typed
+from .promote import Weak
+from .promote import WeakSelect
+from .promote import widens
+from .scope import Scope
+from .source import KernelText
+from .types import AnyArray
+from .types import ArrayType
+from .types import bool_
+from .types import Dim
+from .types import Extent
+from .types import ScalarType
+
+_DEEPEST: Final = 32  # calls within calls: Python bounds how deep text may be indented, and its own recursion
+_PYTHON_TYPES: Final = {int: "i64", float: "f64", bool: "bool_"}
+
+
+def inline_call(caller: Expressions, node: ast.Call, helper: FunctionType) -> Operand:
+    """Return the call `node` of `helper`: a literal where the helper only returns one.
+
+    Raises
+    ------
+    KernelError
+        If there is a mistake in the call; if there is one in the helper, with one more call in its trail.
+    Refusal
+        If the helper is being called already.
+    """
+    name = _shown(helper)
+    _refuse_recursion(caller.calls.stack, helper)
+    try:
+        captured = caller.captured.of_helper(helper)
+        text = caller.calls.text(helper)
+        signature = read_helper_signature(helper, captured)
+        arguments = _Arguments(caller, helper, text, captured)
+    except KernelError as error:
+        raise error.called(HelperCall(name, caller.text.excerpt(node))) from None
+    arguments.bind(node, signature)
+    try:
+        expressions = arguments.expressions()
+        call = _HelperStatements(expressions, name, signature.returns).inlined(
+            arguments.bindings, caller.text.location(node)
+        )
+    except KernelError as error:
+        raise error.called(HelperCall(name, caller.text.excerpt(node))) from None
+    caller.variables.after_call(expressions.variables)
+    return call
+
+
+def _shown(helper: FunctionType) -> str:
+    return helper.__name__
+
+
+def _refuse_recursion(stack: tuple[FunctionType, ...], helper: FunctionType) -> None:
+    if helper in stack:
+        cycle = [*stack[stack.index(helper) :], helper]
+        raise Refusal(
+            f"'{_shown(helper)}' calls itself: {' -> '.join(map(_shown, cycle))}.",
+            "There is no recursion in a kernel: write a loop.",
+        )
+    if len(stack) > _DEEPEST:
+        raise Refusal(f"helpers call each other more than {_DEEPEST} deep.", "Write some of the bodies in place.")
+
+
+# --- arguments -------------------------------------------------------------------------------------------
+
+
+class _Arguments:
+    """Binds the arguments of one call to the parameters of its helper.
+
+    Attributes
+    ----------
+    bindings : list of Assign
+        What gives the helper's scalar parameters their values.
+    """
+
+    def __init__(self, caller: Expressions, helper: FunctionType, text: KernelText, captured: Captured) -> None:
+        self.bindings: list[Assign] = []
+        self._caller = caller
+        self._helper = helper
+        self._name = _shown(helper)
+        self._text = text
+        self._captured = captured
+        self._variables = caller.variables.of_a_call()
+        self._params: dict[str, AnyArray | ScalarType] = {}
+        self._arrays: dict[str, str] = {}
+        self._dims: dict[str, Extent] = {}
+        self._constants: dict[str, Any] = {}
+        stores = (
+            each for each in ast.walk(text.node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
+        )
+        self._assigned = {each.id for each in stores}
+
+    def bind(self, node: ast.Call, signature: HelperSignature) -> None:
+        """Evaluate the arguments of `node`, in the order of the text, then the defaults of those left out.
+
+        Raises
+        ------
+        KernelError
+            If they do not fit.
+        """
+        given = self._matched(node, signature.plain)
+        order = [*node.args, *(keyword.value for keyword in node.keywords)]
+        for name, argument in sorted(given.items(), key=lambda item: order.index(item[1])):
+            self._bind_one(signature.params[name], argument)
+        for name, param in signature.params.items():
+            if name not in given:
+                self._bind_default(param)
+
+    def expressions(self) -> Expressions:
+        """Return what makes IR of the expressions of the helper's body."""
+        code = self._helper.__code__
+        bound = {*self._params, *self._constants}
+        kernel_dims = self._caller.calls.dims
+        scope = Scope(self._params, self._arrays, {**kernel_dims, **self._dims}, self._constants)
+        local_names = frozenset(code.co_varnames + code.co_cellvars) - bound
+        calls = self._caller.calls.entering(self._helper)
+        return Expressions(self._text, self._captured, scope, self._variables, local_names, calls)
+
+    def _matched(self, node: ast.Call, plain: inspect.Signature) -> dict[str, ast.expr]:
+        """Return the argument of each parameter that is given one."""
+        for argument in (*node.args, *node.keywords):
+            if isinstance(argument, ast.Starred) or (isinstance(argument, ast.keyword) and argument.arg is None):
+                sign = "*" if isinstance(argument, ast.Starred) else "**"
+                raise self._caller.text.error(argument, f"'{sign}' cannot be used in a kernel.", "Write each value.")
+        named = {str(keyword.arg): keyword.value for keyword in node.keywords}
+        try:
+            return dict(plain.bind(*node.args, **named).arguments)
+        except TypeError as error:
+            shown = ", ".join(str(parameter).partition(":")[0] for parameter in plain.parameters.values())
+            raise self._caller.text.error(
+                node, f"'{self._name}' is called with other arguments than it takes: {error}.",
+                f"It is {self._name}({shown}).",
+            ) from None  # fmt: skip
+
+    def _bind_one(self, param: HelperParam, argument: ast.expr) -> None:
+        array = self._caller.array_named(argument)
+        if array is not None:
+            assert isinstance(argument, ast.Name)
+            self._bind_array(param, array, argument)
+        elif isinstance(param.type, ArrayType):
+            raise self._caller.text.error(
+                argument, f"'{param.name}' of '{self._name}' is an array, {param.type!r}, and this is none.",
+                "Give the name of an array parameter.",
+            )  # fmt: skip
+        elif param.type is None and self._is_object(argument):
+            self._constants[param.name] = self._caller.resolve(argument)
+        else:
+            self._bind_scalar(param, self._caller.visit(argument), self._caller.text, argument)
+
+    def _is_object(self, argument: ast.expr) -> bool:
+        """Say whether `argument` names a type, a function, a tuple or the like: something that is no number."""
+        if not isinstance(argument, (ast.Name, ast.Attribute)) or self._caller.is_local(argument):
+            return False
+        if isinstance(argument, ast.Attribute) and self._caller.is_local(argument.value):
+            return False
+        return not is_number(self._caller.resolve(argument))
+
+    # --- arrays ---
+
+    def _bind_array(self, param: HelperParam, given: AnyArray, argument: ast.Name) -> None:
+        if isinstance(param.type, ScalarType):
+            self._caller.visit(argument)  # says that an array is no number
+        try:
+            self._arrays[param.name] = self._caller.array_in_ir(argument.id)
+        except Refusal as refusal:
+            raise self._caller.text.error(argument, refusal.message, refusal.advice) from None
+        self._params[param.name] = given
+        if isinstance(param.type, ArrayType):
+            self._check_array(param.name, param.type, given, argument)
+            self._params[param.name] = ArrayType(given.element, given.extents, param.type.mode)
+
+    def _check_array(self, name: str, wanted: ArrayType, given: AnyArray, argument: ast.Name) -> None:
+        if (wanted.element, wanted.ndim) != (given.element, given.ndim):
+            raise self._caller.text.error(
+                argument, f"'{name}' of '{self._name}' is {wanted!r}, and '{argument.id}' is {given!r}.",
+                f"Leave the type of '{name}' out to take any array, or pass one of its type.",
+            )  # fmt: skip
+        if wanted.mode != "in" and isinstance(given, ArrayType) and given.mode == "in":
+            raise self._caller.text.error(
+                argument, f"'{argument.id}' is an In array, and '{self._name}' takes {wanted!r}.",
+                f"Annotate '{argument.id}' as InOut, or '{name}' as In.",
+            )  # fmt: skip
+        for axis, (extent, actual) in enumerate(zip(wanted.extents, given.extents, strict=True)):
+            expected = self._dims.setdefault(extent.name, actual) if isinstance(extent, Dim) else extent
+            if expected != actual:
+                raise self._caller.text.error(
+                    argument,
+                    f"axis {axis} of '{name}' of '{self._name}' is {expected!r}, and '{argument.id}' has {actual!r}.",
+                    f"Give the extents of '{name}' names of their own, or pass an array that fits.",
+                )
+
+    # --- scalars ---
+
+    def _bind_default(self, param: HelperParam) -> None:
+        node = self._default_node(param.name)
+        outside = Expressions(
+            self._text,
+            self._captured,
+            Scope({}, {}, self._caller.calls.dims),
+            self._variables,
+            frozenset(),
+            self._caller.calls,
+        )
+        try:
+            value = outside.constant(param.default, node)
+        except Refusal as refusal:
+            raise self._text.error(node, refusal.message, refusal.advice) from None
+        self._bind_scalar(param, value, self._text, node)
+
+    def _default_node(self, name: str) -> ast.expr:
+        arguments = self._text.node.args
+        positional = [*arguments.posonlyargs, *arguments.args]
+        defaults = dict(zip(reversed(positional), reversed(arguments.defaults), strict=False))
+        defaults.update(
+            (each, node) for each, node in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if node
+        )
+        return next(node for each, node in defaults.items() if each.arg == name)
+
+    def _bind_scalar(self, param: HelperParam, operand: Operand, text: KernelText, node: ast.expr) -> None:
+        """Bind a value: a literal for a parameter that is neither typed nor assigned stays a literal."""
+        if param.type is None and isinstance(operand, Weak) and param.name not in self._assigned:
+            self._constants[param.name] = operand.value
+            return
+        assert not isinstance(param.type, ArrayType)
+        value = self._scalar(param, operand, text, node)
+        line = self._text.node.lineno
+        unique, _ = self._variables.declare(param.name, value.type, line)
+        self._variables.mark(unique)
+        self.bindings.append(Assign(unique, value, value.at, declares=True))
+
+    def _scalar(self, param: HelperParam, operand: Operand, text: KernelText, node: ast.expr) -> Expr:
+        type_ = param.type
+        if not isinstance(type_, ScalarType):
+            return typed(operand)
+        reason = f"'{param.name}' of '{self._name}' is {type_}"
+        if not isinstance(operand, (Weak, WeakSelect)) and not widens(operand.type, type_):
+            raise text.error(node, f"{reason}, and this is {operand.type}.", f"Write {type_}(...) around it.")
+        try:
+            return coerce(operand, type_)
+        except Refusal as refusal:
+            raise text.error(node, f"{reason}: {refusal.message}", refusal.advice) from None
+
+
+# --- the body --------------------------------------------------------------------------------------------
+
+
+class _Return:
+    """A `return` that a path reaches: the statement made for it, what it returns, and where."""
+
+    def __init__(self, made: Result, operand: Operand | None, node: ast.Return) -> None:
+        self.made = made
+        self.operand = operand
+        self.node = node
+
+
+class _HelperStatements(Statements):
+    """Makes IR of the statements of a helper function."""
+
+    def __init__(self, expressions: Expressions, name: str, returns: Any) -> None:
+        super().__init__(expressions)
+        self._name = name
+        self._returns_nothing = returns is None
+        self._declared = self._return_type(returns)
+        self._returns: list[_Return] = []
+
+    def inlined(self, bindings: list[Assign], at: Location) -> Operand:
+        """Return the helper's body as a call with these bindings."""
+        body = self.block(self.text.node.body)
+        values = [each for each in self._returns if each.operand is not None]
+        if not values:
+            if isinstance(self._declared, ScalarType):
+                raise self._ends_without_value()
+            return InlinedCall(self._name, tuple(bindings), body, bool_, at, has_value=False)
+        self._check_every_path()
+        first = values[0].operand
+        if not bindings and self._declared is None and len(body) == 1 and isinstance(first, Weak):
+            return Weak(first.value, at)
+        type_ = self._declared or self._common_type(values)
+        results = {id(each.made): Result(self._fitted(each, type_), each.made.at) for each in values}
+        return InlinedCall(self._name, tuple(bindings), _with_results(body, results), type_, at)
+
+    def visit_Return(self, node: ast.Return) -> list[Stmt]:
+        empty = node.value is None or (isinstance(node.value, ast.Constant) and node.value.value is None)
+        if isinstance(node.value, ast.Tuple):
+            raise self.text.error(
+                node.value,
+                "a helper returns one value.",
+                "Write the others to an array parameter, or call two helpers.",
+            )
+        operand = None if node.value is None or empty else self.expressions.visit(node.value)
+        if operand is not None and self._returns_nothing:
+            raise self.text.error(
+                node, f"'{self._name}' is declared to return nothing.", "Write the type of the value after '->'."
+            )
+        made = Result(None, self.text.location(node))
+        if self.variables.assigned is not None:
+            self._returns.append(_Return(made, operand, node))
+        self.variables.assigned = None
+        return [made]
+
+    def _parallel(self, node: ast.For, call: ast.Call) -> Stmt:
+        raise self.text.error(
+            node, "a parallel loop in a helper function.", "Write it in the kernel, and call the helper inside."
+        )
+
+    def _return_type(self, returns: Any) -> ScalarType | None:
+        """Return the declared type; None for a helper that declares none, or that it returns nothing."""
+        if returns is inspect.Signature.empty or returns is None:
+            return None
+        node = self.text.node.returns or self.text.node
+        if not isinstance(returns, ScalarType):
+            known = isinstance(returns, type) and returns in _PYTHON_TYPES
+            advice = f"Write {_PYTHON_TYPES[returns]}." if known else "Write one such as f32, or None."
+            raise self.text.error(node, "this is no type that a helper returns.", advice)
+        if returns.name == "f16":
+            raise self.text.error(node, "a helper returns an f16.", "Return an f32: f16 is for arrays.")
+        return returns
+
+    def _check_every_path(self) -> None:
+        """Refuse a body that returns a value on some paths only."""
+        without = next((each for each in self._returns if each.operand is None), None)
+        if without is not None:
+            raise self.text.error(
+                without.node,
+                f"'{self._name}' returns a value elsewhere, and none here.",
+                "Return a value on every path.",
+            )
+        if self.variables.assigned is not None:
+            raise self._ends_without_value()
+
+    def _ends_without_value(self) -> KernelError:
+        return self.text.error(
+            self.text.node, f"'{self._name}' may end without returning a value.", "Add a 'return' at its end."
+        )
+
+    def _common_type(self, returns: Sequence[_Return]) -> ScalarType:
+        operands: list[Operand] = []
+        for each in returns:
+            assert each.operand is not None
+            operands.append(each.operand)
+            try:
+                common_type(*operands)
+            except Refusal as refusal:
+                raise self.text.error(each.node, refusal.message, refusal.advice) from None
+        return common_type(*operands)
+
+    def _fitted(self, each: _Return, type_: ScalarType) -> Expr:
+        assert each.operand is not None
+        return self.fitting(each.operand, type_, each.node.value or each.node, f"'{self._name}' returns {type_}")
+
+
+def _with_results(statements: Iterable[Stmt], results: dict[int, Result]) -> tuple[Stmt, ...]:
+    """Return `statements` with the results that have their values."""
+    made: list[Stmt] = []
+    for statement in statements:
+        if isinstance(statement, Result):
+            statement = results.get(id(statement), statement)
+        elif isinstance(statement, If):
+            then, otherwise = (_with_results(arm, results) for arm in (statement.then, statement.otherwise))
+            statement = replace(statement, then=then, otherwise=otherwise)
+        elif isinstance(statement, (While, For)):
+            statement = replace(statement, body=_with_results(statement.body, results))
+        made.append(statement)
+    return tuple(made)
