@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pytest_xdevice.artifact import Artifact
 from pytest_xdevice.compile import Compiler
 from pytest_xdevice.target import Target
 
@@ -30,8 +31,8 @@ int64_t xd_add_one(void **args) { add_one(args[0], args[1], *(int64_t *)args[2])
 def code_figures(compiler: Compiler) -> Iterator[Figure]:
     """Measure an empty kernel, and add_one beside the same loop in C, with the same timing loop, interleaved."""
     with tempfile.TemporaryDirectory() as folder:
-        ours = load(compiler, add_one, Path(folder, "add_one.so"))
-        empty = load(compiler, nothing, Path(folder, "nothing.so"))
+        ours = load(compiler.build(add_one), Path(folder, "add_one.so"))
+        empty = load(compiler.build(nothing), Path(folder, "nothing.so"))
         source, library = Path(folder, "c.c"), Path(folder, "c.so")
         source.write_text(_C_LOOP)
         command = [
@@ -51,7 +52,7 @@ def code_figures(compiler: Compiler) -> Iterator[Figure]:
         block = np.zeros(2 * 1024 + 32, np.float32)
         start = block.ctypes.data + (-block.ctypes.data) % 64
         args = (ctypes.c_void_p * 3)(start, start + 4096, ctypes.addressof(size))
-        loop = ours.xd_time
+        loop = load(compiler.timing_loop(Target.host()), Path(folder, "loop.so")).xd_time
 
         def sample(entry: object, calls: int) -> float:
             return float(loop(ctypes.cast(entry, ctypes.c_void_p), args, ctypes.c_int64(calls))) / calls  # type: ignore[arg-type]
@@ -64,7 +65,6 @@ def code_figures(compiler: Compiler) -> Iterator[Figure]:
         yield Figure("empty kernel", f"{nanoseconds:.2f} ns a call")
 
 
-def load(compiler: Compiler, source: object, path: Path) -> ctypes.CDLL:
-    """Build a kernel for this machine and load it here."""
-    compiler.build(source, Target.host()).save(path)  # type: ignore[arg-type]
-    return ctypes.CDLL(str(path))
+def load(artifact: Artifact, path: Path) -> ctypes.CDLL:
+    """Load what was built for this machine here."""
+    return ctypes.CDLL(str(artifact.save(path)))

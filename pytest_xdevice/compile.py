@@ -33,10 +33,11 @@ from .toolchain.cache import Cache
 from .toolchain.cache import default_directory
 from .toolchain.find_linkers import find_linkers
 from .toolchain.linker import Linker
+from .toolchain.timing_loop import SIGNATURE
+from .toolchain.timing_loop import timing_loop
 
 OPENCL: Final = "opencl"
 MOST_THREADS: Final = 256
-_TIMER: Final = "time"  # its entry would be xd_time, which is the timing loop
 
 
 class Compiler:
@@ -58,6 +59,7 @@ class Compiler:
         self._cache: Final = Cache(Path(cache_directory) if cache_directory else default_directory())
         self._given_linkers: Final = linkers
         self._built: dict[tuple[int, int, object], tuple[weakref.ref[KernelSource], Artifact]] = {}
+        self._timing_loops: dict[tuple[Target, tuple[int, int] | None], Artifact] = {}
 
     @property
     def cache_directory(self) -> Path:
@@ -112,11 +114,33 @@ class Compiler:
         found = self._built.get(memory_key)
         if found is not None and found[0]() is source:
             return found[1]
-        artifact = _build_opencl(source) if isinstance(chosen, str) else self._build_cpu(source, chosen, threads)
+        if isinstance(chosen, str):
+            artifact = _build_opencl(source)
+        else:
+            artifact = self._build_ir(_llvm_ir(source, chosen, threads), source.signature, chosen, threads)
         with contextlib.suppress(TypeError):  # a source that cannot be referred to weakly is found on disk only
             reference = weakref.ref(source, lambda _: self._built.pop(memory_key, None))
             self._built[memory_key] = (reference, artifact)
         return artifact
+
+    def timing_loop(self, target: Target) -> Artifact:
+        """Build the library that times kernels on `target`, or return what was built before.
+
+        Returns
+        -------
+        Artifact
+            Its entry is ``int64 xd_time(int64 (*entry)(void **), void **args, int64 number)``: it returns the
+            nanoseconds that `number` calls of ``entry(args)`` take.
+
+        Raises
+        ------
+        TargetError, CompileError
+            As of `build`.
+        """
+        key = (target, target.glibc)
+        if key not in self._timing_loops:
+            self._timing_loops[key] = self._build_ir(timing_loop(target.bits), SIGNATURE, target)
+        return self._timing_loops[key]
 
     def check(self, target: Target, info: DeviceInfo) -> None:
         """Check that a device can run `target`, names of CPU and features included; see `Target.check_runs_on`.
@@ -136,11 +160,7 @@ class Compiler:
             return OPENCL
         return _parsed(target)
 
-    def _build_cpu(self, source: KernelSource, target: Target, threads: int) -> Artifact:
-        signature = source.signature
-        if signature.name == _TIMER:
-            raise CompileError("a kernel cannot be called 'time', the name of the timing loop; rename it")
-        text = _llvm_ir(source, target, threads)
+    def _build_ir(self, text: str, signature: Signature, target: Target, threads: int = 1) -> Artifact:
         linker = self.linker_for(target)
         key = _cache_key(text, signature, target, linker)
         stored = self._cache.get(key)

@@ -98,6 +98,9 @@ class Bench:
     def __init__(self, folder: Path, compilers: Sequence[CCompiler]) -> None:
         self._folder = folder
         self._compiler = Compiler(folder / "cache")
+        path = self._compiler.timing_loop(Target.host()).save(folder / "timing_loop.so")
+        self._loop = ctypes.CDLL(str(path)).xd_time
+        self._loop.restype = ctypes.c_int64
         self._peers = [
             {fast: ctypes.CDLL(str(c.library(folder / f"{c.name}-{fast}.so", fast=fast))) for fast in (False, True)}
             for c in compilers
@@ -111,9 +114,7 @@ class Bench:
         AssertionError
             If the two sides do not compute the same.
         """
-        library = self._ours(case)
-        loop = library.xd_time
-        loop.restype = ctypes.c_int64
+        library, loop = self._ours(case), self._loop
         arguments = case.arguments(np.random.default_rng(0))
         functions = [getattr(library, f"xd_{case.kernel.name}")]
         functions += [getattr(peer[case.is_fast], f"c_{case.kernel.name}") for peer in self._peers]

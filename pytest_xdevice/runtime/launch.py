@@ -53,7 +53,7 @@ class Launch:
     timeout : float
         Seconds that it may take.
     options : dict
-        What only some backends need (OpenCL's phases).
+        What only some backends need: OpenCL's phases, and the key of the library that times a CPU's kernels.
     prepared : object
         What the backend made of it when it was last carried out: a launch may come again and again.
     """

@@ -51,18 +51,11 @@ class Native:
         self._engine = llvm.create_mcjit_compiler(module, machine)
         self._engine.finalize_object()
         self.address = self._engine.get_function_address(f"xd_{ir.signature.name}")
-        self.timing_address = self._engine.get_function_address("xd_time")
 
     def __call__(self, *arguments: Any) -> None:
         """Run on NumPy arrays, changed in place, and scalars, in parameter order."""
         slots, _keep = packed(self.signature, arguments)
         assert ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(self.address)(ctypes.addressof(slots)) == 0
-
-    def nanoseconds(self, arguments: tuple[Any, ...], number: int) -> int:
-        """Return what the timing loop measures for `number` calls."""
-        slots, _keep = packed(self.signature, arguments)
-        entry = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
-        return int(entry(self.timing_address)(self.address, ctypes.addressof(slots), number))
 
 
 def packed(signature: Signature, arguments: tuple[Any, ...]) -> tuple[Any, list[Any]]:

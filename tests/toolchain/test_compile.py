@@ -12,7 +12,9 @@ import pytest
 
 from pytest_xdevice import dim
 from pytest_xdevice import f32
+from pytest_xdevice import i64
 from pytest_xdevice import In
+from pytest_xdevice import InOut
 from pytest_xdevice import kernel
 from pytest_xdevice import Out
 from pytest_xdevice import parallel
@@ -41,6 +43,11 @@ def add_one(a: In[f32, n], b: Out[f32, n]):  # type: ignore[no-untyped-def, vali
         b[i] = a[i] + 1.0  # type: ignore[index]
 
 
+@kernel
+def count_calls(calls: InOut[i64, 1]) -> None:
+    calls[0] += 1  # type: ignore[index]
+
+
 MACHINES = {
     "x86_64-linux-gnu": (elf.EM_X86_64, 64, 0),
     "x86_64-linux-musl": (elf.EM_X86_64, 64, 0),
@@ -61,10 +68,21 @@ def test_each_target_gets_a_shared_library_of_its_own_kind(compiler: Compiler, t
     library = elf.ElfFile(artifact.object)
     assert artifact.is_linked
     assert (library.machine, library.bits, library.flags) == MACHINES[triple]
-    assert {symbol.name for symbol in library.symbols if symbol.defined} == {"xd_add_one", "xd_time"}
+    assert {symbol.name for symbol in library.symbols if symbol.defined} == {"xd_add_one"}
 
 
-def test_a_library_runs_in_this_process_and_times_itself(compiler: Compiler, tmp_path: Path) -> None:
+@pytest.mark.parametrize("triple", MACHINES)
+def test_each_target_gets_a_timing_loop_of_its_own_kind(compiler: Compiler, triple: str) -> None:
+    artifact = compiler.timing_loop(Target.parse(triple))
+    library = elf.ElfFile(artifact.object)
+    assert artifact.is_linked
+    assert artifact.entry == "xd_time"
+    assert (library.machine, library.bits, library.flags) == MACHINES[triple]
+    assert {symbol.name for symbol in library.symbols if symbol.defined} == {"xd_time"}
+    assert library.undefined == ("clock_gettime",)
+
+
+def test_a_library_runs_in_this_process(compiler: Compiler, tmp_path: Path) -> None:
     library = ctypes.CDLL(str(compiler.build(add_one).save(tmp_path / "add_one.so")))
     a = np.arange(100, dtype=np.float32)
     b = np.zeros_like(a)
@@ -72,11 +90,18 @@ def test_a_library_runs_in_this_process_and_times_itself(compiler: Compiler, tmp
     args = (ctypes.c_void_p * 3)(a.ctypes.data, b.ctypes.data, ctypes.addressof(count))
     assert library.xd_add_one(args) == 0
     np.testing.assert_array_equal(b, a + 1)
-    b[:] = 0
-    library.xd_time.restype = ctypes.c_int64
-    library.xd_time.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
-    assert library.xd_time(ctypes.cast(library.xd_add_one, ctypes.c_void_p), args, 1000) > 0
-    np.testing.assert_array_equal(b, a + 1)
+
+
+@pytest.mark.parametrize("number", [1000, 1, 0])
+def test_a_kernel_is_called_number_times_and_timed(compiler: Compiler, tmp_path: Path, number: int) -> None:
+    counts = ctypes.CDLL(str(compiler.build(count_calls).save(tmp_path / "count.so"))).xd_count_calls
+    loop = ctypes.CDLL(str(compiler.timing_loop(Target.host()).save(tmp_path / "loop.so"))).xd_time
+    loop.restype = ctypes.c_int64
+    loop.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
+    calls = np.zeros(1, np.int64)
+    args = (ctypes.c_void_p * 1)(calls.ctypes.data)
+    assert 0 <= loop(ctypes.cast(counts, ctypes.c_void_p), args, number) < 10**9
+    assert calls[0] == number
 
 
 def test_the_cpu_decides_about_the_instructions(compiler: Compiler) -> None:
@@ -168,11 +193,6 @@ def test_an_unknown_cpu_or_feature_is_a_target_error(compiler: Compiler) -> None
 def test_a_mistake_in_the_ir_is_reported_with_its_line(compiler: Compiler) -> None:
     with pytest.raises(CompileError, match=r"(?s)kernel 'scale' for .*:16:\d+: error: use of undefined value '%z'"):
         compiler.build(TextKernel(SCALE.replace("i64 %i, %n", "i64 %i, %z")))
-
-
-def test_a_kernel_cannot_take_the_name_of_the_timing_loop(compiler: Compiler) -> None:
-    with pytest.raises(CompileError, match="cannot be called 'time'"):
-        compiler.build(TextKernel(signature=Signature("time", ())))
 
 
 def test_an_undefined_symbol_is_named(compiler: Compiler) -> None:

@@ -1,0 +1,92 @@
+"""Times of kernels on whatever device the run has: one round trip each, whichever way the kernel got there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_xdevice import dim
+from pytest_xdevice import f32
+from pytest_xdevice import i32
+from pytest_xdevice import In
+from pytest_xdevice import InOut
+from pytest_xdevice import kernel
+from pytest_xdevice import KernelCrash
+from pytest_xdevice import Out
+from pytest_xdevice import parallel
+from pytest_xdevice.client import Batch
+from pytest_xdevice.remote import Device
+
+n = dim("n")
+
+
+@kernel
+def add_one(a: In[f32, n], b: Out[f32, n]) -> None:
+    for i in parallel(n):
+        b[i] = a[i] + 1.0
+
+
+@kernel
+def count(calls: InOut[i32, 1]) -> None:
+    calls[0] += 1
+
+
+@kernel
+def time(a: In[f32, n], b: Out[f32, n]) -> None:
+    for i in parallel(n):
+        b[i] = a[i] + 2.0
+
+
+@kernel
+def write_far_away(a: In[f32, n], b: Out[f32, n]) -> None:
+    for i in parallel(n):
+        b[i + 100000000] = a[i]
+
+
+@pytest.mark.cpu
+@pytest.mark.opencl
+def test_a_measurement_is_one_round_trip_the_first_one_too(xdevice: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    function = xdevice.compile(add_one)
+    a, b = xdevice.array(np.ones(64, np.float32)), xdevice.empty(64)
+    batches: list[Batch] = []
+    worker = xdevice.worker()
+    submit = worker.submit
+
+    def counted(batch: Batch, seconds: float) -> list[object]:
+        batches.append(batch)
+        return submit(batch, seconds)
+
+    monkeypatch.setattr(worker, "submit", counted)
+    for _ in range(2):
+        assert function.time(a, b, number=3, repeat=4).repeat == 4
+    assert len(batches) == 2
+    np.testing.assert_array_equal(b, np.full(64, 2, np.float32))
+
+
+def test_every_call_of_a_measurement_is_made(xdevice: Device) -> None:
+    calls = xdevice.array(np.zeros(1, np.int32))
+    xdevice.compile(count).time(calls, number=10, repeat=5)
+    assert calls.numpy()[0] == 1 + 10 + 5 * 10  # one to bring it in, one sample to see how long it takes
+
+
+def test_a_saved_kernel_is_timed(xdevice: Device, tmp_path: Path) -> None:
+    path = xdevice.compile(add_one).artifact.save(tmp_path / "add_one.so")
+    a, b = xdevice.array(np.ones(64, np.float32)), xdevice.empty(64)
+    assert xdevice.load(path).time(a, b, number=3, repeat=4).min > 0
+
+
+def test_a_kernel_may_be_called_time(xdevice: Device) -> None:
+    a, b = xdevice.array(np.ones(64, np.float32)), xdevice.empty(64)
+    assert xdevice.compile(time).time(a, b, number=3, repeat=4).min > 0
+    np.testing.assert_array_equal(b, np.full(64, 3, np.float32))
+
+
+def test_timing_goes_on_after_a_crash(xdevice: Device) -> None:
+    function = xdevice.compile(add_one)
+    ones = np.ones(64, np.float32)
+    assert function.time(xdevice.array(ones), xdevice.empty(64), number=3, repeat=4).min > 0
+    with pytest.raises(KernelCrash):
+        xdevice.run(write_far_away, ones)
+    assert function.time(xdevice.array(ones), xdevice.empty(64), number=3, repeat=4).min > 0
