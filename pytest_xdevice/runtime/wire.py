@@ -117,8 +117,8 @@ class Connection:
     def send_head(self, text: bytes, buffers: Sequence[Buffer] = ()) -> None:
         """Send one frame whose head was encoded before, as `send` does."""
         views = [memoryview(buffer) for buffer in buffers]
-        lengths = struct.pack(f"!{len(views)}Q", *(view.nbytes for view in views))
-        prefix = b"".join((_HEADER.pack(MAGIC, len(text), len(views)), lengths, text))
+        lengths = struct.pack(f"!{len(views)}Q", *(view.nbytes for view in views)) if views else b""
+        prefix = _HEADER.pack(MAGIC, len(text), len(views)) + lengths + text
         self._send_all([memoryview(prefix), *views])
 
     def receive(self, poll: bool = True) -> Tuple[Dict[str, Any], List[int]]:
@@ -147,8 +147,8 @@ class Connection:
         magic, head_length, count = _HEADER.unpack(self.read(_HEADER.size))
         if magic != MAGIC or head_length > MAX_HEAD or count > MAX_BUFFERS:
             raise WireError(f"not a frame of this protocol: {magic!r}...")
-        lengths = list(struct.unpack(f"!{count}Q", self.read(8 * count)))
-        if any(length > MAX_BUFFER for length in lengths):
+        lengths = list(struct.unpack(f"!{count}Q", self.read(8 * count))) if count else []
+        if lengths and max(lengths) > MAX_BUFFER:
             raise WireError(f"a buffer of {max(lengths)} bytes is announced")
         return bytes(self.read(head_length)), lengths
 
