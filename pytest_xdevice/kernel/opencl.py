@@ -66,6 +66,7 @@ _BOOL_OPERATORS: Final = {"and": "&&", "or": "||", "xor": "!="}
 # In C these overflow without a meaning when signed, so they are done unsigned.
 _WRAPPING: Final = frozenset({"add", "sub", "mul", "shl"})
 _INDENT: Final = "    "
+_MOST_DOUBLED: Final = 32  # statements of a body that is printed twice
 
 
 def kernel_program(ir: KernelIR) -> OpenCLProgram:
@@ -301,15 +302,47 @@ class _PhasePrinter:
     def _parallel(self, statement: Parallel) -> None:
         for dimension, variable in enumerate(reversed(statement.variables)):
             self._emit(f"{self._name(variable)} = (long)get_global_id({dimension});")
-        # Launches are rounded up to whole work-groups.
-        for axis, variable in enumerate(statement.variables):
-            count = self._operand(statement.extents[axis])
-            if statement.starts:
-                count = f"{count} - {self._operand(statement.starts[axis])}"
+        if _is_short(statement.body):
+            # Launches are rounded up to whole work-groups. Only the last ones need a test for each item, and a
+            # test that is one for the whole group does not stand in the way of vectors.
+            self._emit(f"if ({' && '.join(self._group_fits(statement))}) {{")
+            self._iteration(statement, guarded=False)
+            self._emit("} else {")
+            self._iteration(statement, guarded=True)
+            self._emit("}")
+        else:
+            self._guards(statement)
+            self._items(statement)
+
+    def _iteration(self, statement: Parallel, *, guarded: bool) -> None:
+        self._depth += 1
+        if guarded:
+            self._guards(statement)
+        self._items(statement)
+        self._depth -= 1
+
+    def _group_fits(self, statement: Parallel) -> Iterable[str]:
+        """Yield the conditions under which no item of the work-group is past the end."""
+        for dimension, count in enumerate(reversed(self._counts(statement))):
+            yield f"(long)(get_group_id({dimension}) + 1) * (long)get_local_size({dimension}) <= {count}"
+
+    def _guards(self, statement: Parallel) -> None:
+        for variable, count in zip(statement.variables, self._counts(statement), strict=True):
             self._emit(f"if ({self._name(variable)} >= {count}) return;")
+
+    def _items(self, statement: Parallel) -> None:
         for variable, start in zip(statement.variables, statement.starts, strict=False):
             self._emit(f"{self._name(variable)} += {self._expr(start)};")
         self._block(statement.body)
+
+    def _counts(self, statement: Parallel) -> list[str]:
+        """Return how many iterations each variable has."""
+        counts = list(map(self._operand, statement.extents))
+        if statement.starts:
+            counts = [
+                f"{count} - {self._operand(start)}" for count, start in zip(counts, statement.starts, strict=True)
+            ]
+        return counts
 
     def _break(self, _: Break) -> None:
         self._emit("break;")
@@ -394,6 +427,12 @@ class _PhasePrinter:
     def _call(self, expr: Call) -> str:
         arguments = ", ".join(map(self._expr, expr.arguments))
         return f"{self._functions.callee(expr.function, expr.arguments[0].type)}({arguments})"
+
+
+def _is_short(body: tuple[Stmt, ...]) -> bool:
+    """Tell whether a body may be printed twice: it has no loop, in which the time of another test would not be seen."""
+    statements = list(walk(body))
+    return len(statements) <= _MOST_DOUBLED and not any(isinstance(each, (For, While)) for each in statements)
 
 
 def _as_unsigned(expr: Binary, left: str, right: str, unsigned: str) -> str:
