@@ -46,13 +46,16 @@ _ENVIRONMENTS: Final = frozenset(
 )
 _HARD: Final = ("gnueabihf", "musleabihf")
 # What a triple alone promises beyond, or short of, what LLVM assumes for it: Debian's armhf has 16 double registers and
-# no NEON, the ARMv6 of a Raspberry Pi has VFPv2, cryptography is optional in ARMv8, riscv64 Linux means rv64gc.
+# no NEON, the ARMv6 of a Raspberry Pi has VFPv2, cryptography is optional in ARMv8, riscv64 Linux means rv64gc. x87
+# would round f32 and f64 at other times than everything else does, so that i686 means one with SSE2.
 _PROMISED: Final = {
+    "i686": ("+sse2",),
     "armv6l": ("+vfp2",),
     "armv7l": ("+vfp3d16", "-d32", "-neon"),
     "armv8l": ("-crc", "-aes", "-sha2"),
     "riscv64": ("+m", "+a", "+f", "+d", "+c"),
 }
+_ALWAYS: Final = frozenset({"i686", "riscv64"})  # whatever the CPU's name implies
 _ABIS: Final = {"riscv64": ("lp64d", "lp64f", "lp64")}
 _OPTIONS: Final = ("-mtriple", "-target", "-mcpu", "-mattr", "-mabi", "-mfloat-abi")
 # TVM's hints to its schedulers say nothing about code generation.
@@ -147,7 +150,7 @@ class Target:
         if architecture == "armv6l" and environment not in _HARD:
             promised: tuple[str, ...] = ()
         else:
-            promised = _PROMISED.get(architecture, ()) if not cpu or architecture == "riscv64" else ()
+            promised = _PROMISED.get(architecture, ()) if not cpu or architecture in _ALWAYS else ()
         said = {feature[1:] for feature in features}
         abis = _ABIS.get(architecture, ())
         if abi and abi not in abis:

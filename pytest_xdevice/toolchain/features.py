@@ -111,7 +111,7 @@ KNOWN: Final[Mapping[str, Names]] = {
     "aarch64": _AARCH64,
     "arm": _ARM,
     "x86_64": _X86,
-    "i686": _X86,
+    "i686": {"sse2": ("sse2",), **_X86},
     "riscv64": _RISCV,
 }
 # Instructions that come from intrinsics alone. They are optional in CPUs whose name promises them to LLVM, as in the

@@ -170,7 +170,7 @@ HASWELL = [
             "llvm -mtriple=x86_64-unknown-linux-gnu -mcpu=x86-64-v3 -mattr=+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,"
             "+sahf,+avx,+f16c,+fma,+avx2,+bmi,+bmi2,+lzcnt,+movbe,+aes,+pclmul",
         ),
-        ({**X86, "bits": 32, "features": []}, "llvm -mtriple=i686-unknown-linux-gnu"),
+        ({**X86, "bits": 32, "features": []}, "llvm -mtriple=i686-unknown-linux-gnu -mattr=+sse2"),
         (
             {"machine": "riscv64", "cpus": [], "features": list("imafdc")},
             "llvm -mtriple=riscv64-unknown-linux-gnu -mattr=+m,+a,+f,+d,+c",
