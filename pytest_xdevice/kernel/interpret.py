@@ -18,6 +18,8 @@ from typing import Final
 
 import numpy as np
 
+from .elementary import ELEMENTARY
+from .elementary import on_scalars
 from .ir import Assign
 from .ir import Binary
 from .ir import Break
@@ -50,6 +52,7 @@ from .promote import arithmetic_type
 from .promote import cast_constant
 from .promote import integer_range
 from .promote import promote
+from .types import f32
 from .types import f64
 from .types import i64
 from .types import scalar_of_dtype
@@ -480,4 +483,6 @@ def _implementation(name: str, type_: ScalarType) -> Callable[..., Any]:
         return lambda value: value
     if type_.is_integer and name in ("min", "max"):
         return min if name == "min" else max
+    if type_ == f32 and name in ELEMENTARY:
+        return on_scalars(name)
     return _NUMPY[name]

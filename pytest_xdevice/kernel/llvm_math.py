@@ -1,9 +1,12 @@
-"""How LLVM spells the math table: intrinsics that every target has instructions for, and calls of libm for the rest."""
+"""How LLVM spells the math table: intrinsics that every target has instructions for, our own functions, and libm's."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from .elementary import ELEMENTARY
+from .elementary import elementary
+from .types import f32
 from .types import ScalarType
 
 # Table name -> intrinsic. Where a target has no instruction, LLVM falls back on libm's function of the same meaning.
@@ -58,6 +61,10 @@ class MathFunctions:
         if intrinsic:
             symbol = f"@llvm.{intrinsic}.{scalar.name}"
             self._declarations[symbol] = f"declare {llvm_type} {symbol}({operands})"
+            return symbol
+        if scalar == f32 and function in ELEMENTARY:
+            symbol = f"@xd_{function}.f32"
+            self._declarations[symbol] = elementary(function).llvm(symbol)
             return symbol
         if function not in _LIBM:
             raise KeyError(f"LLVM has no spelling for the function {function!r}")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from .elementary import ELEMENTARY
+from .elementary import elementary
+from .types import f32
 from .types import ScalarType
 
 C_TYPES: Final = {
@@ -37,6 +40,10 @@ class MathFunctions:
         if function in ("min", "max"):
             name = f"xd_{function}_{scalar.name}"
             self._definitions[name] = _extremum(function, name, C_TYPES[scalar.name])
+            return name
+        if scalar == f32 and function in ELEMENTARY:
+            name = f"xd_{function}_f32"
+            self._definitions[name] = elementary(function).opencl(name)
             return name
         if function in _SAME:
             return function
