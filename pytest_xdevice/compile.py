@@ -75,10 +75,6 @@ class Compiler:
         """Return the linker for `target`, or None when the device has to link."""
         return next((linker for linker in self.linkers if linker.serves(target)), None)
 
-    def warm_up(self) -> None:
-        """Start the compiler process in the background, so that the first build need not wait for it."""
-        self._process.warm_up()
-
     def close(self) -> None:
         """Stop the compiler process; a later build starts it again."""
         self._process.close()

@@ -144,6 +144,9 @@ class Lab:
         return device.name in self._failures
 
     def _open(self, device: DeviceConfig, progress: Callable[[str], None] | None) -> Session:
+        from .toolchain import llvm
+
+        llvm.shared().warm_up()  # it is ready by the time that modules are imported and the device has answered
         try:
             from .remote import Session
         except ImportError as error:

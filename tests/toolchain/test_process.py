@@ -14,6 +14,7 @@ import pytest
 from pytest_xdevice.errors import CompileError
 from pytest_xdevice.toolchain.llvm import CompilerProcess
 from pytest_xdevice.toolchain.llvm import Machine
+from pytest_xdevice.toolchain.llvm import UnrecognisedName
 from tests.toolchain.text_kernel import SCALE
 
 X86 = Machine("x86_64-unknown-linux-gnu")
@@ -117,6 +118,26 @@ def test_an_error_in_a_request_keeps_the_process(process: CompilerProcess) -> No
     with pytest.raises(CompileError, match="No available targets are compatible"):
         process.compile(SCALE, Machine("frob-unknown-linux-gnu"))
     assert process.ping() == pid
+
+
+def test_an_unknown_name_is_refused_each_time_and_harms_no_other_request(process: CompilerProcess) -> None:
+    unknown = Machine(X86.triple, features="+frob")
+    for _ in range(2):
+        with pytest.raises(UnrecognisedName) as refused:
+            process.compile(SCALE, unknown)
+        assert (refused.value.kind, refused.value.name) == ("feature", "+frob")
+        with pytest.raises(UnrecognisedName):
+            process.enabled(["sse3"], unknown)
+        assert process.enabled(["sse3", "avx2"], Machine(X86.triple, "haswell")) == {"sse3", "avx2"}
+        assert process.enabled(["sse3"], X86) == frozenset()
+
+
+def test_what_is_compiled_does_not_depend_on_what_was_compiled_before(process: CompilerProcess) -> None:
+    machines = [X86, Machine(X86.triple, "haswell"), Machine("aarch64-unknown-linux-gnu", "cortex-a53")]
+    first = [process.compile(SCALE, machine) for machine in machines]
+    assert [process.compile(SCALE, machine) for machine in reversed(machines)] == first[::-1]
+    process.close()
+    assert [process.compile(SCALE, machine) for machine in reversed(machines)] == first[::-1]
 
 
 def test_a_module_that_shadows_llvm_in_the_working_directory_does_no_harm(
