@@ -18,6 +18,7 @@ from .kernel.geometry import Phase
 from .kernel.signature import Signature
 
 if TYPE_CHECKING:
+    from .kernel.launch_shape import LaunchShape
     from .target import Target
 
 FORMAT: Final = 1
@@ -212,6 +213,15 @@ class KernelSource(Protocol):
 
     def opencl_program(self) -> OpenCLProgram:
         """Return the kernel as OpenCL C."""
+        ...
+
+
+@runtime_checkable
+class ShapedSource(KernelSource, Protocol):
+    """A kernel whose work-groups a launch may choose."""
+
+    def with_shape(self, shape: LaunchShape) -> KernelSource:
+        """Return the kernel with the work-groups of `shape`; ArgumentError where it has no loop for them."""
         ...
 
 

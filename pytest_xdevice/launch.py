@@ -29,6 +29,7 @@ from .timing import TimingRecord
 
 if TYPE_CHECKING:
     from .remote import Device
+    from .remote import OpenCLDevice
 
 # Work-group sizes where the kernel does not say one, by number of dimensions: few and fixed, since PoCL compiles a
 # kernel again for each new size. A CPU runs a large group at twice the speed of many small ones, but needs several.
@@ -53,8 +54,33 @@ def work_sizes(phase: Phase, values: Mapping[str, int], device_type: str) -> tup
     small_or_large = _LARGE_CPU_BLOCKS if math.prod(extents) >= _LARGE_LAUNCH else _CPU_BLOCKS
     defaults = _GPU_BLOCKS if device_type == "gpu" else small_or_large
     block = phase.block or (defaults[len(extents) - 1] if extents else ())
-    rounded = [-(-extent // size) * size for extent, size in zip(extents, block, strict=True)]
-    return rounded[::-1] or [1], list(block[::-1]) or [1]
+    groups = phase.grid or [-(-extent // size) for extent, size in zip(extents, block, strict=True)]
+    whole = [count * size for count, size in zip(groups, block, strict=True)] if 0 not in extents else [0]
+    return whole[::-1] or [1], list(block[::-1]) or [1]
+
+
+def check_blocks(artifact: Artifact, device: OpenCLDevice) -> None:
+    """Check that an OpenCL device takes the work-groups that a kernel was built for.
+
+    Raises
+    ------
+    ArgumentError
+        If one is too large; it names the limit.
+    """
+    for phase in artifact.phases:
+        block = phase.block or ()
+        written = f"block={block[0] if len(block) == 1 else block}"
+        if math.prod(block) > device.max_work_group_size:
+            raise ArgumentError(
+                f"{artifact.name}: {written} makes work-groups of {math.prod(block)} work-items, and {device.name} "
+                f"takes at most {device.max_work_group_size}: give a smaller block"
+            )
+        for axis, (size, limit) in enumerate(zip(block[::-1], device.max_work_item_sizes, strict=False)):
+            if size > limit:
+                raise ArgumentError(
+                    f"{artifact.name}: {written} has {size} work-items along variable {len(block) - 1 - axis}, and "
+                    f"{device.name} takes at most {limit} there: give a smaller block"
+                )
 
 
 def load_into(batch: Batch, artifact: Artifact, worker: WorkerClient) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .client import Problem
 from .client import WorkerEnded
+from .errors import ArgumentError
 from .errors import CompileError
 from .errors import DeviceError
 from .errors import DeviceLost
@@ -45,6 +46,8 @@ def error_of_problem(problem: Problem, kernel: str, signature: Signature | None)
         return _violation(problem, signature)
     if problem.kind in _COMPILE_PROBLEMS:
         return CompileError(f"{kernel}: {problem}")
+    if problem.kind == "WorkGroup":
+        return ArgumentError(f"{kernel}: {problem}")
     return DeviceError(f"{kernel}: {problem}" if kernel else str(problem))
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from typing import Literal
+from typing import Union
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,6 +20,7 @@ from numpy.typing import DTypeLike
 
 from .artifact import Artifact
 from .artifact import KernelSource
+from .artifact import ShapedSource
 from .client import Batch
 from .client import bytes_of
 from .client import Problem
@@ -37,8 +39,10 @@ from .errors import DeviceError
 from .errors import DeviceLost
 from .errors import XDeviceError
 from .kernel.binding import bind
+from .kernel.launch_shape import LaunchShape
 from .kernel.signature import Signature
 from .kernel.types import scalar_of_dtype
+from .launch import check_blocks
 from .launch import load_into
 from .launch import Run
 from .misbehaviour import error_of_end
@@ -53,6 +57,7 @@ from .transport.gateway import Control
 from .transport.spec import parse
 
 DeviceKind = Literal["cpu", "opencl"]
+Sizes = Union[int, "tuple[int, ...]", None]
 
 __all__ = ["Device", "DeviceArray", "Function", "OpenCLDevice", "Session"]
 
@@ -71,11 +76,13 @@ class OpenCLDevice:
     memory: int
     compute_units: int
     max_work_group_size: int
+    max_work_item_sizes: tuple[int, ...]
 
     @classmethod
     def from_wire(cls, facts: dict[str, Any]) -> OpenCLDevice:
         """Make one of what the worker reported."""
-        return cls(**{**facts, "extensions": tuple(facts["extensions"])})
+        sizes = tuple(facts["max_work_item_sizes"])
+        return cls(**{**facts, "extensions": tuple(facts["extensions"]), "max_work_item_sizes": sizes})
 
 
 class Session:
@@ -279,7 +286,7 @@ class Device:
             If `threads` is no such number, or more than 1 on an OpenCL device.
         """
         __tracebackhide__ = True
-        return self._loaded(self._build(kernel, threads))
+        return self._loaded(self._build(kernel, threads), kernel)
 
     def load(self, path: str | os.PathLike[str]) -> Function:
         """Upload an artifact that `Artifact.save` wrote, and load it.
@@ -331,7 +338,14 @@ class Device:
         return array
 
     def run(
-        self, kernel: KernelSource, *args: object, threads: int = 1, timeout: float | None = None, **kwargs: object
+        self,
+        kernel: KernelSource,
+        *args: object,
+        threads: int = 1,
+        block: Sizes = None,
+        grid: Sizes = None,
+        timeout: float | None = None,
+        **kwargs: object,
     ) -> Any:
         """Run a kernel once, in one network round trip, and bring its results back.
 
@@ -343,6 +357,8 @@ class Device:
             bound by the others need not be given.
         threads : int
             As for `compile`.
+        block, grid : int or tuple of int, optional
+            As for a launch of a `Function`.
         timeout : float, optional
             Seconds that the launch may take (default: the ``--xdevice-timeout`` option).
 
@@ -361,6 +377,8 @@ class Device:
             If it misbehaves on the device.
         """
         __tracebackhide__ = True
+        if block is not None or grid is not None:
+            kernel = self.shaped(kernel, LaunchShape.read(block, grid))
         artifact = self._build(kernel, threads)
         binding = bind(artifact.signature, args, kwargs, allow_missing_out=True)
         return Run(self, artifact, binding).execute(timeout)
@@ -448,16 +466,40 @@ class Device:
         if not isinstance(kernel, KernelSource):
             raise ArgumentError(f"{kernel!r} is no kernel: decorate the function with @kernel")
         try:
-            return self.session.compiler.build(kernel, self.target, threads=threads)
+            artifact = self.session.compiler.build(kernel, self.target, threads=threads)
         except XDeviceError as error:
             # How the compiler got there is nothing to a user: the message says where the mistake is.
             raise error.with_traceback(None) from None
+        self._check_blocks(artifact)
+        return artifact
+
+    def _check_blocks(self, artifact: Artifact) -> None:
+        __tracebackhide__ = True
+        if artifact.kind == self.kind == "opencl" and any(phase.block for phase in artifact.phases):
+            self.worker()  # which knows the device
+            check_blocks(artifact, self.session.opencl_devices()[0])
 
     def _submit(self, batch: Batch) -> list[Any]:
         __tracebackhide__ = True
         return self.submit(batch, self.worker(), "", self.session.settings.timeout)
 
-    def _loaded(self, artifact: Artifact) -> Function:
+    def shaped(self, kernel: KernelSource, shape: LaunchShape) -> KernelSource:
+        """Return a kernel with the work-groups of `shape`; on the CPU that kernel itself, if it has loops for them.
+
+        Raises
+        ------
+        ArgumentError
+            If it has no parallel loop for them.
+        """
+        __tracebackhide__ = True
+        if not isinstance(kernel, KernelSource):
+            raise ArgumentError(f"{kernel!r} is no kernel: decorate the function with @kernel")
+        if not isinstance(kernel, ShapedSource):
+            raise ArgumentError(f"{kernel.signature.name}: {shape}: only kernels in Python have loops that it is for")
+        variant = kernel.with_shape(shape)
+        return variant if self.kind == "opencl" else kernel
+
+    def _loaded(self, artifact: Artifact, source: KernelSource | None = None) -> Function:
         __tracebackhide__ = True
         if artifact.kind != self.kind:
             raise ArgumentError(
@@ -469,7 +511,7 @@ class Device:
         if batch.operations:
             self.submit(batch, self.worker(), artifact.name, self.session.settings.timeout)
             self.worker().loaded.add(artifact.key)
-        return Function(self, artifact)
+        return Function(self, artifact, source)
 
     def _new_array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> DeviceArray:
         __tracebackhide__ = True
@@ -489,9 +531,11 @@ class Function:
         What was made: IR, assembly, OpenCL source, object code.
     """
 
-    def __init__(self, device: Device, artifact: Artifact) -> None:
+    def __init__(self, device: Device, artifact: Artifact, source: KernelSource | None = None) -> None:
         self._device = device
         self.artifact = artifact
+        self._source = source
+        self._shaped: dict[LaunchShape, Function] = {}
         self._last: Run | None = None
         self._last_call: tuple[object, ...] = ()
 
@@ -503,13 +547,25 @@ class Function:
         """The kernel's name."""
         return self.artifact.name
 
-    def __call__(self, *args: object, timeout: float | None = None, **kwargs: object) -> None:
+    def __call__(
+        self,
+        *args: object,
+        block: Sizes = None,
+        grid: Sizes = None,
+        timeout: float | None = None,
+        **kwargs: object,
+    ) -> None:
         """Launch the kernel on arrays that live on the device, and wait for it.
 
         Parameters
         ----------
         *args, **kwargs
             One for each parameter. Arrays that are only read may be NumPy arrays; they are uploaded for the launch.
+        block : int or tuple of int, optional
+            Iterations in a work-group, in the order of the variables of `parallel`, for the loops of that rank and
+            instead of the kernel's own; on an OpenCL device one build for each. On a CPU it changes nothing.
+        grid : int or tuple of int, optional
+            Work-groups, in the same order, which then take iterations in turns until all are done.
         timeout : float, optional
             Seconds that it may take.
 
@@ -518,6 +574,9 @@ class Function:
         ArgumentError, KernelCrash, KernelTimeout, MemoryViolation
         """
         __tracebackhide__ = True
+        if block is not None or grid is not None:
+            self._with_shape(block, grid)(*args, block=None, grid=None, timeout=timeout, **kwargs)
+            return
         call = (timeout, *args)
         if self._last is not None and not kwargs and self._is_last(call) and self._last.is_current:
             self._last.again()
@@ -532,6 +591,8 @@ class Function:
         number: int | None = None,
         repeat: int | None = None,
         min_repeat_ms: float | None = None,
+        block: Sizes = None,
+        grid: Sizes = None,
         timeout: float | None = None,
         **kwargs: object,
     ) -> Timing:
@@ -547,6 +608,8 @@ class Function:
             Samples (default 31, fewer when they are long).
         min_repeat_ms : float, optional
             Milliseconds that a sample lasts at least; `number` is raised until it does.
+        block, grid : int or tuple of int, optional
+            As for a launch.
 
         Returns
         -------
@@ -562,7 +625,22 @@ class Function:
         for name, value in (("number", number), ("repeat", repeat), ("min_repeat_ms", min_repeat_ms)):
             if value is not None and value <= 0:
                 raise ArgumentError(f"time: {name} must be positive; got {value}")
-        return self._prepare(args, kwargs).time(number, repeat, min_repeat_ms, timeout)
+        function = self if block is None and grid is None else self._with_shape(block, grid)
+        return function._prepare(args, kwargs).time(number, repeat, min_repeat_ms, timeout)
+
+    def _with_shape(self, block: Sizes, grid: Sizes) -> Function:
+        """Return the function with the work-groups of a launch: on the CPU this one."""
+        __tracebackhide__ = True
+        shape = LaunchShape.read(block, grid)
+        if shape not in self._shaped:
+            if self._source is None:
+                raise ArgumentError(
+                    f"{self.name}: {shape}: a kernel that was loaded from a file keeps its work-groups; "
+                    "compile it from its source"
+                )
+            source = self._device.shaped(self._source, shape)
+            self._shaped[shape] = self if source is self._source else self._device.compile(source)
+        return self._shaped[shape]
 
     def _is_last(self, call: tuple[object, ...]) -> bool:
         """Whether these are the very objects of the last launch: arrays on the device, and numbers, do not change."""

@@ -39,11 +39,14 @@ class Phase:
         Iterations in each dimension, outermost first; empty for a phase of a single work-item.
     block : tuple of int or None
         Work-group size in the same order, or None where the device may choose.
+    grid : tuple of int or None
+        Number of work-groups in the same order, or None for as many as the iterations fill.
     """
 
     entry: str
     extents: tuple[ExtentExpr, ...]
     block: tuple[int, ...] | None = None
+    grid: tuple[int, ...] | None = None
 
     def sizes(self, values: Mapping[str, int]) -> tuple[int, ...]:
         """Return the number of iterations in each dimension for the dims and scalars in `values`."""
@@ -51,13 +54,16 @@ class Phase:
 
     def to_json(self) -> dict[str, Any]:
         """Return the phase as plain JSON values."""
-        return {"entry": self.entry, "extents": list(self.extents), "block": self.block and list(self.block)}
+        facts = {"entry": self.entry, "extents": list(self.extents), "block": self.block and list(self.block)}
+        return facts if self.grid is None else {**facts, "grid": list(self.grid)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Phase:
         """Rebuild what `to_json` gave."""
-        block = data["block"]
-        return cls(data["entry"], tuple(data["extents"]), tuple(block) if block else None)
+        block, grid = data["block"], data.get("grid")
+        return cls(
+            data["entry"], tuple(data["extents"]), tuple(block) if block else None, tuple(grid) if grid else None
+        )
 
 
 def evaluate(extent: ExtentExpr, values: Mapping[str, int]) -> int:

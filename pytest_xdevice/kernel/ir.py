@@ -248,7 +248,8 @@ class Parallel:
 
     `starts` holds the first value of each variable; empty means 0 for each. Starts and extents, which are the ends
     of the variables, are i64 expressions over dims, scalar parameters and constants only. `block` is the work-group
-    size, one entry a variable, or None where the device may choose.
+    size, one entry a variable, or None where the device may choose. `grid` is the number of work-groups, which then
+    take iterations in turns, or None for as many as there are iterations for; a launch may ask for it.
     """
 
     variables: tuple[str, ...]
@@ -257,6 +258,7 @@ class Parallel:
     body: tuple[Stmt, ...]
     at: Location
     starts: tuple[Expr, ...] = ()
+    grid: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

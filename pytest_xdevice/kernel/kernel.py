@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import sys
 from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..artifact import OpenCLProgram
     from ..target import Target
     from .ir import KernelIR
+    from .launch_shape import LaunchShape
 
 Fast = Union[bool, str, "tuple[str, ...]"]
 # What each word lets the compiler do; True stands for all that keeps NaN and infinities right.
@@ -45,6 +47,7 @@ class Kernel:
         functools.update_wrapper(self, function)
         self._function = function
         self._captured = Captured(function, enclosing)
+        self._shaped: dict[LaunchShape, Kernel] = {}
         self.name: str = function.__name__
         self.fast = fast
 
@@ -117,6 +120,25 @@ class Kernel:
         from .opencl import kernel_program
 
         return kernel_program(self.ir)
+
+    def with_shape(self, shape: LaunchShape) -> Kernel:
+        """Return the kernel with the work-groups of `shape` in its parallel loops of that rank.
+
+        Raises
+        ------
+        ArgumentError
+            If it has no such loop.
+        KernelError
+            If there is a mistake in the kernel.
+        """
+        if shape not in self._shaped:
+            from .launch_shape import reshaped
+
+            variant = copy.copy(self)
+            variant._shaped = {}
+            vars(variant)["ir"] = reshaped(self.ir, shape)
+            self._shaped[shape] = variant
+        return self._shaped[shape]
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """Refuse: a kernel is launched on a device, or interpreted.

@@ -52,7 +52,6 @@ from .signature import Param
 from .signature import Signature
 from .split import split_loops
 from .traversal import arrays_accessed
-from .traversal import walk
 from .types import ArrayType
 from .types import bool_
 from .types import Dim
@@ -366,7 +365,7 @@ class _Body:
 
     def _parallel(self, statement: Parallel) -> None:
         bounds = self._bounds(statement)
-        if self._module.threads is None:
+        if self._module.threads is None or self._groups:
             self._nest(statement, bounds, 0)
         else:
             self._on_threads(statement, bounds)
@@ -593,8 +592,8 @@ class _LoopBody(_Body):
 
     def text(self) -> str:
         """Return the definitions of the loop and of what calls it with a frame."""
-        arrays = [inner.array for inner in walk(self._ir.body) if isinstance(inner, Clear)]
-        self._declare([*sorted(self._own), *self.carried], arrays)
+        loaded, stored = arrays_accessed(self._ir.body)
+        self._declare([*sorted(self._own), *self.carried], sorted((loaded | stored) & set(self._ir.arrays)))
         for name in self.carried:
             self._set(_quoted("%", f"l.{name}"), _quoted("%", f"v.{name}"), self._ir.locals[name])
         bounds = self._bounds(self._loop_itself)

@@ -15,6 +15,7 @@ from typing import Final
 from .ir import Call
 from .ir import Expr
 from .ir import For
+from .ir import Parallel
 from .ir import Stmt
 from .ir import While
 from .traversal import children
@@ -73,7 +74,7 @@ def thread_pool(threads: Threads, pointer_bits: int) -> str:
 def weight_of(body: Iterable[Stmt]) -> int:
     """Return about how many innermost iterations one run of a loop's body stands for."""
     statements = list(walk(body))
-    inner = [weight_of(loop.body) for loop in statements if isinstance(loop, (For, While))]
+    inner = [weight_of(loop.body) for loop in statements if isinstance(loop, (For, Parallel, While))]
     if inner:
         return _INNER_LOOP_WEIGHT * max(inner)
     return 1 + _CALL_WEIGHT * sum(_calls(expr) for statement in statements for expr in expressions(statement))

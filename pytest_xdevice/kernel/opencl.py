@@ -83,7 +83,7 @@ def kernel_program(ir: KernelIR) -> OpenCLProgram:
         kernels.append(_PhasePrinter(ir, plan, phase, functions).text(entry))
         loop = phase.parallel
         extents = _extents(loop) if loop else ()
-        phases.append(Phase(entry, extents, loop.block if loop else None))
+        phases.append(Phase(entry, extents, loop.block, loop.grid) if loop else Phase(entry, extents))
     parts = [_pragmas(ir), functions.text, *kernels]
     source = "\n\n".join(part for part in parts if part) + "\n"
     return OpenCLProgram(source, tuple(phases), carry_bytes=plan.carry_bytes)
@@ -300,6 +300,9 @@ class _PhasePrinter:
         self._emit("}")
 
     def _parallel(self, statement: Parallel) -> None:
+        if statement.grid is not None:
+            self._in_turns(statement, 0)
+            return
         for dimension, variable in enumerate(reversed(statement.variables)):
             self._emit(f"{self._name(variable)} = (long)get_global_id({dimension});")
         if _is_short(statement.body):
@@ -343,6 +346,28 @@ class _PhasePrinter:
                 f"{count} - {self._operand(start)}" for count, start in zip(counts, statement.starts, strict=True)
             ]
         return counts
+
+    def _in_turns(self, statement: Parallel, axis: int) -> None:
+        """Print a parallel loop from `axis` inwards, for any number of work-items: each takes several iterations."""
+        if axis == len(statement.variables):
+            self._block(statement.body)
+            return
+        dimension, counter, end = len(statement.variables) - 1 - axis, f"c{self._counters}", f"e{self._counters}"
+        self._counters += 1
+        first = f"(long)get_global_id({dimension})"
+        if statement.starts:
+            first = f"{self._operand(statement.starts[axis])} + {first}"
+        self._emit(
+            f"for (long {counter} = {first}, {end} = {self._expr(statement.extents[axis])}; {counter} < {end}; "
+            f"{counter} += (long)get_global_size({dimension})) {{"
+        )
+        self._emit(f"{_INDENT}{self._name(statement.variables[axis])} = {counter};")
+        self._loops += 1
+        self._depth += 1
+        self._in_turns(statement, axis + 1)
+        self._depth -= 1
+        self._loops -= 1
+        self._emit("}")
 
     def _break(self, _: Break) -> None:
         self._emit("break;")

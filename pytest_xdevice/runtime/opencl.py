@@ -169,8 +169,23 @@ class OpenCLBackend:
                 self._set_arguments(kernel, launch, arrays, carry)
                 events.append(self._cl.enqueue_nd_range_kernel(self._queue, kernel, phase["global"], phase["local"]))
             except self._cl.Error as error:
-                raise DeviceProblem("OpenCLError", "{} cannot be launched: {}".format(phase["entry"], error)) from None
+                raise self._refused(kernel, phase, error) from None
         return events
+
+    def _refused(self, kernel: Any, phase: Dict[str, Any], error: Exception) -> DeviceProblem:
+        """Return the problem of a launch that the driver refuses: often one kernel takes less than the device could."""
+        message = "{} cannot be launched: {}".format(phase["entry"], error)
+        count = 1
+        for size in phase["local"]:
+            count *= size
+        limit = kernel.get_work_group_info(self._cl.kernel_work_group_info.WORK_GROUP_SIZE, self._device)
+        if count <= limit:
+            return DeviceProblem("OpenCLError", message)
+        return DeviceProblem(
+            "WorkGroup",
+            f"{message}\nIts work-groups have {count} work-items, and {self._device.name.strip()} takes at most "
+            f"{limit} for this kernel: give a smaller block",
+        )
 
     def _set_arguments(
         self, kernel: Any, launch: Launch, arrays: Sequence[Optional[Buffer]], carry: Optional[Buffer]
@@ -246,4 +261,5 @@ def _facts(cl: Any, device: Any) -> Dict[str, Any]:
         "memory": device.global_mem_size,
         "compute_units": device.max_compute_units,
         "max_work_group_size": device.max_work_group_size,
+        "max_work_item_sizes": list(device.max_work_item_sizes),
     }
