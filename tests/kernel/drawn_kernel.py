@@ -36,8 +36,8 @@ from .drawn import TYPES
 
 _FILE: Final = "<drawn kernel>"
 _NAMES: Final = (
-    "kernel", "parallel", "In", "InOut", "sqrt", "floor", "ceil", "trunc", "fmod", "isnan", "isinf", "isfinite",
-    *(scalar.name for scalar in TYPES),
+    "kernel", "parallel", "private", "In", "InOut", "sqrt", "floor", "ceil", "trunc", "fmod", "isnan", "isinf",
+    "isfinite", *(scalar.name for scalar in TYPES),
 )  # fmt: skip
 _COMPARISONS: Final = ("==", "!=", "<", "<=", ">", ">=")
 _DEEPEST: Final = 3  # of an expression
@@ -87,6 +87,16 @@ class _Block:
     lines: list[str]
     locals: list[tuple[str, ScalarType]] = field(default_factory=list)
     frozen: int = 0  # so many of `locals` belong to the kernel, outside of the parallel loop
+    private: list[tuple[str, ScalarType]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Helper:
+    """A function that kernels can call."""
+
+    name: str
+    params: tuple[ScalarType, ...]
+    result: ScalarType
 
 
 class _Author:
@@ -104,7 +114,8 @@ class _Author:
         self.row: str | None = None  # index variables of the parallel loop around
         self.column: str | None = None
         self.loops = 0
-        self.leaves: dict[str, int] = {}
+        self.in_helper = False
+        self.helpers: list[_Helper] = []
 
     def _palette(self) -> list[ScalarType]:
         drawn = self.draw(st.lists(st.sampled_from((*INTEGERS, *FLOATS)), min_size=1, max_size=2, unique=True))
@@ -117,15 +128,38 @@ class _Author:
         params = [f"{name}: {'In' if name[0] == 'a' else 'InOut'}[{t.name}, n]" for name, t in self.elements.items()]
         params += [f"{name}: InOut[{t.name}, m, n]" for name, t in self.grids.items()]
         params += [f"{name}: {t.name}" for name, t in self.scalars.items()]
+        for _ in range(self.draw(st.integers(0, 2))):
+            self.helper()
+        above, self.block = self.block.lines, _Block(1, [])
         for _ in range(self.draw(st.integers(1, 4))):
             self.choose(self.parallel_row, self.parallel_row, self.parallel_grid, self.sequential)()
-        return "\n".join(["@kernel", f"def drawn({', '.join(params)}):", *self.block.lines]) + "\n"
+        return "\n".join([*above, "@kernel", f"def drawn({', '.join(params)}):", *self.block.lines]) + "\n"
+
+    def helper(self) -> None:
+        """Write a helper function, which sees its parameters alone and may return early."""
+        params = tuple(self.choose(*self.types) for _ in range(self.draw(st.integers(1, 3))))
+        made = _Helper(self.fresh("h"), params, self.choose(*self.types))
+        names = [(self.fresh("v"), scalar) for scalar in params]
+        typed = self.choose(True, False)  # without types a parameter takes that of its argument
+        shown = ", ".join(f"{name}: {scalar.name}" if typed else name for name, scalar in names)
+        elements, scalars, self.elements, self.scalars = self.elements, self.scalars, {}, {}
+        self.block.depth, self.in_helper = 0, True
+        self.line(f"def {made.name}({shown}) -> {made.result.name}:")
+        with self.nested(names, parallel=True):
+            self.statements(0, 2)
+            for _ in range(self.draw(st.integers(0, 2))):
+                self.line(f"if {self.condition(1)}:")
+                self.line(f"{_INDENT}return {self.expression(made.result, 2)}")
+            self.line(f"return {self.expression(made.result, _DEEPEST)}")
+        self.elements, self.scalars, self.in_helper = elements, scalars, False
+        self.helpers.append(made)
 
     def parallel_row(self) -> None:
-        """Write a parallel loop over the elements of a row."""
+        """Write a parallel loop over the elements of a row, or some of them."""
         variable = self.fresh("p")
         block = self.choose("", "", ", block=4", ", block=32")
-        self.line(f"for {variable} in parallel(n{block}):")
+        extent = self.choose("n", "n", "range(1, n)", "range(n - 1, -1, -2)", "range(0, n, 3)")
+        self.line(f"for {variable} in parallel({extent}{block}):")
         self.column = variable
         self.parallel_body([variable])
         self.column = None
@@ -141,6 +175,7 @@ class _Author:
 
     def parallel_body(self, variables: list[str]) -> None:
         loops, self.loops = self.loops, 0
+        self.block.private.clear()  # no parallel loop comes into an array of the part that runs once
         with self.nested([(name, i64) for name in variables], parallel=True):
             self.statements(2, 5)
             self.store()
@@ -158,10 +193,12 @@ class _Author:
 
     def statement(self) -> None:
         self.budget -= 1
-        simple = [self.declare, self.declare, self.reassign, self.augment, self.store, self.store]
+        simple = [self.declare, self.declare, self.reassign, self.augment]
+        if not self.in_helper:
+            simple += [self.store, self.store, self.store_private]
         nested = [self.branch, self.branch, self.counted, self.repeated] if self.budget > 0 else []
-        if self.column is None and self.loops == 0:
-            nested = nested[:3] + ([self.leave_kernel] if self.draw(st.integers(0, 9)) == 0 else [])
+        if self.column is None and self.loops == 0 and not self.in_helper and self.draw(st.integers(0, 9)) == 0:
+            nested = [*nested, self.leave_kernel]
         if self.loops or (self.column and self.draw(st.integers(0, 4)) == 0):
             nested = [*nested, self.leave]
         self.choose(*simple, *nested)()
@@ -200,6 +237,20 @@ class _Author:
         sign = self.operator(scalar) if scalar != bool_ and self.draw(st.integers(0, 4)) == 0 else ""
         self.line(f"{place} {sign}= {self.expression(scalar, _DEEPEST)}")
 
+    def store_private(self) -> None:
+        """Write an element of an array of the iteration's own, or make one."""
+        if not self.block.private or self.draw(st.integers(0, 3)) == 0:
+            scalar = self.choose(*(each for each in self.types if each != bool_))
+            name = self.fresh("t")
+            self.line(f"{name} = private({scalar.name}, 4)")
+            self.block.private.append((name, scalar))
+            return
+        name, scalar = self.choose(*self.block.private)
+        self.line(f"{name}[{self.private_index()}] = {self.expression(scalar, 2)}")
+
+    def private_index(self) -> str:
+        return self.choose("0", "-1", "2", f"i64({self.small()} % 4)")
+
     def branch(self) -> None:
         self.line(f"if {self.condition(2)}:")
         with self.nested():
@@ -217,7 +268,8 @@ class _Author:
     def counted(self) -> None:
         """Write a `range` loop of a few iterations, upwards or downwards."""
         name = self.fresh("k")
-        bound = self.choose("3", "m", "5", f"min(n, {self.draw(st.integers(0, 6))})", f"i64({self.small()} % 5)")
+        extents = [] if self.in_helper else ["m"]
+        bound = self.choose("3", "5", *extents, f"min(4, {self.draw(st.integers(0, 6))})", f"i64({self.small()} % 5)")
         kind = self.draw(st.integers(0, 3))
         bounds = {0: bound, 1: f"-2, {bound}", 2: f"{bound}, -1, -1", 3: f"1, {bound}, 2"}[kind]
         self.line(f"for {name} in range({bounds}):")
@@ -253,7 +305,8 @@ class _Author:
         outer = self.block
         known = [*outer.locals, *names]
         frozen = len(outer.locals) if parallel else outer.frozen
-        self.block = _Block(outer.depth + 1, outer.lines, known, frozen)
+        own = [] if parallel else list(outer.private)
+        self.block = _Block(outer.depth + 1, outer.lines, known, frozen, own)
         yield
         self.block = outer
 
@@ -274,6 +327,10 @@ class _Author:
             return f"{scalar.name}({self.expression(source, depth - 1)})"
         if kind == 2:
             return self.guarded(scalar)
+        helpers = [helper for helper in self.helpers if helper.result == scalar]
+        if kind == 3 and helpers:
+            helper = self.choose(*helpers)
+            return f"{helper.name}({', '.join(self.expression(each, depth - 2) for each in helper.params)})"
         return self.arithmetic(scalar, depth)
 
     def arithmetic(self, scalar: ScalarType, depth: int) -> str:
@@ -342,6 +399,8 @@ class _Author:
             kinds += [self.parameter, self.load, self.load]
         if any(t == scalar for _, t in self.block.locals):
             kinds += [self.local, self.local, self.local]
+        if any(t == scalar for _, t in self.block.private):
+            kinds += [self.private, self.private]
         return self.choose(*kinds)(scalar)
 
     def literal(self, scalar: ScalarType) -> str:
@@ -354,6 +413,9 @@ class _Author:
 
     def local(self, scalar: ScalarType) -> str:
         return self.choose(*(name for name, t in self.block.locals if t == scalar))
+
+    def private(self, scalar: ScalarType) -> str:
+        return f"{self.choose(*(name for name, t in self.block.private if t == scalar))}[{self.private_index()}]"
 
     def load(self, scalar: ScalarType) -> str:
         """Return an element that nobody else writes meanwhile."""
@@ -372,7 +434,7 @@ class _Author:
     def small(self) -> str:
         """Return a whole number, for a bound or an index once ``%`` has cut it."""
         names = [name for name, t in self.block.locals if t in (i64, i32)]
-        return self.choose("s_i64", "7", *names)
+        return self.choose(*(["s_i64"] if self.scalars else []), "7", *names)
 
     def operator(self, scalar: ScalarType) -> str:
         if scalar.is_float:
