@@ -58,7 +58,7 @@ class Compiler:
         self._process: Final = llvm.shared()
         self._cache: Final = Cache(Path(cache_directory) if cache_directory else default_directory())
         self._given_linkers: Final = linkers
-        self._built: dict[tuple[int, int, object], tuple[weakref.ref[KernelSource], Artifact]] = {}
+        self._built: dict[tuple[int, int, object], tuple[weakref.ref[KernelSource], object, Artifact]] = {}
         self._timing_loops: dict[tuple[Target, tuple[int, int] | None], Artifact] = {}
 
     @property
@@ -107,16 +107,17 @@ class Compiler:
         chosen = self._resolve(target)
         _check_threads(source, chosen, threads)
         memory_key = (id(source), threads, chosen if chosen == OPENCL else (chosen, getattr(chosen, "glibc", None)))
+        revision = getattr(source, "ir", None)  # a new one when something that the kernel captured has changed
         found = self._built.get(memory_key)
-        if found is not None and found[0]() is source:
-            return found[1]
+        if found is not None and found[0]() is source and found[1] is revision:
+            return found[2]
         if isinstance(chosen, str):
             artifact = _build_opencl(source)
         else:
             artifact = self._build_ir(_llvm_ir(source, chosen, threads), source.signature, chosen, threads)
         with contextlib.suppress(TypeError):  # a source that cannot be referred to weakly is found on disk only
             reference = weakref.ref(source, lambda _: self._built.pop(memory_key, None))
-            self._built[memory_key] = (reference, artifact)
+            self._built[memory_key] = (reference, revision, artifact)
         return artifact
 
     def timing_loop(self, target: Target) -> Artifact:

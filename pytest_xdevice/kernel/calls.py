@@ -144,6 +144,10 @@ def _parsed(text: str) -> float:
 
 def _len(expressions: Expressions, node: ast.Call) -> Operand:
     array = expressions.array_named(node.args[0]) if len(node.args) == 1 else None
+    if len(node.args) == 1 and expressions.is_outside(node.args[0]):
+        value = expressions.resolve(node.args[0])
+        if isinstance(value, tuple):
+            return Weak(len(value), expressions.text.location(node))
     if array is None:
         raise Refusal("len() takes an array parameter.", "Use a dim, or a.shape[k].")
     return expressions.extent_value(array, 0, expressions.text.location(node))

@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Callable
 from collections.abc import Mapping
 from types import FunctionType
 from typing import Any
 from typing import Final
 
 MISSING: Final = object()
+
+
+class Reads:
+    """What was read from outside of a kernel while it was compiled."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[int, str], tuple[Callable[[], Any], Any]] = {}
+
+    def read(self, owner: object, name: str, read: Callable[[], Any]) -> Any:
+        """Return what `read` gives: the value of `name` in `owner`."""
+        value = read()
+        self._values[id(owner), name] = (read, value)  # keeps the owner, so that its id stays its own
+        return value
+
+    def still_hold(self) -> bool:
+        """Tell whether reading everything again would give the same."""
+        try:
+            return all(_same(read(), value) for read, value in self._values.values())
+        except AttributeError:
+            return False
+
+
+def _same(now: object, then: object) -> bool:
+    return now is then or (type(now) is type(then) and isinstance(now, (bool, int, float)) and repr(now) == repr(then))
 
 
 class Captured:
@@ -20,17 +45,35 @@ class Captured:
         The kernel's Python function.
     enclosing : mapping of str to object
         Names of the enclosing function that only the annotations use, so that they are in no closure.
+    reads : Reads, optional
+        Where `read` and `attribute` note what they return.
     """
 
-    def __init__(self, function: FunctionType, enclosing: Mapping[str, Any]) -> None:
+    def __init__(self, function: FunctionType, enclosing: Mapping[str, Any], reads: Reads | None = None) -> None:
         self._globals = function.__globals__
         self._cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         self._enclosing = enclosing
         self._function = function
+        self._reads = reads or Reads()
 
     def of_helper(self, helper: FunctionType) -> Captured:
         """Return what the names of a helper function mean."""
-        return Captured(helper, self._enclosing if defined_in_one_frame(self._function, helper) else {})
+        enclosing = self._enclosing if defined_in_one_frame(self._function, helper) else {}
+        return Captured(helper, enclosing, self._reads)
+
+    def read(self, name: str) -> Any:
+        """Return the object that `name` stands for now, or `MISSING`; the kernel depends on it."""
+        return self._reads.read(self, name, lambda: self.lookup(name))
+
+    def attribute(self, owner: object, name: str) -> Any:
+        """Return an attribute of an object from outside; the kernel depends on it.
+
+        Raises
+        ------
+        AttributeError
+            If it has none.
+        """
+        return self._reads.read(owner, name, lambda: getattr(owner, name))
 
     def lookup(self, name: str) -> Any:
         """Return the object that `name` stands for now, or `MISSING`."""

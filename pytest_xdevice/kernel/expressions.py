@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import difflib
+import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
@@ -111,6 +113,7 @@ class Expressions:
         self.local_names = local_names
         self.scope = scope
         self.params = scope.params
+        self.dims = {**calls.dims, **scope.dims}
         self.calls = calls
 
     # --- entry points -----------------------------------------------------------------------------------
@@ -213,26 +216,59 @@ class Expressions:
         if isinstance(node, ast.Attribute) and not self.is_local(node.value):
             owner = self.resolve(node.value)
             try:
-                return getattr(owner, node.attr)
+                return self.captured.attribute(owner, node.attr)
             except AttributeError:
                 raise self.text.error(
                     node,
                     f"'{ast.unparse(node.value)}' has no attribute '{node.attr}'.",
                     _nearest(node.attr, dir(owner)),
                 ) from None
+        if isinstance(node, ast.Subscript) and self.is_outside(node):
+            return self._item(node)
         if not isinstance(node, ast.Name):
             raise self.text.error(
                 node, f"{describe(node)} cannot be used here.", "Compute it outside of the kernel, and use its name."
             )
         if node.id in self.scope.constants:
             return self.scope.constants[node.id]
-        found = self.captured.lookup(node.id)
-        if found is MISSING and node.id in self.scope.dims:  # a dim that was made within an annotation
+        found = self.captured.read(node.id)
+        if found is MISSING and node.id in self.dims:  # a dim that was made within an annotation
             return Dim(node.id)
         if found is MISSING:
-            names = [*self.params, *self.local_names, *self.scope.dims, *self.scope.constants, *FUNCTIONS]
+            names = [*self.params, *self.local_names, *self.dims, *self.scope.constants, *FUNCTIONS]
             raise self.text.error(node, f"the name '{node.id}' is not defined.", _nearest(node.id, names))
         return found
+
+    def is_outside(self, node: ast.expr) -> bool:
+        """Say whether `node` is a name from outside of the function, or an attribute or item of one."""
+        while isinstance(node, (ast.Attribute, ast.Subscript)):
+            node = node.value
+        return isinstance(node, ast.Name) and not self.is_local(node)
+
+    def _item(self, node: ast.Subscript) -> Any:
+        """Return the item of a tuple from outside that a constant index picks."""
+        owner, name = self.resolve(node.value), ast.unparse(node.value)
+        if not isinstance(owner, tuple):
+            self._check_constant(owner, node.value)
+            raise self.text.error(node, f"'{name}' is a number, and is indexed.", "Only arrays and tuples can be.")
+        index = _whole_constant(self.visit(node.slice)) if not isinstance(node.slice, ast.Slice) else None
+        if index is None:
+            raise self.text.error(
+                node.slice, f"'{name}' is a tuple, and its index is not known when the kernel is read.",
+                "Pass it as an array: In[f32, 4], or write out the loop.",
+            )  # fmt: skip
+        try:
+            return owner[index]
+        except IndexError:
+            raise self.text.error(
+                node.slice, f"index {index} is outside of '{name}', which has {len(owner)}.", "Use a smaller one."
+            ) from None
+
+    def _check_constant(self, value: Any, node: ast.expr) -> None:
+        try:
+            self.constant(value, node)
+        except Refusal as refusal:
+            raise self.refused(node, refusal) from None
 
     def constant(self, value: Any, node: ast.expr) -> Operand:
         """Return the number that `node` names outside of the function: `value`.
@@ -253,8 +289,8 @@ class Expressions:
         if isinstance(value, (bool, int, float)):
             return Weak(value if type(value) in (bool, int, float) else _plain(value), at)
         if isinstance(value, Dim):
-            if value.name in self.scope.dims:
-                return _extent(self.scope.dims[value.name], at)
+            if value.name in self.dims:
+                return _extent(self.dims[value.name], at)
             raise Refusal(
                 f"the dim '{value.name}' is no extent of any parameter.", "Add it to an array, or pass an i64."
             )
@@ -262,10 +298,7 @@ class Expressions:
             raise Refusal(f"'{name}' is an array from outside of the kernel.", "Pass it as a parameter: In[f32, n].")
         if callable(value):
             raise Refusal(f"'{name}' is a function or type, not a number.", f"Call it: {name}(x).")
-        raise Refusal(
-            f"'{name}' is a {type(value).__name__}, which kernels do not have.",
-            "A kernel can use ints, floats, bools and NumPy scalars from outside.",
-        )
+        raise Refusal(f"'{name}' is {_a_kind(value)}, which kernels do not have.", _instead_of(value, name))
 
     # --- arithmetic -------------------------------------------------------------------------------------
 
@@ -373,6 +406,8 @@ class Expressions:
             array = self.array_named(shape.value)
             if array is not None:
                 return self.extent(shape.value, array, node)
+        if self.is_outside(node):
+            return self.constant(self.resolve(node), node)
         return self.load(self.element(node), self.text.location(node))
 
     def load(self, element: Element, at: Location) -> Expr:
@@ -520,6 +555,24 @@ def _whole_constant(operand: Operand) -> int | None:
 def _plain(value: Any) -> Any:
     """Return an IntEnum and the like as the plain number that it is."""
     return int(value) if isinstance(value, int) else float(value)
+
+
+def _a_kind(value: object) -> str:
+    kind = type(value).__name__
+    return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"
+
+
+def _instead_of(value: object, name: str) -> str:
+    """Return what to write instead of an object from outside that is no number."""
+    if isinstance(value, tuple):
+        return f"Use its items one by one: {name}[0]."
+    if isinstance(value, list):
+        return f"Make it a tuple, whose items can be used one by one: {name}[0]."
+    if isinstance(value, enum.Enum):
+        return f"Write {name}.value, or make it an IntEnum."
+    if dataclasses.is_dataclass(value) and dataclasses.fields(value):
+        return f"Use its fields: {name}.{dataclasses.fields(value)[0].name}."
+    return "A kernel can use ints, floats, bools and NumPy scalars from outside."
 
 
 def _nearest(name: str, candidates: list[str]) -> str:

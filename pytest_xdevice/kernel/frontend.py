@@ -227,6 +227,12 @@ class Statements:
         return [Clear(name, self.text.location(target))]
 
     def _check_name(self, target: ast.Name) -> None:
+        if target.id in self.expressions.scope.dims:
+            raise self.text.error(
+                target,
+                f"'{target.id}' is a dim, and is assigned.",
+                "Use another name: a dim is what the shapes of the arrays say.",
+            )
         param = self.params.get(target.id)
         if isinstance(param, (ArrayType, LocalArray)):
             raise self.text.error(

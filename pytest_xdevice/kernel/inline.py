@@ -145,8 +145,7 @@ class _Arguments:
         """Return what makes IR of the expressions of the helper's body."""
         code = self._helper.__code__
         bound = {*self._params, *self._constants}
-        kernel_dims = self._caller.calls.dims
-        scope = Scope(self._params, self._arrays, {**kernel_dims, **self._dims}, self._constants)
+        scope = Scope(self._params, self._arrays, self._dims, self._constants)
         local_names = frozenset(code.co_varnames + code.co_cellvars) - bound
         calls = self._caller.calls.entering(self._helper)
         return Expressions(self._text, self._captured, scope, self._variables, local_names, calls)
@@ -231,7 +230,7 @@ class _Arguments:
         outside = Expressions(
             self._text,
             self._captured,
-            Scope({}, {}, self._caller.calls.dims),
+            Scope({}, {}, {}),
             self._variables,
             frozenset(),
             self._caller.calls,

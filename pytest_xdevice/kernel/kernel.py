@@ -16,6 +16,7 @@ from typing import Union
 
 from .captured import Captured
 from .captured import names_of_annotations
+from .captured import Reads
 from .parameters import read_signature
 from .signature import Signature
 
@@ -46,8 +47,9 @@ class Kernel:
     def __init__(self, function: FunctionType, fast: frozenset[str], enclosing: dict[str, Any]) -> None:
         functools.update_wrapper(self, function)
         self._function = function
-        self._captured = Captured(function, enclosing)
-        self._shaped: dict[LaunchShape, Kernel] = {}
+        self._enclosing = enclosing
+        self._built: tuple[KernelIR, Reads] | None = None
+        self._shaped: dict[LaunchShape, tuple[KernelIR, Kernel]] = {}
         self.name: str = function.__name__
         self.fast = fast
 
@@ -60,20 +62,24 @@ class Kernel:
         KernelError
             If a parameter's annotation is missing or is no type of the language.
         """
-        return read_signature(self._function, self._captured)
+        return read_signature(self._function, Captured(self._function, self._enclosing))
 
-    @cached_property
+    @property
     def ir(self) -> KernelIR:
-        """The typed IR.
+        """The typed IR: another one after something that the kernel takes from outside of it has changed.
 
         Raises
         ------
         KernelError
             At the first mistake in the kernel.
         """
-        from .frontend import build_ir
+        if self._built is None or not self._built[1].still_hold():
+            from .frontend import build_ir
 
-        return build_ir(self._function, self.signature, self._captured, self.fast)
+            reads = Reads()
+            captured = Captured(self._function, self._enclosing, reads)
+            self._built = build_ir(self._function, self.signature, captured, self.fast), reads
+        return self._built[0]
 
     def python(self, *arguments: Any, **keywords: Any) -> Any:
         """Run the kernel in Python, on NumPy scalars: the meaning that every target must agree with.
@@ -131,14 +137,16 @@ class Kernel:
         KernelError
             If there is a mistake in the kernel.
         """
-        if shape not in self._shaped:
+        current = self.ir
+        made_of, variant = self._shaped.get(shape, (None, self))
+        if made_of is not current:
             from .launch_shape import reshaped
 
             variant = copy.copy(self)
             variant._shaped = {}
-            vars(variant)["ir"] = reshaped(self.ir, shape)
-            self._shaped[shape] = variant
-        return self._shaped[shape]
+            variant._built = reshaped(current, shape), Reads()
+            self._shaped[shape] = current, variant
+        return variant
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """Refuse: a kernel is launched on a device, or interpreted.

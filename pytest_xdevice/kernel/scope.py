@@ -30,7 +30,7 @@ class Scope:
     arrays : mapping of str to str
         The kernel's array that each array parameter is.
     dims : mapping of str to Extent
-        What each dim is in the kernel.
+        What each dim of its parameters is in the kernel.
     constants : mapping of str to object
         Parameters of a helper that were given something known when the kernel is read.
     """
