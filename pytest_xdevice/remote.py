@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import os
 import sys
@@ -113,6 +114,7 @@ class Session:
         self._transport = transport
         self._control = control
         self._workers: dict[DeviceKind, WorkerClient] = {}
+        self._starting: dict[DeviceKind, WorkerClient] = {}
 
     @classmethod
     def open(
@@ -154,6 +156,7 @@ class Session:
 
     def device(self, kind: DeviceKind) -> Device:
         """Return the device as one test sees it; `Device.release` frees what was allocated through it."""
+        self._prepare(kind)
         return Device(self, kind)
 
     def opencl_devices(self) -> tuple[OpenCLDevice, ...]:
@@ -182,14 +185,21 @@ class Session:
 
     def close(self) -> None:
         """End the session: its workers, its process and its files on the device."""
-        for worker in self._workers.values():
+        for worker in (*self._workers.values(), *self._starting.values()):
             worker.close()
         self._workers.clear()
+        self._starting.clear()
         self._transport.close()
+
+    def _prepare(self, kind: DeviceKind) -> None:
+        """Have the first worker for `kind` start while the test's kernel is compiled."""
+        if kind not in self._workers and kind not in self._starting:
+            with contextlib.suppress(XDeviceError):  # whoever asks for the worker tries again and hears of it
+                self._starting[kind] = self._attach_worker(kind)
 
     def _start_worker(self, kind: DeviceKind) -> WorkerClient:
         try:
-            worker = self._attach_worker(kind)
+            worker = self._starting.pop(kind, None) or self._attach_worker(kind)
             description = worker.greet()
         except DeviceLost:
             if self._transport.stream_way != "unix":

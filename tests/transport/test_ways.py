@@ -18,6 +18,7 @@ import pytest
 
 from pytest_xdevice import AuthenticationError
 from pytest_xdevice import ConfigError
+from pytest_xdevice import DeviceLost
 from pytest_xdevice import DeviceUnreachable
 from pytest_xdevice import dim
 from pytest_xdevice import f32
@@ -73,6 +74,33 @@ def session(request: pytest.FixtureRequest) -> Iterator[Session]:
 
 def test_kernels_arrays_and_files(session: Session) -> None:
     check(session)
+
+
+def test_a_worker_starts_before_it_is_asked_for(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = session.device("cpu")
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "_attach_worker", None)  # one is on its way: no other is started
+        np.testing.assert_array_equal(device.run(add_one, np.zeros(5, np.float32)), np.ones(5))
+
+
+def test_a_worker_that_did_not_start_ahead_starts_when_it_is_asked_for(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(kind: str) -> None:
+        raise DeviceLost("not yet")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "_attach_worker", refuse)
+        device = session.device("cpu")
+    np.testing.assert_array_equal(device.run(add_one, np.zeros(5, np.float32)), np.ones(5))
+
+
+def test_a_worker_that_nobody_asked_for_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    session = open_session("local")
+    session.device("cpu")
+    session.close()
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_left_on_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
