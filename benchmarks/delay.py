@@ -48,7 +48,11 @@ def _join(near: socket.socket, port: int, one_way: float) -> None:
     # The first bytes leave when the handshake's answer is back, and the far end has the connection when they arrive.
     threading.Thread(target=_receive, args=(near, outward, accepted + 2 * one_way, one_way), daemon=True).start()
     _wait_until(accepted + 3 * one_way)
-    far = socket.create_connection(("127.0.0.1", port))
+    try:
+        far = socket.create_connection(("127.0.0.1", port))
+    except OSError:
+        near.shutdown(socket.SHUT_RDWR)
+        return
     far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     homeward: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(far, homeward, 0.0, one_way), daemon=True).start()

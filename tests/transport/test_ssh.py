@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,13 +30,13 @@ from pytest_xdevice.compile import use_cache
 from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.remote import Session
 from pytest_xdevice.target import Target
-from tests.boards.board import REPOSITORY
 from tests.boards.processes import command_line
 from tests.boards.processes import still_running
 from tests.boards.processes import with_variable
 from tests.harness.sshd import HOST
 from tests.harness.sshd import running_sshd
 from tests.harness.sshd import Sshd
+from tests.transport.killed_host import killed_host
 
 n = dim("n")
 
@@ -87,18 +86,6 @@ def compiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         compiler.build(add_one, Target.host())
         yield
         compiler.close()
-
-
-@pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Have the host's temporary files, and the processes that it starts, where they can be told from others'.
-
-    The path is shorter than `tmp_path`, so that sockets fit there.
-    """
-    with tempfile.TemporaryDirectory(prefix="t") as path:
-        monkeypatch.setenv("TMPDIR", path)
-        monkeypatch.setattr("tempfile.tempdir", None)
-        yield Path(path)
 
 
 @pytest.fixture
@@ -270,20 +257,6 @@ class TestWhatIsSaid:
         result.stderr.fnmatch_lines(["ERROR: *python9: command not found*"])
 
 
-HOST_PROGRAM = """
-import signal, sys
-import numpy as np
-from pytest_xdevice.compile import use_cache
-from pytest_xdevice.config import DeviceConfig
-from pytest_xdevice.remote import Session
-
-session = Session.open(DeviceConfig("device", sys.argv[1]))
-session.device("cpu").array(np.ones(4, np.float32))
-print("ready", flush=True)
-signal.pause()
-"""
-
-
 class TestWhatIsLeft:
     def test_nothing_after_the_end_of_a_session(self, folder: Path, configured: Sshd) -> None:
         session = open_session(configured.spec)
@@ -295,11 +268,7 @@ class TestWhatIsLeft:
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
     def test_nothing_of_a_host_that_is_killed(self, folder: Path, configured: Sshd, number: signal.Signals) -> None:
-        command = [sys.executable, "-c", HOST_PROGRAM, configured.spec]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY) as host:
-            assert host.stdout is not None
-            assert host.stdout.readline() == b"ready\n"
-            host.send_signal(number)
+        killed_host(configured.spec, number)
         assert_nothing_left(folder, configured)
 
     def test_a_session_that_is_killed_is_lost_and_the_next_one_works(self, folder: Path, configured: Sshd) -> None:

@@ -31,7 +31,10 @@ from pytest_xdevice.config import Settings
 from pytest_xdevice.remote import Session
 from pytest_xdevice.transport.spec import parse
 from pytest_xdevice.transport.spec import Spec
+from tests.boards.processes import still_running
+from tests.boards.processes import with_variable
 from tests.harness.server import DeviceServer
+from tests.transport.killed_host import killed_host
 
 n = dim("n")
 
@@ -110,6 +113,14 @@ def test_nothing_is_left_on_the_device(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir())
     session.close()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("address", ["local", f"exec:{shlex.quote(sys.executable)}"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_nothing_is_left_of_a_host_that_is_killed(folder: Path, address: str, number: signal.Signals) -> None:
+    killed_host(address, number)
+    assert not still_running(pid for pid in with_variable("TMPDIR", str(folder)) if pid != os.getpid())
+    assert not list(folder.iterdir())
 
 
 def test_two_sessions_take_turns_on_a_server(server: DeviceServer) -> None:
