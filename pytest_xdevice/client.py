@@ -99,6 +99,11 @@ class Batch:
         self.operations.append(("get", {"id": identity}))
         self.sinks.append(into)
 
+    def fetch_part(self, identity: int, into: Array, at: int) -> None:
+        """Append the reading of a part of an array, from byte `at` on, as `fetch` does of a whole one."""
+        self.operations.append(("get", {"id": identity, "at": at, "nbytes": into.nbytes}))
+        self.sinks.append(into)
+
     def fetch_file(self, name: str) -> None:
         """Append the reading of a file; its contents land in `files`."""
         self.operations.append(("download", {"name": name}))

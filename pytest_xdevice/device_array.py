@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 from typing import Final
 from typing import TYPE_CHECKING
@@ -41,7 +43,7 @@ class DeviceArray:
     def __init__(self, device: Device, worker: WorkerClient, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self._shape = shape
         self._dtype = dtype
-        self.nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        self.nbytes = math.prod(shape) * dtype.itemsize
         self.worker = worker
         self.identity = worker.new_identity()
         self._device = device
@@ -74,7 +76,35 @@ class DeviceArray:
     @property
     def size(self) -> int:
         """Number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return a copy of a part, as NumPy would give it; of a row, or of rows in a row, nothing else is read.
+
+        Raises
+        ------
+        IndexError
+            If it is outside of the array.
+        DeviceError
+            As of `numpy`.
+        """
+        __tracebackhide__ = True
+        first, rest = (key[0], key[1:]) if isinstance(key, tuple) and key else (key, ())
+        if isinstance(first, slice):
+            start, stop, step = first.indices(len(self))
+            if step == 1:
+                inside = (slice(None), *rest)
+                return self._read_rows(start, max(start, stop))[inside]
+        elif isinstance(first, (int, np.integer)) and not isinstance(first, bool):
+            if not -len(self) <= first < len(self):
+                raise IndexError(f"index {first} is out of bounds for axis 0 with size {len(self)}")
+            row = int(first) % len(self)
+            inside = (0, *rest)
+            return self._read_rows(row, row + 1)[inside]
+        return self.numpy()[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.numpy())
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
         __tracebackhide__ = True
@@ -96,6 +126,15 @@ class DeviceArray:
         values = np.empty(self.shape, self.dtype)
         batch = Batch()
         batch.fetch(self.identity, values)
+        self._submit(batch)
+        return values
+
+    def _read_rows(self, start: int, stop: int) -> NDArray:
+        __tracebackhide__ = True
+        self.check()
+        values = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        batch = Batch()
+        batch.fetch_part(self.identity, values, start * math.prod(self.shape[1:]) * self.dtype.itemsize)
         self._submit(batch)
         return values
 

@@ -65,7 +65,7 @@ __all__ = ["Device", "DeviceArray", "Function", "OpenCLDevice", "Session"]
 
 @dataclass(frozen=True)
 class OpenCLDevice:
-    """An OpenCL device, as its driver describes it. `memory` is in bytes."""
+    """An OpenCL device, as its driver describes it. `memory` and `max_allocation` are in bytes."""
 
     name: str
     platform: str
@@ -75,6 +75,7 @@ class OpenCLDevice:
     device_type: str
     extensions: tuple[str, ...]
     memory: int
+    max_allocation: int
     compute_units: int
     max_work_group_size: int
     max_work_item_sizes: tuple[int, ...]

@@ -59,9 +59,9 @@ class CpuBackend:
     def written(self, array: Array, view: memoryview) -> None:
         """Take note that `view` was filled: nothing to do, it is the array's own memory."""
 
-    def readable(self, array: Array) -> memoryview:
-        """Return the block's contents."""
-        return array.view
+    def readable(self, array: Array, start: int, length: int) -> memoryview:
+        """Return a part of the block's contents."""
+        return array.view[start : start + length]
 
     def load(self, key: str, data: bytes, linked: bool) -> None:
         """Load a shared library, after linking it here when it comes as a relocatable object."""

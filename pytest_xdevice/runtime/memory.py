@@ -11,6 +11,8 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import sys
+from functools import lru_cache
 from typing import Any
 from typing import Dict
 from typing import List
@@ -25,6 +27,11 @@ _FLAGS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 _MAP_FAILED = ctypes.c_void_p(-1).value
 _REUSE_BYTES = 32 << 20
 _LARGE = 32 << 20  # from here on it is worth asking the kernel first
+# From here on an array is filled without being touched: memory that nobody uses costs nothing. Its pages stay small,
+# which would show in the timings of lesser arrays.
+SPARSE = 1 << 30
+_PATTERN = 64 << 20
+_FIXED = mmap.MAP_PRIVATE | 0x10  # MAP_FIXED of <sys/mman.h>
 
 
 def _libc() -> Any:
@@ -72,8 +79,13 @@ class Array:
             ctypes.memset(self.address + nbytes, CANARY, self._back)
 
     def fill(self, byte: int) -> None:
-        """Set every byte of the data."""
-        ctypes.memset(self.address, byte, self.nbytes)
+        """Set every byte of the data; that of a huge array takes no memory until it is written."""
+        end = self.address + self.nbytes
+        first, last = -(-self.address // PAGE) * PAGE, end // PAGE * PAGE
+        if self.nbytes < SPARSE or not _map_pattern(first, last, byte):
+            first = last = end
+        ctypes.memset(self.address, byte, first - self.address)
+        ctypes.memset(last, byte, end - last)
 
     def violation(self) -> Optional[int]:
         """Return where a canary byte has changed, as an offset from the start of the data in bytes, or None."""
@@ -121,15 +133,45 @@ class Memory:
             _LIBC.munmap(array.base, array.span)
 
     def _map(self, span: int, nbytes: int) -> int:
+        if span > sys.maxsize:
+            raise OutOfMemory(
+                f"{nbytes} bytes are more than a process of this device can address ({sys.maxsize} bytes)"
+            )
         if span > _LARGE and span > _available():
             raise OutOfMemory(f"{nbytes} bytes are more than this device has free ({_available()} bytes)")
         base = _LIBC.mmap(None, span, _PROT_RW, _FLAGS, -1, 0)
         if base is None or base == _MAP_FAILED:
-            raise OutOfMemory(f"no room for {nbytes} bytes: {os.strerror(ctypes.get_errno())}")
+            reason = os.strerror(ctypes.get_errno())
+            raise OutOfMemory(f"no room for {nbytes} bytes ({reason}; {_available()} bytes are free)")
         if self._guard:
             _LIBC.mprotect(base, PAGE, _PROT_NONE)
             _LIBC.mprotect(base + span - PAGE, PAGE, _PROT_NONE)
         return int(base)
+
+
+def _map_pattern(start: int, end: int, byte: int) -> bool:
+    """Fill whole pages with copies of one piece of memory, each of which becomes a page of its own when it is written.
+
+    False where the device cannot do that.
+    """
+    try:
+        descriptor = _pattern(byte)
+    except (AttributeError, OSError):
+        return False  # no memfd_create, or no room for the piece itself
+    for place in range(start, end, _PATTERN):
+        mapped = _LIBC.mmap(place, min(_PATTERN, end - place), _PROT_RW, _FIXED, descriptor, 0)
+        if mapped is None or mapped == _MAP_FAILED:
+            return False
+    return True
+
+
+@lru_cache(maxsize=None)
+def _pattern(byte: int) -> int:
+    """Return the descriptor of a piece of memory whose bytes are all `byte`."""
+    descriptor = os.memfd_create(f"xdevice-{byte:02x}")
+    for _ in range(_PATTERN >> 20):
+        os.write(descriptor, bytes([byte]) * (1 << 20))
+    return descriptor
 
 
 def _available() -> int:

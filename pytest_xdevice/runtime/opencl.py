@@ -15,6 +15,7 @@ from .launch import DeviceProblem
 from .launch import Launch
 from .launch import measure
 from .launch import SLOT
+from .memory import SPARSE
 
 _MISSING = (
     "no OpenCL there: {}. Install pyopencl on the device (pip install pyopencl, or Debian's python3-pyopencl), "
@@ -22,6 +23,7 @@ _MISSING = (
 )
 
 
+_END = 1 << 20  # bytes at each end of a huge block that are filled on a CPU
 _PROBE = "__kernel void xd_probe(__global float *a) { a[get_global_id(0)] += 1.0f; }"
 
 
@@ -68,12 +70,14 @@ class OpenCLBackend:
         limit = self._device.max_mem_alloc_size
         if nbytes > limit:
             raise DeviceProblem(
-                "OutOfMemory", f"{nbytes} bytes are more than this device allocates at once ({limit} bytes)"
+                "OutOfMemory",
+                f"{nbytes} bytes are more than this OpenCL device allocates at once ({limit} bytes of the "
+                f"{self._device.global_mem_size} that it has)",
             )
         try:
             handle = self._cl.Buffer(self._context, self._cl.mem_flags.READ_WRITE, max(nbytes, 1))
         except self._cl.Error as error:
-            raise DeviceProblem("OutOfMemory", f"no room for {nbytes} bytes: {error}") from None
+            raise self._no_room(nbytes, error) from None
         return Buffer(handle, nbytes)
 
     def free(self, array: Buffer) -> None:
@@ -81,9 +85,16 @@ class OpenCLBackend:
         array.handle.release()
 
     def fill(self, array: Buffer, byte: int) -> None:
-        """Set every byte of a block."""
-        if array.nbytes:
-            self._cl.enqueue_fill_buffer(self._queue, array.handle, bytes([byte]), 0, array.nbytes)
+        """Set every byte of a block; on a CPU those of a huge one at its ends alone, which costs no memory between."""
+        whole = [(0, array.nbytes)]
+        ends = [(0, _END), (array.nbytes - _END, _END)]
+        sparse = array.nbytes >= SPARSE and _type_name(self._device.type) == "cpu"
+        try:
+            for start, length in ends if sparse else whole:
+                if length:
+                    self._cl.enqueue_fill_buffer(self._queue, array.handle, bytes([byte]), start, length)
+        except self._cl.Error as error:
+            raise self._no_room(array.nbytes, error) from None
 
     def writable(self, array: Buffer) -> memoryview:
         """Return memory of the host to be filled from the stream; `written` moves it to the device."""
@@ -94,12 +105,12 @@ class OpenCLBackend:
         if array.nbytes:
             self._cl.enqueue_copy(self._queue, array.handle, view, is_blocking=True)
 
-    def readable(self, array: Buffer) -> memoryview:
-        """Return the block's contents."""
-        view = memoryview(bytearray(array.nbytes))
-        if array.nbytes:
+    def readable(self, array: Buffer, start: int, length: int) -> memoryview:
+        """Return a part of the block's contents."""
+        view = memoryview(bytearray(length))
+        if length:
             try:
-                self._cl.enqueue_copy(self._queue, view, array.handle, is_blocking=True)
+                self._cl.enqueue_copy(self._queue, view, array.handle, src_offset=start, is_blocking=True)
             except self._cl.Error as error:
                 raise DeviceProblem("OpenCLError", f"reading a result failed: {error}") from None
         return view
@@ -134,6 +145,10 @@ class OpenCLBackend:
             return float(sum(event.profile.end - event.profile.start for event in events)) * 1e-9
 
         return measure(sample, number, repeat, min_repeat_ms)
+
+    def _no_room(self, nbytes: int, error: Exception) -> DeviceProblem:
+        there = self._device.global_mem_size
+        return DeviceProblem("OutOfMemory", f"no room for {nbytes} bytes of the {there} that the device has: {error}")
 
     def _first_working(self, candidates: List[Any]) -> Tuple[Any, Any]:
         """Return the first device whose compiler works, and a context for it: a driver may not know its processor."""
@@ -259,6 +274,7 @@ def _facts(cl: Any, device: Any) -> Dict[str, Any]:
         "device_type": _type_name(device.type),
         "extensions": device.extensions.split(),
         "memory": device.global_mem_size,
+        "max_allocation": device.max_mem_alloc_size,
         "compute_units": device.max_compute_units,
         "max_work_group_size": device.max_work_group_size,
         "max_work_item_sizes": list(device.max_work_item_sizes),

@@ -30,6 +30,7 @@ from .wire import Connection
 from .wire import decode
 from .wire import StreamClosed
 
+_NO_ROOM = "the device has no memory left to pass the data on in one piece: use smaller arrays"
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 _SIGKILL = 9
 _STREAM_SECONDS = 30.0
@@ -105,6 +106,8 @@ class Worker:
                 results.append(self._operations[name](request))
             except DeviceProblem as problem:
                 failure = dict(problem.answer(), at=position)
+            except MemoryError:
+                failure = dict(DeviceProblem("OutOfMemory", _NO_ROOM).answer(), at=position)
         for length in self._lengths:
             self._connection.discard(length)
         answer: Dict[str, Any] = {"ok": results}
@@ -161,7 +164,11 @@ class Worker:
             self._backend.fill(block, request["fill"])
 
     def _get(self, request: Dict[str, Any]) -> None:
-        self._replies.append(self._backend.readable(self._array(request["id"])))
+        block = self._array(request["id"])
+        start, length = request.get("at", 0), request.get("nbytes", block.nbytes)
+        if not 0 <= start <= start + length <= block.nbytes:
+            raise DeviceProblem("BadRequest", f"bytes {start} to {start + length} of an array of {block.nbytes}")
+        self._replies.append(self._backend.readable(block, start, length))
 
     def _free(self, request: Dict[str, Any]) -> None:
         # The memory goes when the answer is out: it may hold results. The host may also name arrays that a failed
