@@ -22,6 +22,7 @@ from .errors import ArgumentError
 from .kernel.binding import Binding
 from .kernel.geometry import Phase
 from .kernel.types import ArrayType
+from .kernel.types import PointerType
 from .kernel.types import ScalarType
 from .timing import LaunchRecord
 from .timing import Timing
@@ -202,7 +203,7 @@ class Run:
         for param, argument, shape in zip(
             self._artifact.signature.params, self._binding.values, self._binding.shapes, strict=True
         ):
-            if isinstance(param.type, ArrayType):
+            if not isinstance(param.type, ScalarType):
                 self._arguments.append(self._pack_array(param.type, argument, shape or ()))
                 self._sizes.append(0)
             else:
@@ -215,7 +216,7 @@ class Run:
         self._values += data.ljust(8, b"\0")
         self._sizes.append(len(data))
 
-    def _pack_array(self, kind: ArrayType, argument: object, shape: tuple[int, ...]) -> int:
+    def _pack_array(self, kind: ArrayType | PointerType, argument: object, shape: tuple[int, ...]) -> int:
         __tracebackhide__ = True
         if isinstance(argument, DeviceArray):
             argument.check()
@@ -228,6 +229,7 @@ class Run:
         identity = self._worker.new_identity()
         self._temporary.append(identity)
         if kind.mode == "out":
+            assert isinstance(kind, ArrayType)  # a pointer says nothing of how much is written
             values = np.empty(shape, kind.element.dtype)
             self._batch.add("new", id=identity, nbytes=values.nbytes, fill=poison(values.dtype))
         else:
@@ -289,6 +291,8 @@ def _describe(binding: Binding, artifact: Artifact) -> list[str]:
     for param, argument, shape in zip(artifact.signature.params, binding.values, binding.shapes, strict=True):
         if isinstance(param.type, ArrayType):
             described.append(f"{param.name}: {param.type.element.dtype_name}{list(shape or ())}")
+        elif param.is_array:
+            described.append(f"{param.name}: {argument.dtype}{list(shape or ())}")
         else:
             described.append(f"{param.name}: {argument}")
     return described

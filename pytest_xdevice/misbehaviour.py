@@ -16,7 +16,7 @@ from .errors import KernelTimeout
 from .errors import MemoryViolation
 from .errors import XDeviceError
 from .kernel.signature import Signature
-from .kernel.types import ArrayType
+from .kernel.types import ScalarType
 
 if TYPE_CHECKING:
     from .remote import Device
@@ -54,8 +54,9 @@ def error_of_problem(problem: Problem, kernel: str, signature: Signature | None)
 def _violation(problem: Problem, signature: Signature) -> MemoryViolation:
     """Name the argument and the element that a changed canary byte belongs to."""
     param = signature.params[problem.details["position"]]
-    assert isinstance(param.type, ArrayType)
-    offset, nbytes, width = problem.details["offset"], problem.details["nbytes"], param.type.element.nbytes
+    assert not isinstance(param.type, ScalarType)
+    offset, nbytes = problem.details["offset"], problem.details["nbytes"]
+    width = param.type.element.nbytes if param.type.element else 1
     index = offset // width
     where = f"{offset - nbytes + 1} bytes past the end" if offset >= 0 else f"{-offset} bytes before the start"
     return MemoryViolation(

@@ -16,6 +16,7 @@ from .signature import Param
 from .signature import Signature
 from .types import ArrayType
 from .types import Dim
+from .types import PointerType
 from .types import ScalarType
 
 _NO_KEYWORDS: Final[Mapping[str, Any]] = {}
@@ -160,8 +161,57 @@ def _omittable(signature: Signature) -> frozenset[str]:
     )
 
 
-def _plan(kernel: str, param: Param) -> _ArrayPlan | _ScalarPlan:
-    return _ArrayPlan(kernel, param) if param.is_array else _ScalarPlan(kernel, param)
+def _plan(kernel: str, param: Param) -> _ArrayPlan | _PointerPlan | _ScalarPlan:
+    if isinstance(param.type, ArrayType):
+        return _ArrayPlan(kernel, param)
+    return _PointerPlan(kernel, param) if isinstance(param.type, PointerType) else _ScalarPlan(kernel, param)
+
+
+class _Memory:
+    """What is checked of every array: its dtype and its order."""
+
+    def __init__(self, kernel: str, name: str, element: ScalarType | None) -> None:
+        self._where = f"{kernel}: {name}"
+        self._name = name
+        self._dtype = element.dtype if element else None
+
+    def shape_of(self, argument: Any) -> tuple[int, ...]:
+        """Return the shape of an array that fits in all else."""
+        try:
+            dtype, shape = argument.dtype, argument.shape
+        except AttributeError:
+            raise ArgumentError(self._not_an_array(argument)) from None
+        if dtype is not self._dtype and self._dtype is not None and dtype != self._dtype:
+            raise ArgumentError(self._wrong_dtype(dtype))
+        flags = getattr(argument, "flags", None)
+        if flags is not None and not flags.c_contiguous:
+            raise ArgumentError(
+                f"{self._where}: expected a C-contiguous array, got strides {argument.strides} for shape {shape}: "
+                f"pass np.ascontiguousarray({self._name})"
+            )
+        return tuple(shape)
+
+    def _not_an_array(self, argument: Any) -> str:
+        wanted, instead = f"an array of {self._dtype}", f"np.asarray({self._name}, np.{self._dtype})"
+        if self._dtype is None:
+            wanted, instead = "an array", f"np.asarray({self._name})"
+        return f"{self._where}: expected {wanted}, got {type(argument).__name__}: pass {instead}"
+
+    def _wrong_dtype(self, dtype: Any) -> str:
+        shown = dtype if getattr(dtype, "isnative", True) else f"{dtype} (not this machine's byte order)"
+        return f"{self._where}: expected {self._dtype}, got {shown}: pass {self._name}.astype(np.{self._dtype})"
+
+
+class _PointerPlan:
+    """Checks one array argument of which the kernel alone knows the shape."""
+
+    def __init__(self, kernel: str, param: Param) -> None:
+        assert isinstance(param.type, PointerType)
+        self._memory = _Memory(kernel, param.name, param.type.element)
+
+    def take(self, argument: Any, found: dict[str, int]) -> tuple[Any, tuple[int, ...]]:
+        """Return the array and its shape."""
+        return argument, self._memory.shape_of(argument)
 
 
 class _ArrayPlan:
@@ -172,7 +222,7 @@ class _ArrayPlan:
         self._where = f"{kernel}: {param.name}"
         self._name = param.name
         self._type = param.type
-        self._dtype = param.type.element.dtype
+        self._memory = _Memory(kernel, param.name, param.type.element)
         self._ndim = param.type.ndim
         self.extents = tuple(extent.name if isinstance(extent, Dim) else extent for extent in param.type.extents)
 
@@ -180,22 +230,11 @@ class _ArrayPlan:
         """Return the array and its shape, and note the dims that it binds."""
         if argument is _MISSING:
             return argument, None
-        try:
-            dtype, shape = argument.dtype, argument.shape
-        except AttributeError:
-            raise ArgumentError(self._not_an_array(argument)) from None
-        if dtype is not self._dtype and dtype != self._dtype:
-            raise ArgumentError(self._wrong_dtype(dtype))
+        shape = self._memory.shape_of(argument)
         if len(shape) != self._ndim:
             raise ArgumentError(
                 f"{self._where}: expected {self._ndim} dimension{'s' * (self._ndim > 1)} ({self._type}), "
-                f"got shape {tuple(shape)}: pass {self._name}.reshape(...)"
-            )
-        flags = getattr(argument, "flags", None)
-        if flags is not None and not flags.c_contiguous:
-            raise ArgumentError(
-                f"{self._where}: expected a C-contiguous array, got strides {argument.strides} for shape {shape}: "
-                f"pass np.ascontiguousarray({self._name})"
+                f"got shape {shape}: pass {self._name}.reshape(...)"
             )
         for axis, (extent, size) in enumerate(zip(self.extents, shape, strict=True)):
             if isinstance(extent, str):
@@ -210,16 +249,6 @@ class _ArrayPlan:
                     f"pass an array of that shape"
                 )
         return argument, shape
-
-    def _not_an_array(self, argument: Any) -> str:
-        return (
-            f"{self._where}: expected an array of {self._dtype}, got {type(argument).__name__}: "
-            f"pass np.asarray({self._name}, np.{self._dtype})"
-        )
-
-    def _wrong_dtype(self, dtype: Any) -> str:
-        shown = dtype if getattr(dtype, "isnative", True) else f"{dtype} (not this machine's byte order)"
-        return f"{self._where}: expected {self._dtype}, got {shown}: pass {self._name}.astype(np.{self._dtype})"
 
 
 class _ScalarPlan:

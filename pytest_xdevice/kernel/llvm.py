@@ -137,12 +137,12 @@ def _entry(signature: Signature, module: _Module) -> str:
 
     for param in signature.params:
         pointer = load_pointer(f"p.{param.name}")
-        if isinstance(param.type, ArrayType):
-            arguments.append(f"ptr {pointer}")
-        else:
+        if isinstance(param.type, ScalarType):
             value = _quoted("%", f"v.{param.name}")
             lines += _load_register(value, pointer, param.type)
             arguments.append(f"{_register(param.type)} {value}")
+        else:
+            arguments.append(f"ptr {pointer}")
     for name in signature.dims:
         pointer, value = load_pointer(f"d.{name}"), _quoted("%", f"n.{name}")
         lines.append(f"  {value} = load i64, ptr {pointer}, align 8, !range {range_node}")
@@ -585,7 +585,7 @@ class _LoopBody(_Body):
         self.chunk = _quoted("@", f"xd_chunk{self._suffix}")
         self.arguments: list[tuple[str, str]] = []
         for param in ir.signature.params:
-            kind = "ptr" if isinstance(param.type, ArrayType) else _register(param.type)
+            kind = _register(param.type) if isinstance(param.type, ScalarType) else "ptr"
             self.arguments.append((kind, _quoted("%", f"p.{param.name}")))
         self.arguments += [("i64", _quoted("%", f"d.{name}")) for name in ir.signature.dims]
         self.arguments += [(_register(ir.locals[name]), _quoted("%", f"v.{name}")) for name in self.carried]
@@ -643,8 +643,9 @@ def _fast_flags(fast: frozenset[str]) -> str:
 def _parameter(param: Param, loaded: bool, stored: bool, escapes: bool) -> str:
     """Return a parameter of the body function with what holds of it; it escapes where threads are handed it."""
     name = _quoted("%", f"p.{param.name}")
-    if not isinstance(param.type, ArrayType):
+    if isinstance(param.type, ScalarType):
         return f"{_register(param.type)} {name}"
+    assert isinstance(param.type, ArrayType)
     access = "" if loaded and stored else ("readonly " if loaded else "writeonly ")
     kept = "" if escapes else "captures(none) "
     return f"ptr noalias {access}{kept}align {param.type.element.nbytes} {name}"

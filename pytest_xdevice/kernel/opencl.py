@@ -488,8 +488,9 @@ def _stored(scalar: ScalarType) -> str:
 
 def _parameter(param: Param) -> str:
     name = f"p_{_ascii(param.name)}"
-    if not isinstance(param.type, ArrayType):
+    if isinstance(param.type, ScalarType):
         return f"{_memory(param.type)} {name}"
+    assert isinstance(param.type, ArrayType)
     const = "" if param.is_written else "const "
     return f"__global {const}{_memory(param.type.element)} *restrict {name}"
 

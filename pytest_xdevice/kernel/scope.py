@@ -16,6 +16,7 @@ from .source import read_source
 from .types import AnyArray
 from .types import Dim
 from .types import Extent
+from .types import PointerType
 from .types import ScalarType
 
 
@@ -43,7 +44,7 @@ class Scope:
     @classmethod
     def of_kernel(cls, signature: Signature) -> Scope:
         """Return the names of a kernel, each of which is itself."""
-        params = {param.name: param.type for param in signature.params}
+        params = {param.name: param.type for param in signature.params if not isinstance(param.type, PointerType)}
         arrays = {param.name: param.name for param in signature.params if param.is_array}
         return cls(params, arrays, {name: Dim(name) for name in signature.dims})
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from .types import ArrayType
 from .types import Dim
+from .types import PointerType
 from .types import SCALARS
 from .types import ScalarType
 
@@ -17,15 +18,15 @@ class Param:
     """One parameter: an array or a bare scalar."""
 
     name: str
-    type: ArrayType | ScalarType
+    type: ArrayType | PointerType | ScalarType
 
     @property
     def is_array(self) -> bool:
-        return isinstance(self.type, ArrayType)
+        return not isinstance(self.type, ScalarType)
 
     @property
     def is_written(self) -> bool:
-        return isinstance(self.type, ArrayType) and self.type.mode != "in"
+        return not isinstance(self.type, ScalarType) and self.type.mode != "in"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,9 @@ class Signature:
                 params.append(
                     {"name": param.name, "mode": param.type.mode, "type": param.type.element.name, "extents": extents}
                 )
+            elif isinstance(param.type, PointerType):
+                element = param.type.element.name if param.type.element else None
+                params.append({"name": param.name, "mode": param.type.mode, "type": element})
             else:
                 params.append({"name": param.name, "type": param.type.name})
         return {"name": self.name, "params": params}
@@ -73,12 +77,15 @@ class Signature:
         KeyError, TypeError
             If `data` does not have that form.
         """
-        params = []
-        for entry in data["params"]:
-            element = SCALARS[entry["type"]]
-            if "mode" in entry:
-                extents = tuple(Dim(extent) if isinstance(extent, str) else int(extent) for extent in entry["extents"])
-                params.append(Param(entry["name"], ArrayType(element, extents, entry["mode"])))
-            else:
-                params.append(Param(entry["name"], element))
-        return cls(data["name"], tuple(params))
+        return cls(data["name"], tuple(_param_from_json(entry) for entry in data["params"]))
+
+
+def _param_from_json(entry: Mapping[str, Any]) -> Param:
+    name = entry["name"]
+    element = None if entry["type"] is None else SCALARS[entry["type"]]
+    if element is None or ("mode" in entry and "extents" not in entry):
+        return Param(name, PointerType(element, entry["mode"]))
+    if "mode" not in entry:
+        return Param(name, element)
+    extents = tuple(Dim(extent) if isinstance(extent, str) else int(extent) for extent in entry["extents"])
+    return Param(name, ArrayType(element, extents, entry["mode"]))

@@ -179,6 +179,24 @@ class LocalArray:
 AnyArray = Union[ArrayType, LocalArray]
 
 
+@dataclass(frozen=True)
+class PointerType:
+    """The type of an array parameter of a kernel in another language: its own code knows the shape, so that any fits.
+
+    Attributes
+    ----------
+    element : ScalarType or None
+        None for bytes that only the kernel can tell: an array of any dtype fits.
+    mode : {"in", "out", "inout"}
+    """
+
+    element: ScalarType | None
+    mode: Mode
+
+    def __repr__(self) -> str:
+        return f"{'const ' * (self.mode == 'in')}{self.element or 'void'} *"
+
+
 class _Direction:
     """What `In`, `Out` and `InOut` share: subscripting makes the type of an array parameter."""
 

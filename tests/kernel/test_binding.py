@@ -18,6 +18,7 @@ from pytest_xdevice.kernel.types import f32
 from pytest_xdevice.kernel.types import f64
 from pytest_xdevice.kernel.types import i8
 from pytest_xdevice.kernel.types import i32
+from pytest_xdevice.kernel.types import PointerType
 from pytest_xdevice.kernel.types import u64
 
 n, m = Dim("n"), Dim("m")
@@ -186,3 +187,48 @@ def test_fixed_extent() -> None:
 )  # fmt: skip
 def test_scalars_that_do_not_fit(arguments: tuple[Any, ...], message: str) -> None:
     assert refusal(SCALARS, *arguments) == f"scale: {message}"
+
+
+# --- kernels of other languages ---------------------------------------------------------------------------
+
+SAXPY = Signature(
+    "saxpy",
+    (Param("n", i32), Param("x", PointerType(f32, "in")), Param("y", PointerType(f32, "inout")),
+     Param("state", PointerType(None, "inout"))),
+)  # fmt: skip
+
+
+def test_a_pointer_takes_an_array_of_any_shape() -> None:
+    x, y, state = np.ones((2, 3), np.float32), np.ones(6, np.float32), np.zeros(4, np.int16)
+    binding = bind(SAXPY, (6, x, y, state))
+    assert binding.shapes == (None, (2, 3), (6,), (4,))
+    assert binding.dims == {}
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.ones(3), "saxpy: x: expected float32, got float64: pass x.astype(np.float32)"),
+        (
+            np.ones((4, 4), np.float32).T,
+            "saxpy: x: expected a C-contiguous array, got strides (4, 16) for shape (4, 4): "
+            "pass np.ascontiguousarray(x)",
+        ),
+        ([1.0], "saxpy: x: expected an array of float32, got list: pass np.asarray(x, np.float32)"),
+    ],
+)
+def test_what_a_pointer_does_not_take(x: Any, message: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        bind(SAXPY, (3, x, np.ones(3, np.float32), np.zeros(4)))
+    assert str(caught.value) == message
+
+
+def test_a_pointer_to_bytes_takes_an_array_and_nothing_else() -> None:
+    with pytest.raises(ArgumentError) as caught:
+        bind(SAXPY, (3, np.ones(3, np.float32), np.ones(3, np.float32), 7))
+    assert str(caught.value) == "saxpy: state: expected an array, got int: pass np.asarray(state)"
+
+
+def test_a_signature_with_pointers_survives_as_json() -> None:
+    assert Signature.from_json(SAXPY.to_json()) == SAXPY
+    assert str(SAXPY) == "saxpy(n: i32, x: const f32 *, y: f32 *, state: void *)"
