@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import math
 from types import FunctionType
 from types import MethodType
@@ -76,6 +77,11 @@ def build_call(expressions: Expressions, node: ast.Call) -> Operand:
         return _len(expressions, node)
     name = table_name(callee)
     if name is None:
+        wrapped = getattr(callee, "__wrapped__", None)
+        if hasattr(callee, "llvm_ir") and wrapped in expressions.calls.stack:
+            from .inline import refuse_recursion
+
+            refuse_recursion(expressions.calls.stack, wrapped)
         raise Refusal(f"'{ast.unparse(node.func)}' cannot be called in a kernel.", _other_advice(callee))
     arguments = [expressions.visit(argument) for argument in node.args]
     return call_table(FUNCTIONS[name], arguments, expressions.text.location(node), as_float=callee is math.pow)
@@ -85,7 +91,12 @@ def _is_helper(callee: Any) -> bool:
     """Say whether `callee` is a Python function to inline: not one of NumPy's or of this package."""
     if not isinstance(callee, FunctionType) or table_name(callee) is not None:
         return False
-    return str(callee.__module__).partition(".")[0] not in _NO_HELPERS
+    return not _is_known(callee)
+
+
+def _is_known(callee: Any) -> bool:
+    """Say whether `callee` is of NumPy, or of this package."""
+    return str(getattr(callee, "__module__", "")).partition(".")[0] in _NO_HELPERS
 
 
 def _callee(expressions: Expressions, func: ast.expr) -> Any:
@@ -209,6 +220,14 @@ def _other_advice(callee: Any) -> str:
         return "A bound method has an object in it: write a function, or a static method, that takes numbers."
     if hasattr(callee, "llvm_ir") and hasattr(callee, "signature"):
         return "A kernel cannot launch another: launch both from the test."
+    if isinstance(getattr(callee, "__wrapped__", None), FunctionType) and not _is_known(callee):
+        return "A decorator has put something else in the function's place: call the plain function."
+    if getattr(callee, "__module__", "") in ("ctypes", "_ctypes"):
+        return "Kernels have no pointers: give the array and an index."
+    if isinstance(callee, functools.partial):
+        return "Write a function that calls it with all its arguments."
+    if isinstance(callee, type):
+        return "Kernels have scalars and arrays of them only: pass each field by itself."
     if getattr(builtins, getattr(callee, "__name__", ""), None) is callee:
         return "Kernels have arithmetic, casts and the math table (sqrt, exp, min, max, ...)."
     return f"The math table has {', '.join(FUNCTIONS)}."

@@ -60,13 +60,13 @@ def inline_call(caller: Expressions, node: ast.Call, helper: FunctionType) -> Op
     Refusal
         If the helper is being called already.
     """
-    name = _shown(helper)
-    _refuse_recursion(caller.calls.stack, helper)
+    name = ast.unparse(node.func) if helper.__name__ == "<lambda>" else helper.__name__
+    refuse_recursion(caller.calls.stack, helper)
     try:
         captured = caller.captured.of_helper(helper)
         text = caller.calls.text(helper)
         signature = read_helper_signature(helper, captured)
-        arguments = _Arguments(caller, helper, text, captured)
+        arguments = _Arguments(caller, helper, name, text, captured)
     except KernelError as error:
         raise error.called(HelperCall(name, caller.text.excerpt(node))) from None
     arguments.bind(node, signature)
@@ -81,15 +81,18 @@ def inline_call(caller: Expressions, node: ast.Call, helper: FunctionType) -> Op
     return call
 
 
-def _shown(helper: FunctionType) -> str:
-    return helper.__name__
+def refuse_recursion(stack: tuple[FunctionType, ...], helper: FunctionType) -> None:
+    """Refuse a call of a function that is being called already, or one too deep.
 
-
-def _refuse_recursion(stack: tuple[FunctionType, ...], helper: FunctionType) -> None:
+    Raises
+    ------
+    Refusal
+        With the cycle.
+    """
     if helper in stack:
         cycle = [*stack[stack.index(helper) :], helper]
         raise Refusal(
-            f"'{_shown(helper)}' calls itself: {' -> '.join(map(_shown, cycle))}.",
+            f"'{helper.__name__}' calls itself: {' -> '.join(each.__name__ for each in cycle)}.",
             "There is no recursion in a kernel: write a loop.",
         )
     if len(stack) > _DEEPEST:
@@ -108,11 +111,13 @@ class _Arguments:
         What gives the helper's scalar parameters their values.
     """
 
-    def __init__(self, caller: Expressions, helper: FunctionType, text: KernelText, captured: Captured) -> None:
+    def __init__(
+        self, caller: Expressions, helper: FunctionType, name: str, text: KernelText, captured: Captured
+    ) -> None:
         self.bindings: list[Assign] = []
         self._caller = caller
         self._helper = helper
-        self._name = _shown(helper)
+        self._name = name
         self._text = text
         self._captured = captured
         self._variables = caller.variables.of_a_call()

@@ -281,7 +281,7 @@ class _Writer:
 
     def _expr_InlinedCall(self, node: InlinedCall) -> str:
         """Return a call of a Python function, defined at the top of the one that is being written."""
-        name = f"call_{self._calls}_{node.helper if node.helper.isidentifier() else 'lambda'}"
+        name = f"call_{self._calls}_{node.helper if node.helper.isidentifier() else 'helper'}"
         self._calls += 1
         arguments = ", ".join(self.expr(binding.value) for binding in node.bindings)
         lines, functions = self._lines, self._functions

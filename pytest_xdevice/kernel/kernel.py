@@ -7,7 +7,9 @@ import functools
 import sys
 from collections.abc import Callable
 from functools import cached_property
+from types import BuiltinFunctionType
 from types import FunctionType
+from types import MethodType
 from typing import Any
 from typing import Final
 from typing import overload
@@ -198,13 +200,30 @@ def kernel(
     words = _fast_words(fast)
 
     def decorate(function: Callable[..., Any], frame_locals: dict[str, Any]) -> Kernel:
-        if not isinstance(function, FunctionType):
-            raise TypeError(f"@kernel decorates a function defined with 'def'; got {type(function).__name__}")
-        return Kernel(function, words, names_of_annotations(function, frame_locals))
+        plain = function.__func__ if isinstance(function, staticmethod) else function
+        if not isinstance(plain, FunctionType):
+            got, advice = _refusal(plain)
+            raise TypeError(f"@kernel decorates a function defined with 'def'; got {got}: {advice}")
+        return Kernel(plain, words, names_of_annotations(plain, frame_locals))
 
     if function is not None:
         return decorate(function, sys._getframe(1).f_locals)
     return lambda function: decorate(function, sys._getframe(1).f_locals)
+
+
+def _refusal(decorated: object) -> tuple[str, str]:
+    """Return what `decorated` is, and what to write instead."""
+    if isinstance(decorated, Kernel):
+        return f"the kernel {decorated.name}", "remove one of the two decorators"
+    if isinstance(decorated, type):
+        return f"type {decorated.__name__}", "write a function, and pass each field by itself"
+    if isinstance(decorated, functools.partial):
+        return "a functools.partial", "pass the value as a parameter, or define the kernel in a function that takes it"
+    if isinstance(decorated, MethodType):
+        return f"the bound method {decorated.__name__}", "write a function, or a static method, without 'self'"
+    if isinstance(decorated, (BuiltinFunctionType, classmethod)):
+        return f"a {type(decorated).__name__}", "write a function in Python"
+    return f"a {type(decorated).__name__}", "put @kernel right above 'def'"
 
 
 def _fast_words(fast: Fast) -> frozenset[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from dataclasses import dataclass
+from dataclasses import is_dataclass
 from types import FunctionType
 from typing import Any
 from typing import Final
@@ -17,6 +18,9 @@ from .source import read_source
 from .source import Role
 from .types import ArrayType
 from .types import Dim
+from .types import In
+from .types import InOut
+from .types import Out
 from .types import scalar_of_dtype
 from .types import ScalarType
 
@@ -114,9 +118,18 @@ def _param(function: FunctionType, captured: Captured, parameter: inspect.Parame
     name = parameter.name
     if parameter.default is not parameter.empty:
         raise _error(function, name, f"parameter '{name}' has a default.", "Remove it: a launch gives every argument.")
+    if parameter.annotation is parameter.empty and name in ("self", "cls") and _is_in_class(function):
+        raise _error(
+            function, name, f"the kernel is a method, and '{name}' an object.", f"Remove '{name}', or write a function."
+        )
     if parameter.annotation is parameter.empty:
         raise _error(function, name, f"parameter '{name}' has no type.", f"Annotate it, {_EXAMPLE}.")
     return Param(name, _annotated(function, captured, parameter, "kernel"))
+
+
+def _is_in_class(function: FunctionType) -> bool:
+    outer = function.__qualname__.rpartition(".")[0]
+    return bool(outer) and not outer.endswith("<locals>")
 
 
 def _annotated(
@@ -163,6 +176,22 @@ def _advice(annotation: Any) -> str:
         scalar = scalar_of_dtype(annotation)
         if scalar is not None:
             return f"Write {scalar}."
+    if any(annotation is direction for direction in (In, Out, InOut)):
+        return f"Write what it holds: {annotation.__name__}[f32, n]."
+    return _advice_on_compound(annotation)
+
+
+def _advice_on_compound(annotation: Any) -> str:
+    """Return what to write instead of a type that has parts, such as a struct or a pointer."""
+    base = getattr(annotation, "__mro__", ())
+    names = {f"{each.__module__}.{each.__name__}" for each in base}
+    if "_ctypes._Pointer" in names or "ctypes.c_void_p" in names:
+        return "Kernels have no pointers: take an array, In[f32, n] or InOut[f32, n]."
+    if "_ctypes._SimpleCData" in names:
+        return "Write one of the language's types, such as i32 or f64."
+    has_fields = is_dataclass(annotation) or tuple in base or getattr(annotation, "fields", None)
+    if "_ctypes.Structure" in names or "_ctypes.Union" in names or has_fields:
+        return "Kernels have no structs: take each field as a parameter, or an array for each."
     return f"Write a type {_EXAMPLE}."
 
 

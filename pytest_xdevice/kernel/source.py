@@ -6,6 +6,7 @@ import ast
 import inspect
 import linecache
 from dataclasses import dataclass
+from types import CodeType
 from types import FunctionType
 from typing import Final
 from typing import Literal
@@ -17,7 +18,9 @@ from .ir import Location
 
 Place = Union[ast.AST, Location]
 Role = Literal["kernel", "helper"]
-_NO_SOURCE: Final = "Define it with 'def' in a file: one made by exec(), a lambda or a bare REPL has no source to read."
+_NO_SOURCE: Final = "Define it with 'def' in a file or a notebook: exec() and standard input leave no source to read."
+_CHANGED: Final = "Was the file changed after it was imported? Start Python again, or define it with a plain 'def'."
+_LAMBDA: Final = "<lambda>"
 _FATES: Final[dict[Role, str]] = {"kernel": "compiled", "helper": "inlined"}
 
 
@@ -86,7 +89,10 @@ def read_source(function: FunctionType, role: Role = "kernel") -> KernelText:
     """
     code = function.__code__
     if hasattr(function, "__wrapped__"):
-        raise _refused(function, role, "a decorator has put another function in its place", "Call the plain function.")
+        advice = "Put @kernel right above 'def'." if role == "kernel" else "Call the plain function."
+        raise _refused(function, role, "a decorator has put another function in its place", advice)
+    if function.__name__ == _LAMBDA:
+        return _read_lambda(function, role)
     try:
         lines, first_line = inspect.getsourcelines(function)
     except (OSError, TypeError):
@@ -94,9 +100,44 @@ def read_source(function: FunctionType, role: Role = "kernel") -> KernelText:
     node = _parsed(function, role, lines, first_line)
     if isinstance(node, ast.AsyncFunctionDef):
         raise _refused(function, role, "it is an async function", "Define it with a plain 'def': it runs to its end.")
-    if not isinstance(node, ast.FunctionDef) or node.name != function.__name__:
-        raise _refused(function, role, "it is not a plain 'def' function", _NO_SOURCE)
+    if not isinstance(node, ast.FunctionDef) or not _is_source_of(node, code):
+        raise _refused(function, role, "the source found for it is another", _CHANGED)
     return KernelText(code.co_filename, first_line, lines, node)
+
+
+def _is_source_of(node: ast.FunctionDef | ast.Lambda, code: CodeType) -> bool:
+    """Tell whether `node` has the name and the parameters of `code`."""
+    name = _LAMBDA if isinstance(node, ast.Lambda) else node.name
+    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    count = code.co_argcount + code.co_kwonlyargcount
+    return (name, *(argument.arg for argument in arguments)) == (code.co_name, *code.co_varnames[:count])
+
+
+def _read_lambda(function: FunctionType, role: Role) -> KernelText:
+    """Return the source of a lambda, as that of a function which returns its value."""
+    if role == "kernel":
+        raise _refused(function, role, "a lambda has no loops", "Define it with 'def'; it may call lambdas.")
+    code = function.__code__
+    try:
+        lines, _ = inspect.findsource(function)
+        tree = ast.parse("".join(lines))
+    except (OSError, TypeError, SyntaxError):
+        raise _refused(function, role, "its source cannot be read", _NO_SOURCE) from None
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda) and _is_source_of(node, code)]
+    found = [node for node in found if node.lineno == code.co_firstlineno and _stands_at(node.body, code)]
+    if len(found) != 1:
+        raise _refused(function, role, "which of the lambdas on its line it is cannot be told", "Define it with 'def'.")
+    (node,) = found
+    result = ast.copy_location(ast.Return(node.body), node.body)
+    made = ast.FunctionDef(name=_LAMBDA, args=node.args, body=[result], decorator_list=[], returns=None)
+    return KernelText(code.co_filename, 1, lines, ast.copy_location(made, node))
+
+
+def _stands_at(body: ast.expr, code: CodeType) -> bool:
+    """Tell whether `code` may be that of an expression there; before Python 3.11 code does not say."""
+    if not hasattr(code, "co_positions"):
+        return True
+    return (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset) in set(code.co_positions())
 
 
 def _parsed(function: FunctionType, role: Role, lines: list[str], first_line: int) -> ast.stmt:
@@ -107,7 +148,7 @@ def _parsed(function: FunctionType, role: Role, lines: list[str], first_line: in
     try:
         tree = ast.parse(text)
     except SyntaxError:
-        raise _refused(function, role, "the source found for it is not a whole function", _NO_SOURCE) from None
+        raise _refused(function, role, "the source found for it is not a whole function", _CHANGED) from None
     ast.increment_lineno(tree, first_line - (2 if indented else 1))
     outer = tree.body[0]
     return outer.body[0] if isinstance(outer, ast.If) else outer

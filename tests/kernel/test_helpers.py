@@ -279,6 +279,22 @@ def test_static_method_closure_and_alias(run: Run) -> None:
     np.testing.assert_array_equal(run(scaled, array(1, 2)), [8, 16])
 
 
+square, cube = lambda x: x * x, lambda x: x * x * x
+
+
+def test_lambdas_with_a_name(run: Run) -> None:
+    halved = lambda x, by=2: (  # noqa: E731
+        x / by
+    )
+
+    @kernel
+    def mixed(a: In[f32, n], b: Out[f32, n]):
+        for i in parallel(n):
+            b[i] = cube(halved(a[i])) + square(halved(a[i], by=1))
+
+    np.testing.assert_array_equal(run(mixed, array(2, 4)), [1 + 4, 8 + 16])
+
+
 def test_factory_makes_helpers_of_a_type(run: Run) -> None:
     def make(T: Any) -> Any:
         def twice(x: T) -> T:
