@@ -14,16 +14,22 @@ def main() -> None:
     parser.add_argument("-k", default="", metavar="NAME", help="only comparisons with this in their name")
     parser.add_argument("--opencl", nargs="?", const="", metavar="DEVICE", help="against OpenCL C, on this device")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of --opencl there too")
+    parser.add_argument("--vectors", action="store_true", help="count vector instructions for other processors")
     options = parser.parse_args()
     if options.opencl is not None:
         from .on_opencl import compare_all as compare_opencl
 
         compare_opencl(options.opencl, options.k, options.rounds, options.json)
         return
-    from .native import compare_all
-
     with tempfile.TemporaryDirectory() as folder:
-        compare_all(Path(folder), options.rounds, options.k)
+        if options.vectors:
+            from .vectors import compare_all as compare_vectors
+
+            compare_vectors(Path(folder), options.k)
+        else:
+            from .native import compare_all
+
+            compare_all(Path(folder), options.rounds, options.k)
 
 
 if __name__ == "__main__":

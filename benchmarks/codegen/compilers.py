@@ -28,18 +28,20 @@ class CCompiler:
     name: str
     command: tuple[str, ...]
     version: tuple[int, ...]
+    tuning: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.name} {'.'.join(map(str, self.version))}"
 
     def library(self, path: Path, *, fast: bool) -> Path:
         """Write the peers as a shared library for this machine."""
-        self._run(["-march=native", "-shared", "-fPIC", "-o", str(path), str(PEERS), "-lm"], fast)
+        self._run(["-march=native", *self.tuning, "-shared", "-fPIC", "-o", str(path), str(PEERS), "-lm"], fast)
         return path
 
-    def assembly(self, options: Sequence[str], *, fast: bool) -> str:
-        """Return the assembly of the peers for a target given by `options`."""
-        return self._run([*options, "-fPIC", "-S", "-o", "-", str(PEERS)], fast)
+    def assembly(self, options: Sequence[str], path: Path, *, fast: bool) -> str:
+        """Return the assembly of the peers for a target given by `options`, which is written to `path`."""
+        self._run([*options, "-fPIC", "-g0", "-S", "-o", str(path), str(PEERS)], fast)
+        return path.read_text()
 
     def _run(self, arguments: Sequence[str], fast: bool) -> str:
         command = [*self.command, *_BASE, *(_FAST if fast else _STRICT), *arguments]
@@ -51,13 +53,13 @@ def newest_clang() -> CCompiler | None:
     candidates = [("clang",)] if shutil.which("clang") else []
     found = [_described("clang", command) for command in candidates]
     if importlib.util.find_spec("ziglang"):
-        found.append(_described("clang", (sys.executable, "-m", "ziglang", "cc", "-fno-sanitize=all", *_tuned())))
+        found.append(_described("clang", (sys.executable, "-m", "ziglang", "cc", "-fno-sanitize=all"), _tuning()))
     return max(found, key=lambda compiler: compiler.version, default=None)
 
 
-def _tuned() -> list[str]:
+def _tuning() -> tuple[str, ...]:
     # Zig's driver tunes for no processor in particular, where clang's own takes -march=native to mean that too.
-    return ["-Xclang", "-tune-cpu", "-Xclang", Target.host().machine.cpu]
+    return ("-Xclang", "-tune-cpu", "-Xclang", Target.host().machine.cpu)
 
 
 def gcc() -> CCompiler | None:
@@ -65,7 +67,7 @@ def gcc() -> CCompiler | None:
     return _described("gcc", ("gcc",)) if shutil.which("gcc") else None
 
 
-def _described(name: str, command: tuple[str, ...]) -> CCompiler:
+def _described(name: str, command: tuple[str, ...], tuning: tuple[str, ...] = ()) -> CCompiler:
     printed = subprocess.run([*command, "--version"], check=True, capture_output=True, text=True).stdout
     numbers = re.search(r"(\d+)\.(\d+)\.(\d+)", printed)
-    return CCompiler(name, command, tuple(map(int, numbers.groups())) if numbers else ())
+    return CCompiler(name, command, tuple(map(int, numbers.groups())) if numbers else (), tuning)

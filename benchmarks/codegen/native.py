@@ -30,7 +30,7 @@ from .compilers import newest_clang
 _BATCH_NANOSECONDS: Final = 200_000
 # Arrays start at different places of a page: a load just behind a store to the same place of another page is slow.
 _STAGGER: Final = 1088
-_SIZES: Final = Sizes(2051, 2051, (48, 67), (48, 67), (32, 40), (48, 48, 67))
+SIZES: Final = Sizes(2051, 2051, (48, 67), (48, 67), (32, 40), (48, 48, 67))
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def compare_all(folder: Path, rounds: int, chosen: str) -> None:
     print(f"{'nanoseconds a call':<22}{'ours':>12}{titles}")
     bench = Bench(folder, compilers)
     comparisons = []
-    for case in cases(_SIZES):
+    for case in cases(SIZES):
         if chosen in case.name or chosen in case.kernel.name:
             comparisons.append(bench.compare(case, rounds))
             print(_line(comparisons[-1]), flush=True)
