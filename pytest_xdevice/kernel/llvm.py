@@ -52,6 +52,7 @@ from .signature import Param
 from .signature import Signature
 from .split import split_loops
 from .traversal import arrays_accessed
+from .traversal import is_innermost
 from .types import ArrayType
 from .types import bool_
 from .types import Dim
@@ -428,7 +429,7 @@ class _Body:
             if callable(body):
                 body()
             else:
-                properties += self._restrictions(variable, body)
+                properties += self._hints(variable, body)
                 self._block(body)
         self._label(latch)
         # The counter was on the near side of the bound, so that one more step cannot wrap.
@@ -437,9 +438,14 @@ class _Body:
         self._jump(head, self._module.loop(properties))
         self._label(end)
 
-    def _restrictions(self, variable: str, body: tuple[Stmt, ...]) -> tuple[str, ...]:
-        """Return the metadata nodes that keep LLVM from what it does wrongly with a loop."""
-        return (self._module.node('!{!"llvm.loop.vectorize.enable", i1 false}'),) * divides_uniformly(variable, body)
+    def _hints(self, variable: str, body: tuple[Stmt, ...]) -> tuple[str, ...]:
+        """Return the metadata nodes that keep LLVM from what it does wrongly with a loop, or let it do what it may."""
+        if divides_uniformly(variable, body):
+            return (self._module.node('!{!"llvm.loop.vectorize.enable", i1 false}'),)
+        # NEON of 32-bit Arm flushes subnormals, so that LLVM keeps floats out of it unless it is told otherwise.
+        if self._module.pointer_bits == 32 and "reassoc" in self._ir.fast and is_innermost(body):
+            return (self._module.node('!{!"llvm.loop.vectorize.enable", i1 true}'),)
+        return ()
 
     @contextmanager
     def _loop(self, latch: str, exit_label: str) -> Iterator[None]:

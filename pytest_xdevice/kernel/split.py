@@ -31,6 +31,7 @@ from .ir import While
 from .legalise import is_cheap
 from .phases import assigned_in
 from .traversal import arrays_accessed
+from .traversal import is_innermost
 from .traversal import locals_of
 from .traversal import walk
 from .types import i64
@@ -59,7 +60,7 @@ class _Splitter:
         if isinstance(statement, While):
             return [replace(statement, body=self.block(statement.body))]
         if isinstance(statement, (For, Parallel)):
-            if _is_innermost(statement):
+            if is_innermost(statement.body):
                 return self._parts(statement, _MOST_PARTS)
             return [replace(statement, body=self.block(statement.body))]
         return [statement]
@@ -109,10 +110,6 @@ class _Choice:
     def replaced_by(self, body: Iterable[Stmt], branch: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
         """Return `body` with `branch` in the place of the choice."""
         return tuple(part for each in body for part in (branch if each is self.statement else (each,)))
-
-
-def _is_innermost(loop: _Counting) -> bool:
-    return not any(isinstance(statement, (For, While, Parallel)) for statement in walk(loop.body))
 
 
 def _choice(loop: _Counting) -> _Choice | None:

@@ -89,6 +89,11 @@ def walk(statements: Iterable[Stmt]) -> Iterator[Stmt]:
             yield from walk(statement.body)
 
 
+def is_innermost(body: Iterable[Stmt]) -> bool:
+    """Tell whether the body of a loop has no loop in it."""
+    return not any(isinstance(statement, (For, While, Parallel)) for statement in walk(body))
+
+
 def arrays_accessed(statements: Iterable[Stmt]) -> tuple[set[str], set[str]]:
     """Return the names of the arrays that are read and of those that are written."""
     loaded: set[str] = set()

@@ -28,6 +28,8 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer requests until the stream of them ends."""
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
+    # Lets a loop become vectors that also adds floats up in order, as on the targets where this is LLVM's default.
+    llvm.set_option("pytest-xdevice", "-force-ordered-reductions=true")
     while True:
         try:
             request, parts = read_frame(requests)
