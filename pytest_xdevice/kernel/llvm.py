@@ -479,17 +479,33 @@ class _Body:
         return f", !llvm.access.group {self._group_list}" if shown else ""
 
     def _address(self, array: str, indices: tuple[Expr, ...]) -> str:
-        """Return the address of an element of a C-contiguous array."""
+        """Return the address of an element of a C-contiguous array: that of its row, and from there that of itself.
+
+        Rows are the same for all iterations of an inner loop, and their addresses are more easily seen to be so than
+        parts of a sum.
+        """
         array_type = self._ir.array(array)
-        index = self._expr(indices[0])
-        for extent, inner in zip(array_type.extents[1:], indices[1:], strict=True):
-            size = _quoted("%", f"d.{extent.name}") if isinstance(extent, Dim) else str(extent)
-            index = self._value(f"add i64 {self._value(f'mul i64 {index}, {size}')}, {self._expr(inner)}")
+        element = _memory(array_type.element)
+        address = _quoted("%", f"{'a' if array in self._ir.arrays else 'p'}.{array}")
+        *leading, last = indices
+        if leading:
+            row = self._expr(leading[0])
+            for extent, inner in zip(array_type.extents[1:], leading[1:], strict=False):
+                row = self._value(f"add i64 {self._scaled(row, extent)}, {self._expr(inner)}")
+            address = self._beyond(address, element, self._scaled(row, array_type.extents[-1]))
+        return self._beyond(address, element, self._expr(last))
+
+    def _scaled(self, index: str, extent: int | Dim) -> str:
+        """Return `index` times an extent of an array."""
+        size = _quoted("%", f"d.{extent.name}") if isinstance(extent, Dim) else str(extent)
+        return self._value(f"mul i64 {index}, {size}")
+
+    def _beyond(self, address: str, element: str, index: str) -> str:
+        """Return the address that lies `index` elements beyond another."""
         width = self._module.pointer_bits
         if width < 64:
             index = self._value(f"trunc i64 {index} to i{width}")
-        pointer = _quoted("%", f"{'a' if array in self._ir.arrays else 'p'}.{array}")
-        return self._value(f"getelementptr {_memory(array_type.element)}, ptr {pointer}, i{width} {index}")
+        return self._value(f"getelementptr {element}, ptr {address}, i{width} {index}")
 
     def _load(self, expr: Load) -> str:
         address = self._address(expr.array, expr.indices)

@@ -1,0 +1,48 @@
+"""Kernels that vectorise do so for processors that are not here, and float sums only where they may be reordered."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from benchmarks.codegen import kernels
+from benchmarks.codegen.vectors import count
+from benchmarks.codegen.vectors import PROCESSORS
+from pytest_xdevice.compile import build
+from pytest_xdevice.kernel.kernel import Kernel
+
+ARMV7 = next(processor for processor in PROCESSORS if processor.name.startswith("armv7"))
+OTHERS = [processor for processor in PROCESSORS if processor is not ARMV7]
+EVERYWHERE = (kernels.grey, kernels.dot_i8, kernels.make_dot("full"), kernels.make_sum(True), kernels.make_dot(True))
+STRICT_FLOATS = (
+    kernels.add_one, kernels.saxpy, kernels.stencil3, kernels.stencil5, kernels.scan_step, kernels.matmul_ikj,
+    kernels.matmul_blocked, kernels.make_largest(False), kernels.make_layernorm(False),
+)  # fmt: skip
+
+
+def vector_instructions(kernel: Kernel, processor: object) -> int:
+    assembly = build(kernel, processor.target).assembly  # type: ignore[attr-defined]
+    return count(assembly, f"xd_{kernel.name}", processor.arithmetic)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("processor", PROCESSORS, ids=lambda processor: processor.name)
+@pytest.mark.parametrize("kernel", EVERYWHERE, ids=lambda kernel: f"{kernel.name}{'-fast' * bool(kernel.fast)}")
+def test_integers_and_what_may_be_reordered_become_vectors_everywhere(kernel: Kernel, processor: object) -> None:
+    assert vector_instructions(kernel, processor)
+
+
+@pytest.mark.parametrize("processor", OTHERS, ids=lambda processor: processor.name)
+@pytest.mark.parametrize("kernel", STRICT_FLOATS, ids=lambda kernel: kernel.name)
+def test_floats_become_vectors(kernel: Kernel, processor: object) -> None:
+    assert vector_instructions(kernel, processor)
+
+
+@pytest.mark.parametrize("kernel", [kernels.add_one, kernels.saxpy], ids=lambda kernel: kernel.name)
+def test_floats_stay_out_of_neon_that_flushes_subnormals(kernel: Kernel) -> None:
+    assert not vector_instructions(kernel, ARMV7)
+
+
+def test_a_sum_in_order_is_added_up_in_order() -> None:
+    assembly = build(kernels.make_sum(False), "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72").assembly
+    assert not re.search(r"fadd\s+v\d+\.4s", assembly)
