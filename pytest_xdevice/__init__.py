@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from .errors import MemoryViolation
     from .errors import TargetError
     from .errors import XDeviceError
+    from .kernel.barriers import barrier
     from .kernel.errors import KernelError
     from .kernel.kernel import kernel
     from .kernel.local_arrays import private
+    from .kernel.local_arrays import shared
     from .kernel.mathtable import _ABS as abs
     from .kernel.mathtable import _MAX as max
     from .kernel.mathtable import _MIN as min
@@ -103,6 +105,7 @@ __all__ = [
     "asin",
     "atan",
     "atan2",
+    "barrier",
     "bool_",
     "cbrt",
     "ceil",
@@ -139,6 +142,7 @@ __all__ = [
     "pow",
     "private",
     "round",
+    "shared",
     "sin",
     "sinh",
     "sqrt",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
+from .barriers import barrier
 from .errors import KernelError
 from .kernel import Kernel
 from .kernel import kernel
 from .local_arrays import private
+from .local_arrays import shared
 from .mathtable import acos
 from .mathtable import asin
 from .mathtable import atan
@@ -71,6 +73,7 @@ __all__ = [
     "asin",
     "atan",
     "atan2",
+    "barrier",
     "bool_",
     "cbrt",
     "ceil",
@@ -103,6 +106,7 @@ __all__ = [
     "log10",
     "parallel",
     "private",
+    "shared",
     "sin",
     "sinh",
     "sqrt",

@@ -13,10 +13,12 @@ from typing import Final
 from typing import TYPE_CHECKING
 
 from . import fold
+from .barriers import barrier
 from .ir import Call
 from .ir import Expr
 from .ir import Location
 from .local_arrays import private
+from .local_arrays import shared
 from .mathtable import FUNCTIONS
 from .mathtable import MathFunction
 from .mathtable import table_name
@@ -43,6 +45,8 @@ _OTHER_ADVICE: Final[dict[Any, str]] = {
     range: "It belongs in 'for i in range(...)'.",
     parallel: "It belongs in 'for i in parallel(...)', at the top level of the kernel.",
     private: "Give the array a name on a line of its own: acc = private(f32, 8).",
+    shared: "Give the array a name on a line of its own: tile = shared(f32, 256).",
+    barrier: "Write it on a line of its own.",
     sum: "Write a loop that accumulates in a local.",
     any: "Write a loop.",
     all: "Write a loop.",

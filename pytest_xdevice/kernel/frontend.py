@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable
 from collections.abc import Iterable
 from dataclasses import replace
 from types import FunctionType
 from typing import Any
 from typing import Final
+from typing import Literal
 
+from .barriers import barrier
+from .barriers import check_barriers
+from .barriers import has_barrier
 from .captured import Captured
 from .expressions import Element
 from .expressions import Expressions
 from .expressions import has_call
 from .ir import Assign
+from .ir import Barrier
 from .ir import Break
 from .ir import Clear
 from .ir import Const
@@ -32,8 +38,10 @@ from .ir import Return
 from .ir import Stmt
 from .ir import Store
 from .ir import While
+from .local_arrays import check_group
 from .local_arrays import private
 from .local_arrays import read_local_array
+from .local_arrays import shared
 from .nesting import check_nesting
 from .parallel import parallel
 from .parallel import ParallelRange
@@ -93,6 +101,10 @@ class Statements:
         self.expressions = expressions
         self.variables = expressions.variables
         self.params = expressions.params
+        # The parallel loop around this place: its statement, its work-group and the arrays that this shares.
+        self._iteration: ast.For | None = None
+        self._block: tuple[int, ...] | None = None
+        self._shared: list[str] = []
 
     def block(self, nodes: Iterable[ast.stmt]) -> tuple[Stmt, ...]:
         """Return the statements that `nodes` are; those that no path reaches are checked and left out."""
@@ -117,9 +129,10 @@ class Statements:
     # --- assignments ------------------------------------------------------------------------------------
 
     def visit_Assign(self, node: ast.Assign) -> list[Stmt]:
-        if len(node.targets) == 1 and self.expressions.called(node.value) is private:
+        maker = self.expressions.called(node.value)
+        if len(node.targets) == 1 and maker in (private, shared):
             assert isinstance(node.value, ast.Call)
-            return self._make_array(node.targets[0], node.value)
+            return self._make_array(node, node.value, "private" if maker is private else "shared")
         if len(node.targets) == 1 and not isinstance(node.targets[0], ast.Tuple):
             return self.assign(node.targets[0], self.expressions.visit(node.value), node.value)
         statements: list[Stmt] = []
@@ -218,13 +231,35 @@ class Statements:
             raise self.text.error(target, "an attribute is assigned.", "Write to an element of an array parameter.")
         raise self.text.error(target, f"{describe(target)} cannot be assigned to.", "Assign to locals and elements.")
 
-    def _make_array(self, target: ast.expr, call: ast.Call) -> list[Stmt]:
+    def _make_array(self, node: ast.Assign, call: ast.Call, space: Literal["private", "shared"]) -> list[Stmt]:
+        target = node.targets[0]
         if not isinstance(target, ast.Name):
-            raise self.text.error(target, "an array is given no name.", "Write 'acc = private(f32, 8)'.")
+            raise self.text.error(target, "an array is given no name.", f"Write 'acc = {space}(f32, 8)'.")
         self._check_name(target)
-        array = read_local_array(self.expressions, call)
-        name = self.variables.declare_array(target.id, array, target.lineno)
-        return [Clear(name, self.text.location(target))]
+        array = read_local_array(self.expressions, call, space)
+        if space == "private":
+            name = self.variables.declare_array(target.id, array, target.lineno)
+            return [Clear(name, self.text.location(target))]
+        self._work_group(call, "shared()")
+        if self._iteration is None or node not in self._iteration.body:
+            raise self.text.error(
+                call, "shared() stands inside another statement.", "Put it at the top of the parallel loop's body."
+            )
+        self._shared.append(self.variables.declare_array(target.id, array, target.lineno))
+        return []
+
+    def _work_group(self, node: ast.expr, what: str) -> None:
+        """Refuse `what` where there is no work-group."""
+        if self._block is None:
+            raise self.text.error(
+                node, f"{what} belongs to a work-group.", "Use it in a loop over parallel(..., block=...)."
+            )
+
+    def _barrier(self, call: ast.Call) -> list[Stmt]:
+        if call.args or call.keywords:
+            raise self.text.error(call, "barrier() takes nothing.", "Write barrier().")
+        self._work_group(call, "barrier()")
+        return [Barrier(self.text.location(call))]
 
     def _check_name(self, target: ast.Name) -> None:
         if target.id in self.expressions.scope.dims:
@@ -400,11 +435,25 @@ class Statements:
         for name in names:
             self.variables.mark(name)
         self.variables.running.update(names)
+        self._iteration, self._block, self._shared = node, loop.block, []
         _, body = self._body(node, node.body, parallel_loop=True)
         self.variables.running.difference_update(names)
+        made = self._parallel_loop(names, loop, body, self.text.location(node))
+        self._check_group(made, call)
+        self._iteration = self._block = None
         self.variables.assigned = before
         self.variables.leave_parallel(node.lineno)
-        return self._parallel_loop(names, loop, body, self.text.location(node))
+        return made
+
+    def _check_group(self, loop: Parallel, call: ast.Call) -> None:
+        """Refuse a work-group that is too large, or whose items may not all come to a barrier."""
+        if loop.block is None or not (loop.shared or has_barrier(loop.body)):
+            return
+        try:
+            check_group(math.prod(loop.block), self.variables.private_bytes)
+        except Refusal as refusal:
+            raise self.text.error(call, refusal.message, refusal.advice) from None
+        check_barriers(self.text, loop, self.variables.arrays)
 
     def _parallel_loop(
         self, names: tuple[str, ...], loop: ParallelRange, body: tuple[Stmt, ...], at: Location
@@ -423,9 +472,9 @@ class Statements:
                 stops.append(axis.count)
                 values.append(Assign(name, axis.value(position), at, declares=True))
         from_zero = all(isinstance(start, Const) and start.value == 0 for start in starts)
-        return Parallel(
-            tuple(variables), tuple(stops), loop.block, (*values, *body), at, () if from_zero else tuple(starts)
-        )
+        first = () if from_zero else tuple(starts)
+        body = (*values, *body)
+        return Parallel(tuple(variables), tuple(stops), loop.block, body, at, first, shared=tuple(self._shared))
 
     def _body(
         self, node: ast.stmt, nodes: list[ast.stmt], *, parallel_loop: bool = False
@@ -483,6 +532,9 @@ class Statements:
     def visit_Expr(self, node: ast.Expr) -> list[Stmt]:
         if isinstance(node.value, ast.Constant) and (isinstance(node.value.value, str) or node.value.value is ...):
             return []
+        if self.expressions.called(node.value) is barrier:
+            assert isinstance(node.value, ast.Call)
+            return self._barrier(node.value)
         if isinstance(node.value, ast.Call):
             call = self.expressions.call(node.value)
             if isinstance(call, InlinedCall) and (not call.has_value or writes_memory(call)):

@@ -77,7 +77,6 @@ def inline_call(caller: Expressions, node: ast.Call, helper: FunctionType) -> Op
         )
     except KernelError as error:
         raise error.called(HelperCall(name, caller.text.excerpt(node))) from None
-    caller.variables.after_call(expressions.variables)
     return call
 
 

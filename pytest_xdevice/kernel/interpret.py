@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from fractions import Fraction
@@ -18,9 +20,11 @@ from typing import Final
 
 import numpy as np
 
+from .barriers import has_barrier
 from .elementary import ELEMENTARY
 from .elementary import on_scalars
 from .ir import Assign
+from .ir import Barrier
 from .ir import Binary
 from .ir import Break
 from .ir import Call
@@ -178,6 +182,8 @@ class _Writer:
         self._functions: list[str] = []  # those of the calls in the function that is being written
         self._depth = 1  # of that function's body
         self._calls = 0
+        self._loops = 0
+        self._iteration_depth: int | None = None  # of loops around the body of a work-group's item
         self.names: dict[str, Any] = {"product": product, "int64": np.int64, "map": map, "range": _range}
 
     def text(self) -> str:
@@ -230,26 +236,58 @@ class _Writer:
 
     def _While(self, node: While, depth: int) -> None:
         self._line(depth, f"while {self.expr(node.condition)}:")
-        self._block(node.body, depth + 1)
+        self._loop(node.body, depth + 1)
+
+    def _loop(self, body: Sequence[Stmt], depth: int) -> None:
+        self._loops += 1
+        self._block(body, depth)
+        self._loops -= 1
 
     def _For(self, node: For, depth: int) -> None:
         bounds = ", ".join(self.expr(bound) for bound in (node.start, node.stop, node.step))
         self._line(depth, f"for v_{node.variable} in map(int64, range({bounds})):")
-        self._block(node.body, depth + 1)
+        self._loop(node.body, depth + 1)
 
     def _Parallel(self, node: Parallel, depth: int) -> None:
         variables = "".join(f"v_{variable}, " for variable in node.variables)
         starts = [self.expr(start) for start in node.starts] or ["0"] * len(node.extents)
         bounds = zip(starts, node.extents, strict=True)
         ranges = ", ".join(f"map(int64, range({start}, {self.expr(extent)}, 1))" for start, extent in bounds)
+        if node.shared or has_barrier(node.body):
+            self._groups(node, ranges, depth)
+            return
         self._line(depth, f"for {variables}in product({ranges}):")
         self._block(node.body, depth + 1)
+
+    def _groups(self, node: Parallel, ranges: str, depth: int) -> None:
+        """Write a loop over work-groups, whose items are generators that stop at each barrier."""
+        function = f"items_{len(self.names)}"
+        variables = ", ".join(f"v_{variable}" for variable in node.variables)
+        self.names |= {function: None, "groups": _groups, "together": _together, "undefined": _undefined}
+        lines, functions, outer = self._lines, self._functions, self._depth
+        self._lines, self._functions, self._depth = [], [], depth + 1
+        self._iteration_depth = self._loops
+        self._block(node.body, depth + 1)
+        self._iteration_depth = None
+        written = [*self._functions, *self._lines]  # calls see the item's own arrays
+        self._lines, self._functions, self._depth = lines, functions, outer
+        self._line(depth, f"def {function}({variables}):")
+        self._lines += written
+        self._line(depth + 1, "yield from ()")
+        self._line(depth, f"for group in groups([{ranges}], {node.block}):")
+        for name in node.shared:
+            array = self._ir.arrays[name]
+            self._line(depth + 1, f"a_{name} = undefined({array.extents}, {array.element.dtype_name!r})")
+        self._line(depth + 1, f"together([{function}(*item) for item in group])")
+
+    def _Barrier(self, node: Barrier, depth: int) -> None:
+        self._line(depth, "yield")
 
     def _Break(self, node: Break, depth: int) -> None:
         self._line(depth, "break")
 
     def _Continue(self, node: Continue, depth: int) -> None:
-        self._line(depth, "continue")
+        self._line(depth, "return" if self._iteration_depth == self._loops else "continue")
 
     def _Return(self, node: Return, depth: int) -> None:
         self._line(depth, "return")
@@ -339,6 +377,34 @@ class _Writer:
 
 def _range(start: Any, stop: Any, step: Any) -> range:
     return range(int(start), int(stop), int(step)) if step else range(0)
+
+
+def _groups(ranges: Sequence[Iterable[Any]], block: Sequence[int]) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the items of each work-group; the last one of an axis may have fewer."""
+    axes = [list(each) for each in ranges]
+    cut = [
+        [axis[first : first + size] for first in range(0, len(axis), size)]
+        for axis, size in zip(axes, block, strict=True)
+    ]
+    for parts in product(*cut):
+        yield list(product(*parts))
+
+
+def _together(items: Sequence[Iterator[None]]) -> None:
+    """Run every item up to its next barrier, in turns, until they end."""
+    ended = object()
+    waiting = list(items)
+    while waiting:
+        waiting = [item for item in waiting if next(item, ended) is not ended]
+
+
+def _undefined(shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:
+    """Return a new array in which an element that is read before it is written shows: NaN, or bytes of 0xA5."""
+    element = np.dtype(dtype)
+    if element.kind == "f":
+        return np.full(shape, np.nan, element)
+    poison = True if element.kind == "b" else np.frombuffer(b"\xa5" * element.itemsize, element)[0]
+    return np.full(shape, poison, element)
 
 
 def _checked_index(array: str, shape: tuple[int, ...]) -> Callable[..., Any]:

@@ -215,6 +215,13 @@ class Clear:
 
 
 @dataclass(frozen=True)
+class Barrier:
+    """Wait for the other items of the work-group; every one of them comes here, the same number of times."""
+
+    at: Location
+
+
+@dataclass(frozen=True)
 class If:
     condition: Expr
     then: tuple[Stmt, ...]
@@ -249,7 +256,10 @@ class Parallel:
     `starts` holds the first value of each variable; empty means 0 for each. Starts and extents, which are the ends
     of the variables, are i64 expressions over dims, scalar parameters and constants only. `block` is the work-group
     size, one entry a variable, or None where the device may choose. `grid` is the number of work-groups, which then
-    take iterations in turns, or None for as many as there are iterations for; a launch may ask for it.
+    take iterations in turns, or None for as many as there are iterations for; a launch may ask for it. `shared` names
+    the arrays of a work-group, which hold nothing in particular at first. `Barrier` and `shared` need a block.
+
+    Legal form on a CPU: a loop inside another is that over the items of a group; see `groups`.
     """
 
     variables: tuple[str, ...]
@@ -259,6 +269,7 @@ class Parallel:
     at: Location
     starts: tuple[Expr, ...] = ()
     grid: tuple[int, ...] | None = None
+    shared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -296,7 +307,7 @@ class Evaluate:
     at: Location
 
 
-Stmt = Union[Assign, Store, Clear, If, While, For, Parallel, Break, Continue, Return, Result, Evaluate]
+Stmt = Union[Assign, Store, Clear, Barrier, If, While, For, Parallel, Break, Continue, Return, Result, Evaluate]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import ArgumentError
+from .groups import has_groups
 from .ir import KernelIR
 from .ir import Parallel
 from .ir import Stmt
@@ -71,6 +72,12 @@ def reshaped(ir: KernelIR, shape: LaunchShape) -> KernelIR:
             f"{ir.signature.name}: {shape} is for parallel loops of {shape.rank} "
             f"variable{'s'[: shape.rank > 1]}, and {there}"
         )
+    for loop in _loops(ir):
+        if len(loop.variables) == shape.rank and has_groups(loop):
+            raise ArgumentError(
+                f"{ir.signature.name}: {shape} changes the work-groups of the loop on line {loop.at.line}, which share "
+                f"memory or wait for each other as block={_written(loop.block or ())} makes them: leave it out"
+            )
     return replace(ir, body=tuple(_reshaped(statement, shape) for statement in ir.body))
 
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Final
 
 from .bounds import fold_guards
+from .groups import lower_groups
 from .ir import Assign
 from .ir import Binary
 from .ir import Break
@@ -89,7 +90,7 @@ def kernel_module(ir: KernelIR, *, pointer_bits: int, threads: Threads | None = 
         What runs the parallel loops, each of which then is a function of its own; by default it is the caller.
     """
     module = _Module(pointer_bits, threads)
-    body = _Body(split_loops(legalise(fold_guards(ir))), module).text()
+    body = _Body(split_loops(legalise(fold_guards(lower_groups(ir)))), module).text()
     pool = thread_pool(threads, pointer_bits) if threads and module.loops else ""
     parts = [_entry(ir.signature, module), body, *module.loops, pool, module.functions.text, module.metadata]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -231,7 +232,8 @@ class _Body:
         self._terminated = False
         self._loops: list[_Loop] = []
         self._groups: list[str] = []
-        self._group_list = ""
+        self._group_lists: dict[tuple[str, ...], str] = {}
+        self._items_from = 0  # which of the access groups are those of the loop over a work-group's items
         self._statements: dict[type, Callable[..., None]] = {
             Assign: self._assign, Store: self._store, Clear: self._clear, If: self._if, While: self._while,
             For: self._for, Parallel: self._parallel, Break: self._break, Continue: self._continue,
@@ -333,10 +335,9 @@ class _Body:
 
     def _clear(self, statement: Clear) -> None:
         array = self._ir.arrays[statement.array]
-        size = math.prod(array.extents) * array.element.nbytes
         memset, width = self._module.functions.memset(), self._module.pointer_bits
         pointer = f"ptr align {_ARRAY_ALIGN} {_quoted('%', f'a.{statement.array}')}"
-        self._emit(f"call void {memset}({pointer}, i8 0, i{width} {size}, i1 false)")
+        self._emit(f"call void {memset}({pointer}, i8 0, i{width} {array.nbytes}, i1 false)")
 
     def _if(self, statement: If) -> None:
         then, otherwise, end = self._labels("then", "else", "endif")
@@ -366,7 +367,11 @@ class _Body:
 
     def _parallel(self, statement: Parallel) -> None:
         bounds = self._bounds(statement)
-        if self._module.threads is None or self._groups:
+        if self._groups:  # a loop over the items of a work-group
+            outer, self._items_from = self._items_from, len(self._groups)
+            self._nest(statement, bounds, 0)
+            self._items_from = outer
+        elif self._module.threads is None:
             self._nest(statement, bounds, 0)
         else:
             self._on_threads(statement, bounds)
@@ -397,14 +402,13 @@ class _Body:
         """Print the loops of a parallel nest from `depth` inwards, the last variable innermost."""
         group = self._module.node("distinct !{}")
         accesses = self._module.node(f'!{{!"llvm.loop.parallel_accesses", {group}}}')
+        # Unrolled before it could be vectorised, the loop over items would leave that to the loop around it.
+        whole = (self._module.node('!{!"llvm.loop.unroll.disable"}'),) * bool(self._items_from)
         self._groups.append(group)
-        self._group_list = self._module.node(f"!{{{', '.join(self._groups)}}}")
         last = depth == len(bounds) - 1
         body = statement.body if last else (lambda: self._nest(statement, bounds, depth + 1))
-        self._counted(statement.variables[depth], bounds[depth], body, forward=True, properties=(accesses,))
+        self._counted(statement.variables[depth], bounds[depth], body, forward=True, properties=(accesses, *whole))
         self._groups.pop()
-        if not self._groups:
-            self._group_list = ""
 
     def _counted(
         self,
@@ -474,9 +478,19 @@ class _Body:
         return self._get(_quoted("%", f"l.{expr.name}"), expr.type)
 
     def _access(self, array: str) -> str:
-        """Return what an access of `array` says of the loops around it; iterations share the memory of private ones."""
-        shown = self._group_list and array not in self._ir.arrays
-        return f", !llvm.access.group {self._group_list}" if shown else ""
+        """Return what an access of `array` says of the parallel loops around it.
+
+        All iterations use the same memory for a private array, and all work-groups for a shared one.
+        """
+        groups = tuple(self._groups)
+        if array in self._ir.arrays:
+            items = self._ir.arrays[array].space == "shared" and self._items_from
+            groups = groups[self._items_from :] if items else ()
+        if not groups:
+            return ""
+        if groups not in self._group_lists:
+            self._group_lists[groups] = self._module.node(f"!{{{', '.join(groups)}}}")
+        return f", !llvm.access.group {self._group_lists[groups]}"
 
     def _address(self, array: str, indices: tuple[Expr, ...]) -> str:
         """Return the address of an element of a C-contiguous array: that of its row, and from there that of itself.

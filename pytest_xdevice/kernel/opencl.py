@@ -8,12 +8,16 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
+from typing import TypeGuard
 
 from pytest_xdevice.artifact import OpenCLProgram
 
+from .barriers import has_barrier
+from .beyond import guard_regions
 from .geometry import ExtentExpr
 from .geometry import Phase
 from .ir import Assign
+from .ir import Barrier
 from .ir import Binary
 from .ir import Break
 from .ir import Call
@@ -87,6 +91,21 @@ def kernel_program(ir: KernelIR) -> OpenCLProgram:
     parts = [_pragmas(ir), functions.text, *kernels]
     source = "\n\n".join(part for part in parts if part) + "\n"
     return OpenCLProgram(source, tuple(phases), carry_bytes=plan.carry_bytes)
+
+
+def _with_guards(ir: KernelIR) -> KernelIR:
+    """Return the kernel with guards in the loops whose items wait for each other."""
+    active = "active"
+    while active in ir.locals or any(param.name == active for param in ir.signature.params):
+        active += "_"
+    body = tuple(
+        guard_regions(statement, ir.arrays, active) if _has_barriers(statement) else statement for statement in ir.body
+    )
+    return replace(ir, body=body, locals={**ir.locals, active: bool_})
+
+
+def _has_barriers(statement: Stmt) -> TypeGuard[Parallel]:
+    return isinstance(statement, Parallel) and has_barrier(statement.body)
 
 
 def _pragmas(ir: KernelIR) -> str:
@@ -176,7 +195,7 @@ class _PhasePrinter:
     def __init__(self, ir: KernelIR, plan: Plan, phase: PhasePlan, functions: MathFunctions) -> None:
         self._plan = plan
         self._phase = phase
-        self._ir = legalise(replace(ir, body=(*phase.prologue, *phase.body)))
+        self._ir = legalise(_with_guards(replace(ir, body=(*phase.prologue, *phase.body))))
         self._params = {param.name: param for param in ir.signature.params}
         self._functions = functions
         self._lines: list[str] = []
@@ -184,8 +203,8 @@ class _PhasePrinter:
         self._loops = 0
         self._counters = 0
         self._statements: dict[type, Callable[..., None]] = {
-            Assign: self._assign, Store: self._store, Clear: self._clear, If: self._if, While: self._while,
-            For: self._for, Parallel: self._parallel, Break: self._break, Continue: self._continue,
+            Assign: self._assign, Store: self._store, Clear: self._clear, Barrier: self._barrier, If: self._if,
+            While: self._while, For: self._for, Parallel: self._parallel, Break: self._break, Continue: self._continue,
             Return: self._return,
         }  # fmt: skip
         self._expressions: dict[type, Callable[..., str]] = {
@@ -219,7 +238,8 @@ class _PhasePrinter:
         loaded, stored = arrays_accessed(self._ir.body)
         for name, array in self._ir.arrays.items():
             if name in loaded | stored:
-                self._emit(f"{_stored(array.element)} a_{_ascii(name)}[{math.prod(array.extents)}];")
+                space = "__local " if array.space == "shared" else ""
+                self._emit(f"{space}{_stored(array.element)} a_{_ascii(name)}[{math.prod(array.extents)}];")
 
     def _receive(self) -> None:
         """Print what a phase does before its statements: an earlier return ends it, carried locals come in."""
@@ -305,7 +325,9 @@ class _PhasePrinter:
             return
         for dimension, variable in enumerate(reversed(statement.variables)):
             self._emit(f"{self._name(variable)} = (long)get_global_id({dimension});")
-        if _is_short(statement.body):
+        if _has_barriers(statement):
+            self._items(statement)
+        elif _is_short(statement.body):
             # Launches are rounded up to whole work-groups. Only the last ones need a test for each item, and a
             # test that is one for the whole group does not stand in the way of vectors.
             self._emit(f"if ({' && '.join(self._group_fits(statement))}) {{")
@@ -337,6 +359,9 @@ class _PhasePrinter:
         for variable, start in zip(statement.variables, statement.starts, strict=False):
             self._emit(f"{self._name(variable)} += {self._expr(start)};")
         self._block(statement.body)
+
+    def _barrier(self, _: Barrier) -> None:
+        self._emit("barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);")
 
     def _counts(self, statement: Parallel) -> list[str]:
         """Return how many iterations each variable has."""
@@ -402,7 +427,9 @@ class _PhasePrinter:
 
     def _halves(self, array: str, pointer: str) -> str:
         """Return a pointer to the halves of an array; our own hold them as bits, since C has no halves as variables."""
-        return f"(half *){pointer}" if array in self._ir.arrays else pointer
+        if array not in self._ir.arrays:
+            return pointer
+        return f"(__local half *){pointer}" if self._ir.arrays[array].space == "shared" else f"(half *){pointer}"
 
     def _load(self, expr: Load) -> str:
         if expr.type == f16:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 from typing import Final
@@ -160,17 +161,22 @@ class LocalArray:
 
     Attributes
     ----------
-    space : {"private"}
-        Who has one: each iteration of a parallel loop, or the part of the kernel that runs once.
+    space : {"private", "shared"}
+        Who has one: each iteration of a parallel loop (or the part of the kernel that runs once), or each work-group.
     """
 
     element: ScalarType
     extents: tuple[int, ...]
-    space: Literal["private"]
+    space: Literal["private", "shared"]
 
     @property
     def ndim(self) -> int:
         return len(self.extents)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of one such array."""
+        return math.prod(self.extents) * self.element.nbytes
 
     def __repr__(self) -> str:
         return f"{self.space}({', '.join(map(repr, (self.element, *self.extents)))})"

@@ -42,7 +42,7 @@ class _Scope:
 
     names: dict[str, str] = field(default_factory=dict)
     shadowed: set[str] = field(default_factory=set)
-    private_bytes: int = 0
+    bytes_taken: dict[str, int] = field(default_factory=dict)
 
 
 class Variables:
@@ -87,12 +87,8 @@ class Variables:
         """Return the variables of a helper function that is called here: its own, with names unique in the kernel."""
         inner = Variables(self._reserved)
         inner.types, inner.arrays, inner.first_lines = self.types, self.arrays, self.first_lines
-        inner._outer.private_bytes = (self._inner or self._outer).private_bytes
+        inner._outer.bytes_taken = (self._inner or self._outer).bytes_taken  # its arrays are this iteration's
         return inner
-
-    def after_call(self, inner: Variables) -> None:
-        """Note that what the arrays of a called helper take is taken here."""
-        (self._inner or self._outer).private_bytes = inner._outer.private_bytes
 
     # --- scopes -----------------------------------------------------------------------------------------
 
@@ -179,13 +175,18 @@ class Variables:
             known, _ = self.declare(name, array.element, line)
             del self.types[known]
             self.arrays[known] = array
-            scope.private_bytes = check_size(scope.private_bytes, array)
-        elif self.arrays.get(known) != array:
+            scope.bytes_taken[array.space] = check_size(scope.bytes_taken.get(array.space, 0), array)
+        elif self.arrays.get(known) != array or array.space == "shared":
             former = self.arrays.get(known) or self.types[known]
             raise Refusal(f"'{name}' is {former} since line {self.first_lines[known]}.", "Use another name.")
         self._ended.pop(known, None)
         self.mark(known)
         return known
+
+    @property
+    def private_bytes(self) -> int:
+        """Bytes that the private arrays of this iteration take so far."""
+        return (self._inner or self._outer).bytes_taken.get("private", 0)
 
     def temporary(self, name: str, type_: ScalarType) -> str:
         """Return the IR name of a new local that no source name stands for."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pytest_xdevice import barrier
 from pytest_xdevice import bool_
 from pytest_xdevice import dim
 from pytest_xdevice import exp
@@ -22,6 +23,7 @@ from pytest_xdevice import kernel
 from pytest_xdevice import Out
 from pytest_xdevice import parallel
 from pytest_xdevice import private
+from pytest_xdevice import shared
 from pytest_xdevice import sqrt
 from pytest_xdevice import u8
 from pytest_xdevice import u32
@@ -264,3 +266,42 @@ def remainder_of_an_element(a: In[f64, n], chosen: In[bool_, n], divisor: In[i64
 def test_a_division_that_some_iterations_reach_is_right_in_each(xdevice: Device, source: Any, first: int) -> None:
     chosen = np.arange(33) % 2 == first
     agree(xdevice, source, np.random.default_rng(0).uniform(size=33), chosen, np.int64([5]), np.ones(33))
+
+
+@kernel
+def transpose(a: In[f32, m, n], b: Out[f32, n, m]) -> None:
+    for y, x in parallel((m + 7) // 8 * 8, (n + 7) // 8 * 8, block=(8, 8)):
+        tile = shared(f32, 8, 9)
+        row, column = y % 8, x % 8
+        if y < m and x < n:
+            tile[row, column] = a[y, x]
+        barrier()
+        if y - row + column < m and x - column + row < n:
+            b[x - column + row, y - row + column] = tile[column, row]
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (5, 40), (33, 17)])
+def test_work_groups_share_memory(xdevice: Device, shape: tuple[int, int]) -> None:
+    values = np.random.default_rng(0).uniform(size=shape).astype(np.float32)
+    np.testing.assert_array_equal(xdevice.run(transpose, values, np.empty(shape[::-1], np.float32)), values.T)
+
+
+@kernel
+def scan(a: In[i32, n], b: Out[i32, n]) -> None:
+    for i in parallel(n, block=16):
+        held = shared(i32, 2, 16)
+        held[0, i % 16] = a[i]
+        now, distance = 0, 1
+        while distance < 16:
+            barrier()
+            value = held[now, i % 16]
+            if i % 16 >= distance:
+                value += held[now, i % 16 - distance]
+            now = 1 - now
+            held[now, i % 16] = value
+            distance *= 2
+        b[i] = held[now, i % 16]
+
+
+def test_items_wait_for_each_other(xdevice: Device) -> None:
+    agree(xdevice, scan, np.arange(100, dtype=np.int32))
