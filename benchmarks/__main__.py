@@ -12,6 +12,7 @@ import tempfile
 from pytest_xdevice.compile import Compiler
 
 from .cold import cold_figure
+from .compiling import compile_figures
 from .distance import distance_figures
 from .figures import print_table
 from .launches import launch_figures
@@ -29,7 +30,7 @@ def main() -> None:
         with loopback_session(compiler) as session:
             figures = [warm_figure(session), cold_figure(session), *throughput_figures(session)]
         figures += [*launch_figures(compiler), *distance_figures(compiler), *code_figures(compiler)]
-        figures += [*thread_figures(compiler), startup_figure()]
+        figures += [*compile_figures(compiler), *thread_figures(compiler), startup_figure()]
     print_table(figures)
 
 

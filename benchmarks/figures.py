@@ -20,12 +20,21 @@ class Figure:
 
 def median_seconds(step: Callable[[], object], number: int) -> float:
     """Return the median duration of `step` in seconds."""
+    return statistics.median(_samples(step, number))
+
+
+def least_seconds(step: Callable[[], object], number: int) -> float:
+    """Return the least duration of `step` in seconds: what it takes when nothing else is in the way."""
+    return min(_samples(step, number))
+
+
+def _samples(step: Callable[[], object], number: int) -> list[float]:
     samples = []
     for _ in range(number):
         start = time.perf_counter()
         step()
         samples.append(time.perf_counter() - start)
-    return statistics.median(samples)
+    return samples
 
 
 def print_table(figures: Sequence[Figure]) -> None:

@@ -18,7 +18,7 @@ from .figures import Figure
 from .kernels import add_one
 from .kernels import nothing
 
-_C_LOOP = """
+C_LOOP = """
 #include <stdint.h>
 #include <time.h>
 static void add_one(const float *restrict a, float *restrict b, int64_t n) {
@@ -34,7 +34,7 @@ def code_figures(compiler: Compiler) -> Iterator[Figure]:
         ours = load(compiler.build(add_one), Path(folder, "add_one.so"))
         empty = load(compiler.build(nothing), Path(folder, "nothing.so"))
         source, library = Path(folder, "c.c"), Path(folder, "c.so")
-        source.write_text(_C_LOOP)
+        source.write_text(C_LOOP)
         command = [
             "cc",
             "-O3",
