@@ -18,6 +18,7 @@ from pytest_xdevice.target import Target
 from .figures import Figure
 from .kernels import matmul
 from .kernels import saxpy
+from .timing_loop import load
 
 _ROUNDS = 201
 _SAMPLE_SECONDS = 0.0005
@@ -57,9 +58,8 @@ def _figure(compiler: Compiler, source: Any, what: str, arguments: Arrays) -> Fi
 
 def _sampler(compiler: Compiler, source: Any, pointers: Any, threads: int, folder: Path) -> Callable[[int], float]:
     """Return what measures a number of calls with the native timing loop, in seconds per call."""
-    path = compiler.build(source, Target.host(), threads=threads).save(folder / f"{threads}.so")
-    library = ctypes.CDLL(str(path))
+    library = load(compiler.build(source, Target.host(), threads=threads), folder / f"{threads}.so")
     entry = ctypes.cast(library[f"xd_{source.name}"], ctypes.c_void_p)
-    loop = library.xd_time
+    loop = load(compiler.timing_loop(Target.host()), folder / f"loop-{threads}.so").xd_time
     loop.restype = ctypes.c_int64
     return lambda calls: float(loop(entry, pointers, ctypes.c_int64(calls))) * 1e-9 / calls
