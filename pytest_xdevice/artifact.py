@@ -54,6 +54,8 @@ class Artifact:
         argument; 0 when there is none, and no such argument.
     threads : int
         How many threads run the parallel loops of a CPU kernel, the caller's included.
+    build_options : tuple of str
+        Options with which a device builds an OpenCL program, beside those that every program gets there.
     """
 
     kind: Literal["cpu", "opencl"]
@@ -66,6 +68,7 @@ class Artifact:
     phases: tuple[Phase, ...] = ()
     carry_bytes: int = 0
     threads: int = 1
+    build_options: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -96,7 +99,9 @@ class Artifact:
 
     def description(self) -> str:
         """Return the JSON text by which a saved artifact describes itself."""
-        return describe(self.signature, self.target, self.key, self.phases, self.carry_bytes, self.threads)
+        return describe(
+            self.signature, self.target, self.key, self.phases, self.carry_bytes, self.threads, self.build_options
+        )
 
     def save(self, path: str | Path) -> Path:
         """Write the artifact to a file: the shared library for a CPU (``.so``), the program for OpenCL (``.cl``).
@@ -164,6 +169,7 @@ def describe(
     phases: tuple[Phase, ...] = (),
     carry_bytes: int = 0,
     threads: int = 1,
+    build_options: tuple[str, ...] = (),
 ) -> str:
     """Return the JSON text, one line of ASCII, by which an artifact describes itself."""
     facts: dict[str, Any] = {"format": FORMAT, "signature": signature.to_json(), "target": target, "key": key}
@@ -172,6 +178,8 @@ def describe(
         facts["carry_bytes"] = carry_bytes
     if threads > 1:
         facts["threads"] = threads
+    if build_options:
+        facts["build_options"] = build_options
     return json.dumps(facts, separators=(",", ":"))
 
 
@@ -186,16 +194,18 @@ def _read_description(text: str) -> dict[str, Any]:
         "phases": tuple(Phase.from_json(phase) for phase in facts.get("phases", ())),
         "carry_bytes": int(facts.get("carry_bytes", 0)),
         "threads": int(facts.get("threads", 1)),
+        "build_options": tuple(map(str, facts.get("build_options", ()))),
     }
 
 
 @dataclass(frozen=True)
 class OpenCLProgram:
-    """OpenCL C with the geometry of its launches, and the bytes that they carry from one to the next."""
+    """OpenCL C with the geometry of its launches, the bytes that they carry from one to the next, and build options."""
 
     source: str
     phases: tuple[Phase, ...]
     carry_bytes: int = 0
+    build_options: tuple[str, ...] = ()
 
 
 @runtime_checkable

@@ -276,7 +276,7 @@ def _llvm_ir(source: KernelSource, target: Target, threads: int) -> str:
 def _build_opencl(source: KernelSource) -> Artifact:
     program = source.opencl_program()
     geometry = json.dumps([phase.to_json() for phase in program.phases])
-    key = _digest(OPENCL, str(source.signature), program.source, geometry)
+    key = _digest(OPENCL, str(source.signature), program.source, geometry, *program.build_options)
     return Artifact(
         "opencl",
         source.signature,
@@ -285,6 +285,7 @@ def _build_opencl(source: KernelSource) -> Artifact:
         opencl_source=program.source,
         phases=tuple(program.phases),
         carry_bytes=program.carry_bytes,
+        build_options=program.build_options,
     )
 
 

@@ -88,7 +88,8 @@ def load_into(batch: Batch, artifact: Artifact, worker: WorkerClient) -> None:
     """Add what loads `artifact` to `batch`, unless `worker` has it."""
     if artifact.key not in worker.loaded:
         data = artifact.object if artifact.kind == "cpu" else artifact.opencl_source.encode()
-        batch.send("load", data, key=artifact.key, linked=artifact.is_linked)
+        options = list(artifact.build_options)
+        batch.send("load", data, key=artifact.key, linked=artifact.is_linked, build_options=options)
 
 
 class Run:

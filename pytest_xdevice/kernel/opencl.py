@@ -80,7 +80,7 @@ def kernel_program(ir: KernelIR) -> OpenCLProgram:
     `carry_bytes` is not 0: a buffer of that size in which one launch leaves locals for the next.
     """
     plan = plan_phases(ir)
-    functions = MathFunctions()
+    functions = MathFunctions(own="full" not in ir.fast)
     kernels, phases = [], []
     for number, phase in enumerate(plan.phases):
         entry = f"xd_{_ascii(ir.signature.name)}_{number}"
@@ -88,9 +88,17 @@ def kernel_program(ir: KernelIR) -> OpenCLProgram:
         loop = phase.parallel
         extents = _extents(loop) if loop else ()
         phases.append(Phase(entry, extents, loop.block, loop.grid) if loop else Phase(entry, extents))
-    parts = [_pragmas(ir), functions.text, *kernels]
+    contract = "#pragma OPENCL FP_CONTRACT ON" if ir.fast & {"contract", "full"} else ""
+    parts = [_pragmas(ir), functions.text, contract, *kernels]
     source = "\n\n".join(part for part in parts if part) + "\n"
-    return OpenCLProgram(source, tuple(phases), carry_bytes=plan.carry_bytes)
+    return OpenCLProgram(source, tuple(phases), plan.carry_bytes, _build_options(ir.fast))
+
+
+def _build_options(fast: frozenset[str]) -> tuple[str, ...]:
+    """Return the options that let a compiler do what `fast` says, and no more: none reorders without the rest."""
+    if "full" in fast:
+        return ("-cl-fast-relaxed-math",)
+    return ("-cl-no-signed-zeros",) if "reassoc" in fast else ()
 
 
 def _with_guards(ir: KernelIR) -> KernelIR:
@@ -109,8 +117,7 @@ def _has_barriers(statement: Stmt) -> TypeGuard[Parallel]:
 
 
 def _pragmas(ir: KernelIR) -> str:
-    contract = "ON" if ir.fast & {"contract", "full"} else "OFF"
-    lines = [f"#pragma OPENCL FP_CONTRACT {contract}"]
+    lines = ["#pragma OPENCL FP_CONTRACT OFF"]  # the functions of the math table keep their bits
     if _uses_double(ir):
         lines.append("#pragma OPENCL EXTENSION cl_khr_fp64 : enable")
     return "\n".join(lines)

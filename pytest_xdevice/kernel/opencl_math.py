@@ -25,9 +25,16 @@ _SAME: Final = frozenset(
 
 
 class MathFunctions:
-    """Names each function of the math table, and collects the definitions that a program needs."""
+    """Names each function of the math table, and collects the definitions that a program needs.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    own : bool
+        Whether to compute elementary functions by the language's own code, which relaxed arithmetic would break.
+    """
+
+    def __init__(self, *, own: bool = True) -> None:
+        self._own = own
         self._definitions: dict[str, str] = {}
 
     @property
@@ -41,7 +48,7 @@ class MathFunctions:
             name = f"xd_{function}_{scalar.name}"
             self._definitions[name] = _extremum(function, name, C_TYPES[scalar.name])
             return name
-        if scalar == f32 and function in ELEMENTARY:
+        if self._own and scalar == f32 and function in ELEMENTARY:
             name = f"xd_{function}_f32"
             self._definitions[name] = elementary(function).opencl(name)
             return name

@@ -63,11 +63,11 @@ class CpuBackend:
         """Return a part of the block's contents."""
         return array.view[start : start + length]
 
-    def load(self, key: str, data: bytes, linked: bool) -> None:
+    def load(self, key: str, data: bytes, facts: Dict[str, Any]) -> None:
         """Load a shared library, after linking it here when it comes as a relocatable object."""
         if key in self._libraries:
             return
-        if not linked:
+        if not facts["linked"]:
             data = self._link(key, data)
         try:
             self._libraries[key] = _load_library(data, os.path.join(self._directory, key[:16] + ".so"))

@@ -115,13 +115,13 @@ class OpenCLBackend:
                 raise DeviceProblem("OpenCLError", f"reading a result failed: {error}") from None
         return view
 
-    def load(self, key: str, data: bytes, linked: bool) -> None:
-        """Build a program from its source."""
+    def load(self, key: str, data: bytes, facts: Dict[str, Any]) -> None:
+        """Build a program from its source, with the options that its kernels allow."""
         if key in self._kernels:
             return
         program = self._cl.Program(self._context, bytes(data).decode())
         try:
-            program.build(options=self._options())
+            program.build(options=[*self._options(), *facts["build_options"]])
         except self._cl.RuntimeError as error:
             log = program.get_build_info(self._device, self._cl.program_build_info.LOG)
             raise DeviceProblem("BuildError", f"{self._device.name}\n{log or error}") from None

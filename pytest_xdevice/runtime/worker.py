@@ -138,7 +138,7 @@ class Worker:
         return description
 
     def _load(self, request: Dict[str, Any]) -> None:
-        self._backend.load(request["key"], self._take(), request["linked"])
+        self._backend.load(request["key"], self._take(), request)
 
     def _put(self, request: Dict[str, Any]) -> None:
         block = self._backend.allocate(self._lengths[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 
 from pytest_xdevice import barrier
 from pytest_xdevice import bool_
+from pytest_xdevice import cos
 from pytest_xdevice import dim
 from pytest_xdevice import exp
+from pytest_xdevice import exp2
 from pytest_xdevice import f16
 from pytest_xdevice import f32
 from pytest_xdevice import f64
@@ -20,11 +23,16 @@ from pytest_xdevice import i64
 from pytest_xdevice import In
 from pytest_xdevice import InOut
 from pytest_xdevice import kernel
+from pytest_xdevice import log
+from pytest_xdevice import log2
+from pytest_xdevice import log10
 from pytest_xdevice import Out
 from pytest_xdevice import parallel
 from pytest_xdevice import private
 from pytest_xdevice import shared
+from pytest_xdevice import sin
 from pytest_xdevice import sqrt
+from pytest_xdevice import tanh
 from pytest_xdevice import u8
 from pytest_xdevice import u32
 from pytest_xdevice.remote import Device
@@ -305,3 +313,30 @@ def scan(a: In[i32, n], b: Out[i32, n]) -> None:
 
 def test_items_wait_for_each_other(xdevice: Device) -> None:
     agree(xdevice, scan, np.arange(100, dtype=np.int32))
+
+
+@pytest.mark.parametrize("function", [exp, exp2, log, log2, log10, sin, cos, tanh], ids=lambda each: each.name)
+def test_elementary_functions_have_the_same_bits_everywhere(xdevice: Device, function: Any) -> None:
+    @kernel
+    def apply(a: In[f32, n], b: Out[f32, n]) -> None:
+        for i in parallel(n):
+            b[i] = function(a[i])
+
+    patterns = np.random.default_rng(0).integers(0, 1 << 32, 300, np.uint32).view(np.float32)
+    special = np.float32([0.0, -0.0, 1e-45, -1e-40, 1.0, -1.0, 88.7, -103.9, 3e38, np.inf, -np.inf, np.nan])
+    inside = np.random.default_rng(1).uniform(-20, 20, 200).astype(np.float32)
+    agree(xdevice, apply, np.concatenate([patterns, special, inside]))
+
+
+@pytest.mark.parametrize("fast", [(), ("contract",), ("reassoc",), ("full",)], ids=" ".join)
+def test_each_word_of_fast_builds_and_survives_a_file(xdevice: Device, fast: tuple[str, ...], tmp_path: Path) -> None:
+    @kernel(fast=fast)
+    def apply(a: In[f32, n], b: Out[f32, n]) -> None:
+        for i in parallel(n):
+            b[i] = exp(a[i]) * 3.0 + 1.0
+
+    values = np.random.default_rng(0).uniform(size=1000).astype(np.float32)
+    loaded = xdevice.load(xdevice.compile(apply).artifact.save(tmp_path / "saved"))
+    result = xdevice.empty(1000)
+    loaded(xdevice.array(values), result)
+    np.testing.assert_allclose(result, np.exp(values) * 3 + 1, rtol=1e-6)

@@ -63,7 +63,8 @@ class Built:
         self._queue = cl.CommandQueue(context())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", cl.CompilerWarning)
-            program = cl.Program(context(), source).build(options=_options(), cache_dir=False)
+            allowed = [option for _, each in programs.values() for option in each.build_options]
+            program = cl.Program(context(), source).build(options=[*_options(), *allowed], cache_dir=False)
         self._programs = programs
         self._kernels = {
             phase.entry: cl.Kernel(program, phase.entry) for _, each in programs.values() for phase in each.phases
