@@ -1,4 +1,4 @@
-"""Bounds how deep an expression may nest: Python's parser, OpenCL compilers and recursion all have limits."""
+"""Bounds how deep expressions and statements may nest: Python's parser, OpenCL compilers and recursion have limits."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from .source import KernelText
 
 # Python reads 200 nested brackets and clang 256; signed arithmetic takes two in OpenCL C for each of its levels.
 LARGEST_DEPTH: Final = 128
+# An `elif` is a statement within the one above it.
+LARGEST_STATEMENT_DEPTH: Final = 160
 
 
 def check_nesting(text: KernelText) -> None:
-    """Refuse a kernel with an expression that some later step could not follow.
+    """Refuse a kernel with an expression or a statement that some later step could not follow.
 
     Raises
     ------
     KernelError
-        At the expression.
+        At the expression or statement.
     """
+    _check_statements(text)
     statements = (node for node in ast.walk(text.node) if isinstance(node, ast.stmt))
     for expression in (
         node for each in statements for node in ast.iter_child_nodes(each) if isinstance(node, ast.expr)
@@ -29,6 +32,19 @@ def check_nesting(text: KernelText) -> None:
                 f"this nests deeper than {LARGEST_DEPTH} levels.",
                 "Give parts of it to locals, or write a loop.",
             )
+
+
+def _check_statements(text: KernelText) -> None:
+    pending: list[tuple[ast.AST, int]] = [(text.node, 0)]
+    while pending:
+        node, depth = pending.pop()
+        if depth > LARGEST_STATEMENT_DEPTH:
+            raise text.error(
+                node,
+                f"this stands in {LARGEST_STATEMENT_DEPTH} other statements, each 'elif' counted.",
+                "Divide the choices among helper functions, or compute an index of an array.",
+            )
+        pending += [(child, depth + 1) for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
 
 
 def _is_too_deep(expression: ast.expr) -> bool:

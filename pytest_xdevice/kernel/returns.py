@@ -1,7 +1,8 @@
 """Make the early returns of an inlined call structural: targets have no jump to the end of a part of a kernel.
 
 A `Result` becomes an assignment. What follows an `if` that returns moves into the branch that does not; where that is
-no one branch, and after a loop, a flag says whether the call has returned.
+no one branch, and after a loop, a flag says whether the call has returned. A body of many returns becomes the one
+iteration of a loop, which they leave: it would nest too deep otherwise.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from .ir import Assign
 from .ir import Break
@@ -23,6 +25,8 @@ from .ir import Stmt
 from .ir import Unary
 from .ir import While
 from .types import bool_
+
+_MOST_NESTED: Final = 32
 
 
 def gives_result(statements: Iterable[Stmt]) -> bool:
@@ -50,8 +54,25 @@ def without_results(body: Sequence[Stmt], result: str, new_flag: Callable[[], st
         Gives the name of a new local of type bool_.
     """
     rewriter = _Rewriter(result, new_flag)
-    statements = rewriter.block(body, in_loop=False, flagged=False)
+    if _count_results(body) > _MOST_NESTED:
+        at = body[-1].at
+        once = (*rewriter.block(body, in_loop=True, flagged=True), Break(at))
+        statements: list[Stmt] = [While(Const(True, bool_, at), once, at)]
+    else:
+        statements = rewriter.block(body, in_loop=False, flagged=False)
     return [*rewriter.flags, *statements]
+
+
+def _count_results(statements: Iterable[Stmt]) -> int:
+    count = 0
+    for statement in statements:
+        if isinstance(statement, Result):
+            count += 1
+        elif isinstance(statement, If):
+            count += _count_results((*statement.then, *statement.otherwise))
+        elif isinstance(statement, (While, For)):
+            count += _count_results(statement.body)
+    return count
 
 
 def _surely_ends(statements: Sequence[Stmt]) -> bool:

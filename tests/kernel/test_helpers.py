@@ -561,6 +561,24 @@ def test_calls_nest_deep(run: Run) -> None:
     np.testing.assert_array_equal(b, [30, 1000])
 
 
+def test_many_early_returns(run: Run) -> None:
+    lines = ["def chain(a, x):"]
+    for case in range(150):
+        lines += [f"    if x == {case}:", f"        return {case * case}"]
+    lines += ["    for i in range(3):", "        if a[i] == x:", "            return -i", "    return 7"]
+    names: dict[str, Any] = {}
+    define_in_linecache("\n".join(lines), names)
+    chain = names["chain"]
+
+    @kernel
+    def chained(a: In[i64, n], b: Out[i64, n]):
+        for i in parallel(n):
+            b[i] = chain(a, a[i])
+
+    a = array(0, 3, 1000, 149, 2000, dtype=np.int64)
+    np.testing.assert_array_equal(run(chained, a), [chain(a, x) for x in a])
+
+
 def define_in_linecache(source: str, names: dict[str, Any]) -> None:
     import linecache
 

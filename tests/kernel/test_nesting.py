@@ -46,3 +46,15 @@ def test_deeper_expression_is_refused_where_it_begins(expression: str, tmp_path:
     assert (caught.value.line, caught.value.column) == (7, 12)
     assert str(caught.value).startswith(f"{tmp_path}/kernels.py:7:12: this nests deeper than 128 levels.\n")
     assert str(caught.value).endswith("\nGive parts of it to locals, or write a loop.")
+
+
+def test_longer_chain_of_elif_is_refused_where_it_goes_too_far(tmp_path: Path) -> None:
+    chain = "".join(f"    {'elif' if case else 'if'} a[0] == {case}:\n        b[0] = {case}\n" for case in range(400))
+    with pytest.raises(KernelError) as caught:
+        _ = kernel_of(chain, tmp_path).ir
+    assert str(caught.value) == (
+        f"{tmp_path}/kernels.py:{6 + 2 * 160}:5: this stands in 160 other statements, each 'elif' counted.\n"
+        "  elif a[0] == 160:\n"
+        "  ^^^^^^^^^^^^^^^^^\n"
+        "Divide the choices among helper functions, or compute an index of an array."
+    )
