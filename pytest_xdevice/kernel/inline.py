@@ -341,6 +341,11 @@ class _HelperStatements(Statements):
             node, "a parallel loop in a helper function.", "Write it in the kernel, and call the helper inside."
         )
 
+    def _work_group(self, node: ast.expr, what: str) -> None:
+        raise self.text.error(
+            node, f"{what} in a helper function.", "Write it in the parallel loop, and call helpers before and after."
+        )
+
     def _return_type(self, returns: Any) -> ScalarType | None:
         """Return the declared type; None for a helper that declares none, or that it returns nothing."""
         if returns is inspect.Signature.empty or returns is None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pytest_xdevice import barrier
 from pytest_xdevice import bool_
 from pytest_xdevice import dim
 from pytest_xdevice import f16
@@ -21,6 +22,7 @@ from pytest_xdevice import kernel
 from pytest_xdevice import Out
 from pytest_xdevice import parallel
 from pytest_xdevice import private
+from pytest_xdevice import shared
 from pytest_xdevice import u8
 from pytest_xdevice.kernel import ir
 from pytest_xdevice.kernel.legalise import legalise
@@ -250,6 +252,25 @@ def test_arrays_that_a_kernel_makes_can_be_given_to_helpers_and_made_in_them(run
             b[i] = total(window)
 
     np.testing.assert_array_equal(run(sums, array(1, 2, 4, 8)), [100, 201, 402 + 100, 804 + 200])
+
+
+def test_shared_array_can_be_given_to_helpers(run: Run) -> None:
+    def load(tile, a, i, t):
+        tile[t] = a[i]
+
+    def neighbours(tile: In[f32, m], t: i64) -> f32:
+        left = tile[t - 1] if t > 0 else 0
+        return left + (tile[t + 1] if t + 1 < m else 0)
+
+    @kernel
+    def sums(a: In[f32, 8], b: Out[f32, 8]):
+        for i in parallel(8, block=4):
+            tile = shared(f32, 4)
+            load(tile, a, i, i % 4)
+            barrier()
+            b[i] = neighbours(tile, i % 4)
+
+    np.testing.assert_array_equal(run(sums, array(*range(1, 9))), [2, 4, 6, 3, 6, 12, 14, 7])
 
 
 # --- where a helper comes from ---------------------------------------------------------------------------
