@@ -52,6 +52,7 @@ from .phases import read_in
 from .signature import Param
 from .signature import Signature
 from .split import split_loops
+from .strips import strip_mine
 from .traversal import arrays_accessed
 from .traversal import is_innermost
 from .types import ArrayType
@@ -90,7 +91,7 @@ def kernel_module(ir: KernelIR, *, pointer_bits: int, threads: Threads | None = 
         What runs the parallel loops, each of which then is a function of its own; by default it is the caller.
     """
     module = _Module(pointer_bits, threads)
-    body = _Body(split_loops(legalise(fold_guards(lower_groups(ir)))), module).text()
+    body = _Body(strip_mine(split_loops(legalise(fold_guards(lower_groups(ir))))), module).text()
     pool = thread_pool(threads, pointer_bits) if threads and module.loops else ""
     parts = [_entry(ir.signature, module), body, *module.loops, pool, module.functions.text, module.metadata]
     return "\n\n".join(part for part in parts if part) + "\n"
