@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from .errors import MemoryViolation
     from .errors import TargetError
     from .errors import XDeviceError
+    from .kernel.atomics import atomic_add
+    from .kernel.atomics import atomic_cas
+    from .kernel.atomics import atomic_max
+    from .kernel.atomics import atomic_min
     from .kernel.barriers import barrier
     from .kernel.errors import KernelError
     from .kernel.kernel import kernel
@@ -105,6 +109,10 @@ __all__ = [
     "asin",
     "atan",
     "atan2",
+    "atomic_add",
+    "atomic_cas",
+    "atomic_max",
+    "atomic_min",
     "barrier",
     "bool_",
     "cbrt",

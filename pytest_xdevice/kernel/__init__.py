@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
+from .atomics import atomic_add
+from .atomics import atomic_cas
+from .atomics import atomic_max
+from .atomics import atomic_min
 from .barriers import barrier
 from .errors import KernelError
 from .kernel import Kernel
@@ -73,6 +77,10 @@ __all__ = [
     "asin",
     "atan",
     "atan2",
+    "atomic_add",
+    "atomic_cas",
+    "atomic_max",
+    "atomic_min",
     "barrier",
     "bool_",
     "cbrt",

@@ -13,6 +13,7 @@ from typing import Final
 from typing import TYPE_CHECKING
 
 from . import fold
+from .atomics import is_atomic
 from .barriers import barrier
 from .ir import Call
 from .ir import Expr
@@ -66,6 +67,11 @@ def build_call(expressions: Expressions, node: ast.Call) -> Operand:
         If the language does not have it.
     """
     callee = _callee(expressions, node.func)
+    if is_atomic(callee):
+        raise Refusal(
+            f"{ast.unparse(node.func)}() stands inside of an expression or another statement.",
+            f"Give what it returns to a local first: old = {ast.unparse(node)}.",
+        )
     if _is_helper(callee):
         from .inline import inline_call
 

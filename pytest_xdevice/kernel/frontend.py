@@ -12,6 +12,9 @@ from typing import Any
 from typing import Final
 from typing import Literal
 
+from .atomics import ATOMICS
+from .atomics import is_atomic
+from .atomics import read_atomic
 from .barriers import barrier
 from .barriers import check_barriers
 from .barriers import has_barrier
@@ -20,6 +23,7 @@ from .expressions import Element
 from .expressions import Expressions
 from .expressions import has_call
 from .ir import Assign
+from .ir import AtomicOp
 from .ir import Barrier
 from .ir import Break
 from .ir import Clear
@@ -130,9 +134,12 @@ class Statements:
 
     def visit_Assign(self, node: ast.Assign) -> list[Stmt]:
         maker = self.expressions.called(node.value)
-        if len(node.targets) == 1 and maker in (private, shared):
+        if len(node.targets) == 1 and (maker is private or maker is shared):
             assert isinstance(node.value, ast.Call)
             return self._make_array(node, node.value, "private" if maker is private else "shared")
+        if len(node.targets) == 1 and is_atomic(maker):
+            assert isinstance(node.value, ast.Call)
+            return self._atomic(node.targets[0], node.value, ATOMICS[maker])
         if len(node.targets) == 1 and not isinstance(node.targets[0], ast.Tuple):
             return self.assign(node.targets[0], self.expressions.visit(node.value), node.value)
         statements: list[Stmt] = []
@@ -193,7 +200,7 @@ class Statements:
 
     def _augment_element(self, target: ast.Subscript, node: ast.AugAssign, at: Location) -> list[Stmt]:
         """Return ``a[i] += value``; an index that calls a helper is computed once."""
-        element = self._element(target)
+        element = self.element(target)
         statements: list[Stmt] = []
         for number, index in enumerate(element.indices):
             if has_call(index):
@@ -226,10 +233,18 @@ class Statements:
         if isinstance(target, ast.Name):
             return [self._assign_local(target, operand, node)]
         if isinstance(target, ast.Subscript):
-            return [self._store(target, self._element(target), operand, node)]
+            return [self._store(target, self.element(target), operand, node)]
         if isinstance(target, ast.Attribute):
             raise self.text.error(target, "an attribute is assigned.", "Write to an element of an array parameter.")
         raise self.text.error(target, f"{describe(target)} cannot be assigned to.", "Assign to locals and elements.")
+
+    def _atomic(self, target: ast.expr, call: ast.Call, op: AtomicOp) -> list[Stmt]:
+        """Return ``target = atomic_add(...)``."""
+        made = read_atomic(self, call, op, None)
+        name = self.variables.temporary("old", made.type)
+        self.variables.mark(name)
+        taken = Local(name, made.type, made.at)
+        return [replace(made, result=name), *self.assign(target, taken, call)]
 
     def _make_array(self, node: ast.Assign, call: ast.Call, space: Literal["private", "shared"]) -> list[Stmt]:
         target = node.targets[0]
@@ -296,7 +311,8 @@ class Statements:
         self.variables.mark(name)
         return Assign(name, value, at, first)
 
-    def _element(self, target: ast.Subscript) -> Element:
+    def element(self, target: ast.Subscript) -> Element:
+        """Return the element that is written to."""
         try:
             return self.expressions.element(target)
         except Refusal as refusal:
@@ -532,9 +548,11 @@ class Statements:
     def visit_Expr(self, node: ast.Expr) -> list[Stmt]:
         if isinstance(node.value, ast.Constant) and (isinstance(node.value.value, str) or node.value.value is ...):
             return []
-        if self.expressions.called(node.value) is barrier:
-            assert isinstance(node.value, ast.Call)
+        callee = self.expressions.called(node.value)
+        if isinstance(node.value, ast.Call) and callee is barrier:
             return self._barrier(node.value)
+        if isinstance(node.value, ast.Call) and is_atomic(callee):
+            return [read_atomic(self, node.value, ATOMICS[callee], None)]
         if isinstance(node.value, ast.Call):
             call = self.expressions.call(node.value)
             if isinstance(call, InlinedCall) and (not call.has_value or writes_memory(call)):

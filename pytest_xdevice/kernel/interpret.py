@@ -7,6 +7,7 @@ scalar arithmetic is the language's: it wraps, divides by zero, and shifts as th
 from __future__ import annotations
 
 import math
+import operator
 import weakref
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ from .barriers import has_barrier
 from .elementary import ELEMENTARY
 from .elementary import on_scalars
 from .ir import Assign
+from .ir import Atomic
 from .ir import Barrier
 from .ir import Binary
 from .ir import Break
@@ -218,6 +220,20 @@ class _Writer:
 
     def _Store(self, node: Store, depth: int) -> None:
         self._line(depth, f"{self._element(node.array, node.indices)} = {self.expr(node.value)}")
+
+    def _Atomic(self, node: Atomic, depth: int) -> None:
+        indices = ", ".join(self.expr(index) for index in node.indices)
+        self._line(depth, f"place = at_{node.array}({indices})")
+        self._line(depth, f"old = a_{node.array}[place]")
+        self.names["atomic_cas"] = _compare_and_swap
+        operands = ", ".join(["old", *(self.expr(operand) for operand in node.operands)])
+        function = "atomic_cas"
+        if node.op != "cas":
+            function = f"atomic_{node.op}_{node.type.name}"
+            self.names[function] = operator.add if node.op == "add" else _implementation(node.op, node.type)
+        self._line(depth, f"a_{node.array}[place] = {function}({operands})")
+        if node.result is not None:
+            self._line(depth, f"v_{node.result} = old")
 
     def _Clear(self, node: Clear, depth: int) -> None:
         array = self._ir.arrays[node.array]
@@ -484,6 +500,10 @@ def _saturating(target: ScalarType) -> Callable[[Any], Any]:
         return make(low) if number <= low else make(high) if number >= high else make(int(number))
 
     return convert
+
+
+def _compare_and_swap(old: Any, expected: Any, desired: Any) -> Any:
+    return desired if old.tobytes() == expected.tobytes() else old
 
 
 def _minimum(a: Any, b: Any) -> Any:

@@ -206,6 +206,25 @@ class Store:
     at: Location
 
 
+AtomicOp = Literal["add", "min", "max", "cas"]
+
+
+@dataclass(frozen=True)
+class Atomic:
+    """Change an element in one step that no other comes between, and give the local `result` what it was before.
+
+    `operands` are of the element's type: one, or for ``cas`` the expected and the desired value. `cas` compares bits.
+    """
+
+    op: AtomicOp
+    array: str
+    indices: tuple[Expr, ...]
+    operands: tuple[Expr, ...]
+    result: str | None
+    type: ScalarType
+    at: Location
+
+
 @dataclass(frozen=True)
 class Clear:
     """Make a private array: all its elements are 0 from here on."""
@@ -307,7 +326,9 @@ class Evaluate:
     at: Location
 
 
-Stmt = Union[Assign, Store, Clear, Barrier, If, While, For, Parallel, Break, Continue, Return, Result, Evaluate]
+Stmt = Union[
+    Assign, Store, Atomic, Clear, Barrier, If, While, For, Parallel, Break, Continue, Return, Result, Evaluate
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

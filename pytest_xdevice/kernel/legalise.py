@@ -27,6 +27,7 @@ from .arithmetic import power
 from .arithmetic import select
 from .arithmetic import shift
 from .ir import Assign
+from .ir import Atomic
 from .ir import Barrier
 from .ir import Binary
 from .ir import Break
@@ -104,9 +105,9 @@ class _Legaliser:
         self._pending: list[Stmt] = []
         self._calls_write = any(map(writes_memory, (e for s in walk(ir.body) for e in expressions(s))))
         self._statements: dict[type, Callable[..., Iterable[Stmt]]] = {
-            Assign: self._assign, Store: self._store, Clear: _unchanged, Barrier: _unchanged, If: self._if,
-            While: self._while, For: self._for, Parallel: self._parallel, Break: _unchanged, Continue: _unchanged,
-            Return: _unchanged, Evaluate: self._evaluate,
+            Assign: self._assign, Store: self._store, Atomic: self._atomic, Clear: _unchanged, Barrier: _unchanged,
+            If: self._if, While: self._while, For: self._for, Parallel: self._parallel, Break: _unchanged,
+            Continue: _unchanged, Return: _unchanged, Evaluate: self._evaluate,
         }  # fmt: skip
         self._expressions: dict[type, Callable[..., Expr]] = {
             Const: _leaf, Local: _leaf, DimValue: _leaf, Load: self._load, Unary: self._unary, Binary: self._binary,
@@ -143,6 +144,10 @@ class _Legaliser:
     def _evaluate(self, statement: Evaluate) -> Iterable[Stmt]:
         self._expr(statement.call)
         return []
+
+    def _atomic(self, statement: Atomic) -> Iterable[Stmt]:
+        indices = tuple(map(self._expr, statement.indices))
+        return [replace(statement, indices=indices, operands=tuple(map(self._expr, statement.operands)))]
 
     def _if(self, statement: If) -> Iterable[Stmt]:
         condition = statement.condition

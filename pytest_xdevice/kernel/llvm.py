@@ -19,6 +19,7 @@ from typing import Final
 from .bounds import fold_guards
 from .groups import lower_groups
 from .ir import Assign
+from .ir import Atomic
 from .ir import Binary
 from .ir import Break
 from .ir import Call
@@ -54,6 +55,7 @@ from .signature import Signature
 from .split import split_loops
 from .strips import strip_mine
 from .traversal import arrays_accessed
+from .traversal import has_atomic
 from .traversal import is_innermost
 from .types import ArrayType
 from .types import bool_
@@ -64,6 +66,8 @@ from .types import f64
 from .types import i64
 from .types import LocalArray
 from .types import ScalarType
+from .types import u32
+from .types import u64
 from .uniform import divides_uniformly
 
 _FLOATS: Final = {16: "half", 32: "float", 64: "double"}
@@ -75,6 +79,7 @@ _FLOAT_PREDICATES: Final = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", 
 _SIGNED_PREDICATES: Final = {"eq": "eq", "ne": "ne", "lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge"}
 _UNSIGNED_PREDICATES: Final = {"eq": "eq", "ne": "ne", "lt": "ult", "le": "ule", "gt": "ugt", "ge": "uge"}
 
+_BITS: Final = {32: u32, 64: u64}  # what the bits of a number of so many bits are
 _ARRAY_ALIGN: Final = 16  # of an array on the stack, so that vectors of its elements are aligned
 
 
@@ -234,9 +239,11 @@ class _Body:
         self._loops: list[_Loop] = []
         self._groups: list[str] = []
         self._group_lists: dict[tuple[str, ...], str] = {}
-        self._items_from = 0  # which of the access groups are those of the loop over a work-group's items
+        self._depth = 0  # of parallel loops around this place
+        self._items_from: int | None = None  # the first access group of a loop over a work-group's items
         self._statements: dict[type, Callable[..., None]] = {
-            Assign: self._assign, Store: self._store, Clear: self._clear, If: self._if, While: self._while,
+            Assign: self._assign, Store: self._store, Atomic: self._atomic, Clear: self._clear, If: self._if,
+            While: self._while,
             For: self._for, Parallel: self._parallel, Break: self._break, Continue: self._continue,
             Return: self._return,
         }  # fmt: skip
@@ -334,6 +341,55 @@ class _Body:
         access = self._access(statement.array)
         self._emit(f"store {_memory(scalar)} {value}, ptr {address}, align {scalar.nbytes}{access}")
 
+    def _atomic(self, statement: Atomic) -> None:
+        """Print an operation that is ordered with others on the same element alone, as OpenCL's are."""
+        address, scalar = self._address(statement.array, statement.indices), statement.type
+        operands = [self._expr(operand) for operand in statement.operands]
+        if statement.op == "cas":
+            old = self._exchange(address, scalar, *(self._bits(operand, scalar) for operand in operands))[0]
+            old = self._number(old, scalar)
+        elif scalar.is_float and statement.op != "add":
+            old = self._float_extremum(statement.op, address, operands[0], scalar)
+        else:
+            operation = (
+                f"{'f' * scalar.is_float}{'u' * (scalar.kind == 'uint' and statement.op != 'add')}{statement.op}"
+            )
+            operand = f"{_register(scalar)} {operands[0]} monotonic, align {scalar.nbytes}"
+            old = self._value(f"atomicrmw {operation} ptr {address}, {operand}")
+        if statement.result is not None:
+            self._set(_quoted("%", f"l.{statement.result}"), old, scalar)
+
+    def _float_extremum(self, function: str, address: str, operand: str, scalar: ScalarType) -> str:
+        """Print a loop around a compare-and-swap, since the language's min and max are not those of hardware."""
+        head, end = self._labels("swap", "swapped")
+        slot = self._alloca(f"seen{self._counter}", _BITS[scalar.bits])
+        first = f"load atomic {_register(_BITS[scalar.bits])}, ptr {address} monotonic, align {scalar.nbytes}"
+        self._set(slot, self._value(first), _BITS[scalar.bits])
+        self._label(head)
+        before = self._get(slot, _BITS[scalar.bits])
+        chosen = self._call_function(function, [self._number(before, scalar), operand], scalar)
+        seen, done = self._exchange(address, scalar, before, self._bits(chosen, scalar))
+        self._set(slot, seen, _BITS[scalar.bits])
+        self._branch(done, end, head)
+        self._label(end)
+        return self._number(before, scalar)
+
+    def _exchange(self, address: str, scalar: ScalarType, expected: str, desired: str) -> tuple[str, str]:
+        """Print a compare-and-swap of bits; return what was there, and whether it was what was expected."""
+        bits = _register(_BITS[scalar.bits])
+        values = f"{bits} {expected}, {bits} {desired}"
+        pair = self._value(f"cmpxchg ptr {address}, {values} monotonic monotonic, align {scalar.nbytes}")
+        seen = self._value(f"extractvalue {{ {bits}, i1 }} {pair}, 0")
+        return seen, self._value(f"extractvalue {{ {bits}, i1 }} {pair}, 1")
+
+    def _bits(self, value: str, scalar: ScalarType) -> str:
+        bits = _register(_BITS[scalar.bits])
+        return self._value(f"bitcast {_register(scalar)} {value} to {bits}") if scalar.is_float else value
+
+    def _number(self, bits: str, scalar: ScalarType) -> str:
+        register = _register(_BITS[scalar.bits])
+        return self._value(f"bitcast {register} {bits} to {_register(scalar)}") if scalar.is_float else bits
+
     def _clear(self, statement: Clear) -> None:
         array = self._ir.arrays[statement.array]
         memset, width = self._module.functions.memset(), self._module.pointer_bits
@@ -368,7 +424,7 @@ class _Body:
 
     def _parallel(self, statement: Parallel) -> None:
         bounds = self._bounds(statement)
-        if self._groups:  # a loop over the items of a work-group
+        if self._depth:  # a loop over the items of a work-group
             outer, self._items_from = self._items_from, len(self._groups)
             self._nest(statement, bounds, 0)
             self._items_from = outer
@@ -401,15 +457,19 @@ class _Body:
 
     def _nest(self, statement: Parallel, bounds: list[tuple[str, str]], depth: int) -> None:
         """Print the loops of a parallel nest from `depth` inwards, the last variable innermost."""
-        group = self._module.node("distinct !{}")
-        accesses = self._module.node(f'!{{!"llvm.loop.parallel_accesses", {group}}}')
-        # Unrolled before it could be vectorised, the loop over items would leave that to the loop around it.
-        whole = (self._module.node('!{!"llvm.loop.unroll.disable"}'),) * bool(self._items_from)
-        self._groups.append(group)
+        outer, self._depth = self._groups, self._depth + 1
+        properties: list[str] = []
+        if self._items_from is not None:
+            # Unrolled before it could be vectorised, the loop over items would leave that to the loop around it.
+            properties.append(self._module.node('!{!"llvm.loop.unroll.disable"}'))
+        if not has_atomic(statement.body):  # where there is one, nothing is said of the iterations' order
+            group = self._module.node("distinct !{}")
+            properties.append(self._module.node(f'!{{!"llvm.loop.parallel_accesses", {group}}}'))
+            self._groups = [*outer, group]
         last = depth == len(bounds) - 1
         body = statement.body if last else (lambda: self._nest(statement, bounds, depth + 1))
-        self._counted(statement.variables[depth], bounds[depth], body, forward=True, properties=(accesses, *whole))
-        self._groups.pop()
+        self._counted(statement.variables[depth], bounds[depth], body, forward=True, properties=tuple(properties))
+        self._groups, self._depth = outer, self._depth - 1
 
     def _counted(
         self,
@@ -485,7 +545,7 @@ class _Body:
         """
         groups = tuple(self._groups)
         if array in self._ir.arrays:
-            items = self._ir.arrays[array].space == "shared" and self._items_from
+            items = self._ir.arrays[array].space == "shared" and self._items_from is not None
             groups = groups[self._items_from :] if items else ()
         if not groups:
             return ""

@@ -17,6 +17,7 @@ from .beyond import guard_regions
 from .geometry import ExtentExpr
 from .geometry import Phase
 from .ir import Assign
+from .ir import Atomic
 from .ir import Barrier
 from .ir import Binary
 from .ir import Break
@@ -41,6 +42,9 @@ from .ir import Store
 from .ir import Unary
 from .ir import While
 from .legalise import legalise
+from .opencl_atomics import atomic_function
+from .opencl_atomics import INT64_EXTENSION
+from .opencl_atomics import needs_extension
 from .opencl_math import C_TYPES
 from .opencl_math import MathFunctions
 from .phases import assigned_in
@@ -120,6 +124,8 @@ def _pragmas(ir: KernelIR) -> str:
     lines = ["#pragma OPENCL FP_CONTRACT OFF"]  # the functions of the math table keep their bits
     if _uses_double(ir):
         lines.append("#pragma OPENCL EXTENSION cl_khr_fp64 : enable")
+    if any(isinstance(each, Atomic) and needs_extension(each.type) for each in walk(ir.body)):
+        lines.append(f"#pragma OPENCL EXTENSION {INT64_EXTENSION} : enable")
     return "\n".join(lines)
 
 
@@ -210,7 +216,8 @@ class _PhasePrinter:
         self._loops = 0
         self._counters = 0
         self._statements: dict[type, Callable[..., None]] = {
-            Assign: self._assign, Store: self._store, Clear: self._clear, Barrier: self._barrier, If: self._if,
+            Assign: self._assign, Store: self._store, Atomic: self._atomic, Clear: self._clear,
+            Barrier: self._barrier, If: self._if,
             While: self._while, For: self._for, Parallel: self._parallel, Break: self._break, Continue: self._continue,
             Return: self._return,
         }  # fmt: skip
@@ -293,6 +300,13 @@ class _PhasePrinter:
             self._emit(f"vstore_half_rte({value}, {index}, {self._halves(statement.array, pointer)});")
         else:
             self._emit(f"{self._element(statement.array, statement.indices)} = {value};")
+
+    def _atomic(self, statement: Atomic) -> None:
+        space = "__local" if statement.array in self._ir.arrays else "__global"
+        function = atomic_function(self._functions, statement.op, statement.type, space)
+        arguments = [f"&{self._element(statement.array, statement.indices)}", *map(self._expr, statement.operands)]
+        taken = "" if statement.result is None else f"{self._name(statement.result)} = "
+        self._emit(f"{taken}{function}({', '.join(arguments)});")
 
     def _clear(self, statement: Clear) -> None:
         size = math.prod(self._ir.arrays[statement.array].extents)

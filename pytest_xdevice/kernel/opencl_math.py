@@ -42,6 +42,10 @@ class MathFunctions:
         """The definitions of everything that was named and is no built-in."""
         return "\n".join(self._definitions.values())
 
+    def define(self, name: str, definition: str) -> None:
+        """Add the definition of a function that is none of the table."""
+        self._definitions[name] = definition
+
     def callee(self, function: str, scalar: ScalarType) -> str:
         """Return the function that computes `function` on floats of type `scalar`."""
         if function in ("min", "max"):

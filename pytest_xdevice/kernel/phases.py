@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .ir import Assign
+from .ir import Atomic
 from .ir import Expr
 from .ir import For
 from .ir import If
@@ -178,6 +179,8 @@ def assigned_in(statements: Iterable[Stmt]) -> set[str]:
     for statement in walk(statements):
         if isinstance(statement, Assign):
             names.add(statement.name)
+        elif isinstance(statement, Atomic) and statement.result is not None:
+            names.add(statement.result)
         elif isinstance(statement, For):
             names.add(statement.variable)
         elif isinstance(statement, Parallel):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Optional
 
 from .ir import Assign
+from .ir import Atomic
 from .ir import Binary
 from .ir import Call
 from .ir import Cast
@@ -82,6 +83,8 @@ class Rewriter:
             return replace(statement, value=self.expr(statement.value))
         if isinstance(statement, Store):
             return replace(statement, indices=self.all(statement.indices), value=self.expr(statement.value))
+        if isinstance(statement, Atomic):
+            return replace(statement, indices=self.all(statement.indices), operands=self.all(statement.operands))
         if isinstance(statement, If):
             then, otherwise = self.block(statement.then), self.block(statement.otherwise)
             return If(self.expr(statement.condition), then, otherwise, statement.at)

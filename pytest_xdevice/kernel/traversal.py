@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from .ir import Assign
+from .ir import Atomic
 from .ir import Binary
 from .ir import Call
 from .ir import Cast
@@ -67,6 +68,8 @@ def expressions(statement: Stmt) -> tuple[Expr, ...]:
         return (statement.value,)
     if isinstance(statement, Store):
         return (*statement.indices, statement.value)
+    if isinstance(statement, Atomic):
+        return (*statement.indices, *statement.operands)
     if isinstance(statement, (If, While)):
         return (statement.condition,)
     if isinstance(statement, For):
@@ -124,8 +127,10 @@ def arrays_accessed(statements: Iterable[Stmt]) -> tuple[set[str], set[str]]:
             read(child)
 
     for statement in walk(statements):
-        if isinstance(statement, (Clear, Store)):
+        if isinstance(statement, (Atomic, Clear, Store)):
             stored.add(statement.array)
+        if isinstance(statement, Atomic):
+            loaded.add(statement.array)
         for expr in expressions(statement):
             read(expr)
     return loaded, stored
@@ -134,4 +139,9 @@ def arrays_accessed(statements: Iterable[Stmt]) -> tuple[set[str], set[str]]:
 def writes_memory(expr: Expr) -> bool:
     """Tell whether evaluating `expr` writes to an array."""
     statements = (statement for call in inlined_calls(expr) for statement in walk((*call.bindings, *call.body)))
-    return any(isinstance(statement, Store) for statement in statements)
+    return any(isinstance(statement, (Atomic, Store)) for statement in statements)
+
+
+def has_atomic(statements: Iterable[Stmt]) -> bool:
+    """Tell whether there is an atomic operation among the statements or inside them."""
+    return any(isinstance(statement, Atomic) for statement in walk(statements))

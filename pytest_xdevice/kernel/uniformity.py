@@ -14,6 +14,7 @@ from typing import Literal
 from typing import Union
 
 from .ir import Assign
+from .ir import Atomic
 from .ir import Binary
 from .ir import Break
 from .ir import Const
@@ -89,6 +90,8 @@ class Uniformity:
             if isinstance(statement, Assign):
                 if divergent or not self.is_uniform(statement.value):
                     self.varying.add(statement.name)
+            elif isinstance(statement, Atomic):
+                self.varying |= assigned_in([statement])
             elif isinstance(statement, If):
                 inside = divergent or not self.is_uniform(statement.condition)
                 self._mark((*statement.then, *statement.otherwise), divergent=inside, in_loop=in_loop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import takewhile
 from typing import Any
 from typing import Dict
 from typing import List
@@ -119,7 +120,15 @@ class OpenCLBackend:
         """Build a program from its source, with the options that its kernels allow."""
         if key in self._kernels:
             return
-        program = self._cl.Program(self._context, bytes(data).decode())
+        source = bytes(data).decode()
+        lacking = missing_extensions(source, self._device.extensions.split())
+        if lacking:
+            raise DeviceProblem(
+                "BuildError",
+                "{} has no {}, which this kernel needs for its types: use 32-bit ones, or mark the test with "
+                "@pytest.mark.opencl(extensions={!r})".format(self._device.name, " and no ".join(lacking), lacking),
+            )
+        program = self._cl.Program(self._context, source)
         try:
             program.build(options=[*self._options(), *facts["build_options"]])
         except self._cl.RuntimeError as error:
@@ -222,6 +231,13 @@ class OpenCLBackend:
                 event.wait()
         except self._cl.Error as error:
             raise DeviceProblem("OpenCLError", f"a kernel failed on the device: {error}") from None
+
+
+def missing_extensions(source: str, available: Sequence[str]) -> List[str]:
+    """Return the extensions that the first lines of a program turn on, and that are not available."""
+    heads = takewhile(lambda line: line.startswith("#pragma OPENCL "), source.splitlines())
+    wanted = [line.split()[3] for line in heads if line.startswith("#pragma OPENCL EXTENSION ")]
+    return [name for name in wanted if name not in available]
 
 
 def _import() -> Any:

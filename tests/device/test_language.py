@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pytest_xdevice import atomic_add
+from pytest_xdevice import atomic_max
 from pytest_xdevice import barrier
 from pytest_xdevice import bool_
 from pytest_xdevice import cos
@@ -340,3 +342,17 @@ def test_each_word_of_fast_builds_and_survives_a_file(xdevice: Device, fast: tup
     result = xdevice.empty(1000)
     loaded(xdevice.array(values), result)
     np.testing.assert_allclose(result, np.exp(values) * 3 + 1, rtol=1e-6)
+
+
+@kernel
+def tallied(a: In[i32, n], counts: InOut[i32, 8], most: InOut[f32, 8]) -> None:
+    for i in parallel(n, block=32):
+        old = atomic_add(counts[a[i] % 8], 1)
+        atomic_max(most[a[i] % 8], f32(old))
+
+
+def test_atomic_operations(xdevice: Device) -> None:
+    values = np.arange(1000, dtype=np.int32) ** 2 % 97
+    counts, most = xdevice.run(tallied, values, np.zeros(8, np.int32), np.full(8, -1, np.float32))
+    np.testing.assert_array_equal(counts, np.bincount(values % 8, minlength=8))
+    np.testing.assert_array_equal(most, counts - 1)
