@@ -11,6 +11,10 @@ from typing import Final
 import numpy as np
 from numpy.random import Generator
 
+from pytest_xdevice import exp
+from pytest_xdevice import log
+from pytest_xdevice import sin
+from pytest_xdevice import tanh
 from pytest_xdevice.kernel.kernel import Kernel
 
 from . import kernels
@@ -95,6 +99,7 @@ def cases(sizes: Sizes) -> Iterable[Case]:
     yield from _matmuls(*sizes.matmul)
     for fast in (False, True):
         yield from _reductions(sizes, fast)
+        yield from _functions(sizes, fast)
 
 
 def _streams(sizes: Sizes) -> Iterable[Case]:
@@ -116,6 +121,13 @@ def _matmuls(m: int, k: int, n: int) -> Iterable[Case]:
     yield Case("matmul, ikj", kernels.matmul_ikj, arguments)
     yield Case("matmul, blocked", kernels.matmul_blocked, arguments)
     yield Case("matmul, ijk, fast", kernels.make_matmul_ijk(_FAST), arguments, is_fast=True)
+
+
+def _functions(sizes: Sizes, fast: bool) -> Iterable[Case]:
+    arguments = _all(lambda rng: rng.uniform(0.1, 3, sizes.stream).astype(np.float32), _zeros(np.float32, sizes.stream))
+    word, suffix = (_FAST, ", fast") if fast else (False, "")
+    for function in (exp, log, sin, tanh):
+        yield Case(f"{function.name}{suffix}", kernels.make_of_each(function, word), arguments, fast)
 
 
 def _reductions(sizes: Sizes, fast: bool) -> Iterable[Case]:

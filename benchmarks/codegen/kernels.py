@@ -19,6 +19,7 @@ from pytest_xdevice import u16
 from pytest_xdevice import u32
 from pytest_xdevice.kernel.kernel import Fast
 from pytest_xdevice.kernel.kernel import Kernel
+from pytest_xdevice.kernel.mathtable import MathFunction
 
 m, n, k = dim("m"), dim("n"), dim("k")
 TILE = 32
@@ -206,3 +207,14 @@ def mandelbrot(left: f32, top: f32, step: f32, counts: Out[i32, m, n]) -> None:
             x, y = x * x - y * y + cx, 2.0 * x * y + cy
             count += 1
         counts[row, column] = count
+
+
+def make_of_each(function: MathFunction, fast: Fast) -> Kernel:
+    """Return a kernel that applies a function to each element."""
+
+    def of_each(x: In[f32, n], y: Out[f32, n]) -> None:
+        for i in parallel(n):
+            y[i] = function(x[i])
+
+    of_each.__name__ = f"{function.name}_of_each"
+    return kernel(fast=fast)(of_each)

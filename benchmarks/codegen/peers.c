@@ -183,6 +183,18 @@ void mandelbrot(float left, float top, float step, int32_t *restrict counts, int
         }
 }
 
+#define EACH(name, function)                                                                                           \
+    void name(const float *restrict x, float *restrict y, int64_t n)                                                   \
+    {                                                                                                                  \
+        for (int64_t i = 0; i < n; i++)                                                                                \
+            y[i] = function(x[i]);                                                                                     \
+    }
+
+EACH(exp_of_each, expf)
+EACH(log_of_each, logf)
+EACH(sin_of_each, sinf)
+EACH(tanh_of_each, tanhf)
+
 /* Entries as our kernels have them: one pointer a parameter, then one a dim in the order of first use. */
 #define VALUE(type, position) (*(type *)args[position])
 #define ENTRY(name, ...)                                                                                               \
@@ -205,6 +217,10 @@ ENTRY(matmul_ikj, args[0], args[1], args[2], DIM(3), DIM(4), DIM(5))
 ENTRY(matmul_blocked, args[0], args[1], args[2], DIM(3), DIM(4), DIM(5))
 ENTRY(transpose, args[0], args[1], DIM(2), DIM(3))
 ENTRY(softmax, args[0], args[1], DIM(2), DIM(3))
+ENTRY(exp_of_each, args[0], args[1], DIM(2))
+ENTRY(log_of_each, args[0], args[1], DIM(2))
+ENTRY(sin_of_each, args[0], args[1], DIM(2))
+ENTRY(tanh_of_each, args[0], args[1], DIM(2))
 ENTRY(layernorm, args[0], args[1], args[2], args[3], DIM(4), DIM(5))
 ENTRY(grey, args[0], args[1], DIM(2))
 ENTRY(histogram, args[0], args[1], DIM(2))

@@ -187,3 +187,16 @@ __kernel void mandelbrot(float left, float top, float step, __global int *restri
     }
     counts[row * n + column] = count;
 }
+
+#define EACH(name, function)                                                                                           \
+    __kernel void name(__global const float *restrict x, __global float *restrict y, int n)                            \
+    {                                                                                                                  \
+        int i = get_global_id(0);                                                                                      \
+        if (i < n)                                                                                                     \
+            y[i] = function(x[i]);                                                                                     \
+    }
+
+EACH(exp_of_each, exp)
+EACH(log_of_each, log)
+EACH(sin_of_each, sin)
+EACH(tanh_of_each, tanh)

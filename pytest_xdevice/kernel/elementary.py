@@ -69,8 +69,18 @@ _TWO_OVER_PI: Final = (
 _HALF_PI: Final = 1.5707963267948966
 
 
-def _polynomial(t: Value, coefficients: tuple[float, ...]) -> Value:
-    """Return the polynomial with the lowest coefficient first, by Horner's rule."""
+def _polynomial(t: Value, coefficients: tuple[float, ...], square: Value | None = None) -> Value:
+    """Return the polynomial with the lowest coefficient first: even and odd powers side by side, each by Horner's rule.
+
+    Two short chains take half the time of one long one where nothing else is there to be done meanwhile.
+    """
+    if len(coefficients) < 4:
+        return _horner(t, coefficients)
+    square = square or t * t
+    return _horner(square, coefficients[1::2]) * t + _horner(square, coefficients[::2])
+
+
+def _horner(t: Value, coefficients: tuple[float, ...]) -> Value:
     *rest, highest = coefficients
     total = t * highest + rest.pop()
     for coefficient in reversed(rest):
@@ -92,7 +102,8 @@ def _exp_reduced(x: Value) -> tuple[Value, Value]:
     shifted = x * _LOG2_E + _MAGIC
     k = shifted - _MAGIC
     r = x - k * _LN_2[0] - k * _LN_2[1]
-    return r * r * _polynomial(r, _EXP) + r + 1.0, shifted.bits() - _MAGIC_BITS
+    square = r * r
+    return square * _polynomial(r, _EXP, square) + r + 1.0, shifted.bits() - _MAGIC_BITS
 
 
 def _scaled(y: Value, k: Value) -> Value:
@@ -152,7 +163,8 @@ def _where_defined(x: Value, logarithm: Value) -> Value:
 def log(x: Value) -> Value:
     """Return the natural logarithm."""
     f, k = _log_reduced(x)
-    small = f * f * _polynomial(f, _LOG) + k * _LN_2[1]
+    square = f * f
+    small = square * _polynomial(f, _LOG, square) + k * _LN_2[1]
     return _where_defined(x, f + small + k * _LN_2[0])
 
 
