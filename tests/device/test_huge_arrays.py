@@ -107,8 +107,8 @@ def test_threads_in_a_huge_array(xdevice: Device) -> None:
 
 
 def test_poison_takes_no_memory(xdevice: Device) -> None:
-    """Many huge arrays, which together are more than the device has."""
-    if not fits(xdevice, HUGE):
+    """Many huge arrays, which together are more than the device has; an OpenCL driver would refuse them."""
+    if xdevice.kind == "opencl" or not fits(xdevice, HUGE):
         return
     for _ in range(xdevice.info.memory // HUGE + 2):
         array = xdevice.empty(HUGE, np.uint8)
