@@ -63,7 +63,7 @@ def reshaped(ir: KernelIR, shape: LaunchShape) -> KernelIR:
     Raises
     ------
     ArgumentError
-        If it has no such loop.
+        If it has no such loop, or one whose work-groups share memory or wait for each other.
     """
     if not any(loop for loop in _loops(ir) if len(loop.variables) == shape.rank):
         ranks = sorted({len(loop.variables) for loop in _loops(ir)})

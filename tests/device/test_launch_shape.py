@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pytest_xdevice import ArgumentError
+from pytest_xdevice import barrier
 from pytest_xdevice import dim
 from pytest_xdevice import f32
 from pytest_xdevice import In
@@ -17,6 +18,7 @@ from pytest_xdevice import kernel
 from pytest_xdevice import Out
 from pytest_xdevice import parallel
 from pytest_xdevice import private
+from pytest_xdevice import shared
 from pytest_xdevice.kernel.launch_shape import LaunchShape
 from pytest_xdevice.remote import Device
 
@@ -114,6 +116,19 @@ class TestMistakes:
         function = xdevice.compile(line)
         with pytest.raises(ArgumentError, match=f"{name} must be a positive integer, or a tuple of one to three"):
             function(xdevice.empty(8), xdevice.empty(8), **{name: size})
+
+    @pytest.mark.parametrize("shape", [{"block": 32}, {"grid": 1}], ids=str)
+    def test_a_loop_whose_groups_are_written_for_its_block(self, xdevice: Device, shape: dict[str, Any]) -> None:
+        @kernel
+        def reverse(a: InOut[f32, n]) -> None:
+            for i in parallel(n, block=16):
+                group = shared(f32, 16)
+                group[i % 16] = a[i]
+                barrier()
+                a[i] = group[15 - i % 16]
+
+        with pytest.raises(ArgumentError, match=r"reverse: .* changes the work-groups of the loop on line \d+"):
+            xdevice.run(reverse, np.zeros(32, np.float32), **shape)
 
     def test_block_and_grid_of_two_ranks(self, xdevice: Device) -> None:
         with pytest.raises(ArgumentError, match="loops of different ranks"):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pytest_xdevice import ArgumentError
+from pytest_xdevice import barrier
 from pytest_xdevice import dim
 from pytest_xdevice import exp
 from pytest_xdevice import f32
@@ -21,6 +22,7 @@ from pytest_xdevice import KernelTimeout
 from pytest_xdevice import Out
 from pytest_xdevice import parallel
 from pytest_xdevice import private
+from pytest_xdevice import shared
 from pytest_xdevice.remote import Device
 
 k, m, n = dim("k"), dim("m"), dim("n")
@@ -93,6 +95,20 @@ def inner_part(a: InOut[f32, m, n]) -> None:
         a[y, x] = a[y, x] + f32(y) * 0.5
 
 
+@kernel
+def sums_of_groups(a: In[f32, n], b: Out[f32, m]) -> None:
+    """Work-groups that share memory: each is one thread's."""
+    for i in parallel((n + 63) // 64 * 64, block=64):
+        group = shared(f32, 64)
+        group[i % 64] = a[i] if i < n else f32(0)
+        barrier()
+        if i % 64 == 0:
+            total = f32(0)
+            for p in range(64):
+                total += group[p]
+            b[i // 64] = total
+
+
 def same_with_threads(device: Device, source: Any, *arguments: Any) -> None:
     """Check that a kernel gives the same, bit by bit, whatever number of threads runs it."""
     expected = device.run(source, *arguments)
@@ -121,6 +137,11 @@ class TestResults:
         values = np.random.default_rng(2).uniform(size=(300, 100)).astype(np.float32)
         same_with_threads(xdevice, histograms, values)
         same_with_threads(xdevice, inner_part, values)
+
+    @pytest.mark.parametrize("size", SIZES[1:])
+    def test_work_groups(self, xdevice: Device, size: int) -> None:
+        values = np.random.default_rng(4).uniform(size=size).astype(np.float32)
+        same_with_threads(xdevice, sums_of_groups, values, np.zeros((size + 63) // 64, np.float32))
 
     @pytest.mark.parametrize("size", SIZES[1:])
     def test_locals_between_loops(self, xdevice: Device, size: int) -> None:
