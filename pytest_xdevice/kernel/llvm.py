@@ -42,6 +42,7 @@ from .ir import Stmt
 from .ir import Store
 from .ir import Unary
 from .ir import While
+from .jam import jam_loops
 from .legalise import legalise
 from .llvm_math import MathFunctions
 from .llvm_math import TESTS
@@ -96,10 +97,15 @@ def kernel_module(ir: KernelIR, *, pointer_bits: int, threads: Threads | None = 
         What runs the parallel loops, each of which then is a function of its own; by default it is the caller.
     """
     module = _Module(pointer_bits, threads)
-    body = _Body(strip_mine(split_loops(legalise(fold_guards(lower_groups(ir))))), module).text()
+    body = _Body(_rearranged(legalise(fold_guards(lower_groups(ir)))), module).text()
     pool = thread_pool(threads, pointer_bits) if threads and module.loops else ""
     parts = [_entry(ir.signature, module), body, *module.loops, pool, module.functions.text, module.metadata]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _rearranged(ir: KernelIR) -> KernelIR:
+    """Return the legal kernel with its loops as a CPU likes them; what each iteration computes stays the same."""
+    return strip_mine(jam_loops(split_loops(ir)))
 
 
 class _Module:

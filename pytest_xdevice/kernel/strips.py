@@ -32,11 +32,11 @@ from .ir import Store
 from .legalise import is_cheap
 from .phases import assigned_in
 from .phases import read_in
+from .rewrite import Rewriter
 from .traversal import arrays_accessed
 from .traversal import children
 from .traversal import expressions
 from .traversal import locals_of
-from .traversal import rebuilt
 from .types import i64
 from .types import LocalArray
 
@@ -229,24 +229,18 @@ def _read_first(body: Iterable[Stmt]) -> set[str]:
 
 
 def _side_by_side(part: _Part, here: Assign, lane: Local, count: Expr, kept: dict[str, str]) -> Stmt:
-    """Return a part for all lanes of a strip."""
-    body = (here, *(_remembering(statement, lane, kept) for statement in part.body))
-    lanes = For(lane.name, constant(0, count), count, constant(1, count), body, here.at)
-    return replace(part.loop, body=(lanes,)) if part.loop else lanes
+    """Return a part for all lanes of a strip, each with elements of its own in the place of the kept locals."""
 
-
-def _remembering(statement: Stmt, lane: Local, kept: dict[str, str]) -> Stmt:
-    """Return a plain statement with the lane's own element in the place of each kept local."""
-
-    def element(expr: Expr) -> Expr:
+    def element(expr: Expr) -> Expr | None:
         if isinstance(expr, Local) and expr.name in kept:
             return Load(kept[expr.name], (lane,), expr.type, expr.at)
-        return rebuilt(expr, element)
+        return None
 
-    if isinstance(statement, Store):
-        return replace(statement, indices=tuple(map(element, statement.indices)), value=element(statement.value))
-    assert isinstance(statement, Assign)
-    value = element(statement.value)
-    if statement.name in kept:
-        return Store(kept[statement.name], (lane,), value, statement.at)
-    return replace(statement, value=value)
+    def remembering(statement: Stmt) -> Iterable[Stmt]:
+        if isinstance(statement, Assign) and statement.name in kept:
+            return (Store(kept[statement.name], (lane,), statement.value, statement.at),)
+        return (statement,)
+
+    body = (here, *Rewriter(element, remembering).block(part.body))
+    lanes = For(lane.name, constant(0, count), count, constant(1, count), body, here.at)
+    return replace(part.loop, body=(lanes,)) if part.loop else lanes

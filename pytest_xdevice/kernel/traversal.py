@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
-from dataclasses import replace
 
 from .ir import Assign
 from .ir import Atomic
@@ -44,22 +42,6 @@ def children(expr: Expr) -> tuple[Expr, ...]:
     if isinstance(expr, Call):
         return expr.arguments
     return ()
-
-
-def rebuilt(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
-    """Return a legal expression with `change` done to each of its operands."""
-    if isinstance(expr, Load):
-        return replace(expr, indices=tuple(map(change, expr.indices)))
-    if isinstance(expr, (Unary, Cast)):
-        return replace(expr, operand=change(expr.operand))
-    if isinstance(expr, (Binary, Compare)):
-        return replace(expr, left=change(expr.left), right=change(expr.right))
-    if isinstance(expr, Select):
-        condition, then, otherwise = map(change, (expr.condition, expr.then, expr.otherwise))
-        return replace(expr, condition=condition, then=then, otherwise=otherwise)
-    if isinstance(expr, Call):
-        return replace(expr, arguments=tuple(map(change, expr.arguments)))
-    return expr
 
 
 def expressions(statement: Stmt) -> tuple[Expr, ...]:
