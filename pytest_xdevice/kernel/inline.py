@@ -18,6 +18,7 @@ from .expressions import Expressions
 from .expressions import is_number
 from .frontend import Statements
 from .ir import Assign
+from .ir import Const
 from .ir import Expr
 from .ir import For
 from .ir import If
@@ -255,12 +256,16 @@ class _Arguments:
         return next(node for each, node in defaults.items() if each.arg == name)
 
     def _bind_scalar(self, param: HelperParam, operand: Operand, text: KernelText, node: ast.expr) -> None:
-        """Bind a value: a literal for a parameter that is neither typed nor assigned stays a literal."""
-        if param.type is None and isinstance(operand, Weak) and param.name not in self._assigned:
+        """Bind a value: for a parameter that is not assigned a constant stays one, and without a type a literal."""
+        stays = param.name not in self._assigned
+        if param.type is None and isinstance(operand, Weak) and stays:
             self._constants[param.name] = operand.value
             return
         assert not isinstance(param.type, ArrayType)
         value = self._scalar(param, operand, text, node)
+        if isinstance(value, Const) and stays:
+            self._constants[param.name] = value.type.dtype.type(value.value)
+            return
         line = self._text.node.lineno
         unique, _ = self._variables.declare(param.name, value.type, line)
         self._variables.mark(unique)

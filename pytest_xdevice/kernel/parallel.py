@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -143,7 +144,7 @@ def _step(expressions: Expressions, node: ast.expr) -> int:
 def _block(expressions: Expressions, node: ast.expr, count: int) -> tuple[int, ...] | None:
     if isinstance(node, ast.Constant) and node.value is None:
         return None
-    if isinstance(node, ast.Name) and not expressions.is_local(node):
+    if expressions.is_outside(node):
         sizes = expressions.resolve(node)
         parts = list(sizes) if isinstance(sizes, tuple) else [sizes]
     else:
@@ -157,12 +158,20 @@ def _block(expressions: Expressions, node: ast.expr, count: int) -> tuple[int, .
             f"block has {len(parts)} size{'s'[: len(parts) != 1]} for {count} extent{'s'[: count != 1]}.",
             f"Write block={wanted}.",
         )
-    for part in parts:
-        if type(part) is not int or not 1 <= part <= _LARGEST_BLOCK:
-            raise expressions.text.error(
-                node, "a block size is a constant integer above 0.", f"Write one from 1 to {_LARGEST_BLOCK}."
-            )
-    return tuple(parts)
+    found = tuple(map(_size, parts))
+    if not all(1 <= size <= _LARGEST_BLOCK for size in found):
+        raise expressions.text.error(
+            node, "a block size is a constant integer above 0.", f"Write one from 1 to {_LARGEST_BLOCK}."
+        )
+    return found
+
+
+def _size(part: Any) -> int:
+    """Return a size as a plain integer; 0 for what is none."""
+    try:
+        return 0 if isinstance(part, bool) else operator.index(part)
+    except TypeError:
+        return 0
 
 
 def _extent(expressions: Expressions, node: ast.expr) -> Expr:

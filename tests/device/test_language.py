@@ -356,3 +356,35 @@ def test_atomic_operations(xdevice: Device) -> None:
     counts, most = xdevice.run(tallied, values, np.zeros(8, np.int32), np.full(8, -1, np.float32))
     np.testing.assert_array_equal(counts, np.bincount(values % 8, minlength=8))
     np.testing.assert_array_equal(most, counts - 1)
+
+
+def clamp(x: f32, low: f32, high: f32) -> f32:
+    return min(max(x, low), high)
+
+
+def position(values, wanted, start=0) -> i64:
+    for k in range(start, len(values)):
+        if values[k] == wanted:
+            return k
+        if values[k] > wanted:
+            break
+    return -1
+
+
+def count_in(counts, k) -> bool_:
+    counts[k] += 1
+    return counts[k] < 2
+
+
+def test_helpers_are_inlined_with_their_early_returns(xdevice: Device) -> None:
+    @kernel
+    def helpers(a: In[f32, n], keys: In[i64, m], b: Out[f32, n], found: Out[i64, m], first: Out[bool_, m]) -> None:
+        for i in parallel(n):
+            b[i] = clamp(a[i], 0, 1) + (clamp(a[i - 1], -1, 0) if i > 0 and position(keys, i) < 0 else 0)
+        for i in parallel(m):
+            found[i] = position(keys, keys[i] + 1, start=i)
+        for i in range(m):
+            first[i] = (i > 0 and count_in(found, i)) or keys[i] == 3
+
+    a = np.random.default_rng(0).uniform(-2, 2, 77).astype(np.float32)
+    agree(xdevice, helpers, a, np.array([1, 2, 3, 5, 6, 60]))

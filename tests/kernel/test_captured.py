@@ -102,6 +102,13 @@ def test_constants_are_known_when_the_kernel_is_read() -> None:
 
     assert known.ir.body[0].block == (4,)
 
+    @kernel
+    def blocked(a: Out[f32, n, n]):
+        for i, j in parallel(n, n, block=OPTIONS.size):
+            a[i, j] = 0
+
+    assert blocked.ir.body[0].block == (5, 6)
+
 
 # --- when they are read ----------------------------------------------------------------------------------
 

@@ -176,6 +176,23 @@ def test_helper_of_literals_alone_gives_a_literal(run: Run) -> None:
     assert (b[0], d[0]) == (14, 2 + 3)
 
 
+def test_constant_stays_one_in_a_typed_parameter(run: Run) -> None:
+    last = np.int64(-1)
+
+    def element(a: In[f32, n], i: i64, power: u8) -> f32:
+        return a[i] ** power
+
+    def any_element(a, i):
+        return a[i]
+
+    @kernel
+    def ends(a: In[f32, n], b: Out[f32, 2]):
+        b[0] = element(a, -2, 2)
+        b[1] = any_element(a, last)
+
+    np.testing.assert_array_equal(run(ends, array(1, 3, 5)), [9, 5])
+
+
 def test_types_functions_and_tuples_can_be_given_to_untyped_parameters(run: Run) -> None:
     def apply(f, x, T):
         return T(f(x))
