@@ -224,14 +224,14 @@ class _Writer:
     def _Atomic(self, node: Atomic, depth: int) -> None:
         indices = ", ".join(self.expr(index) for index in node.indices)
         self._line(depth, f"place = at_{node.array}({indices})")
+        self._line(depth, f"operands = ({', '.join(self.expr(operand) for operand in node.operands)},)")
         self._line(depth, f"old = a_{node.array}[place]")
         self.names["atomic_cas"] = _compare_and_swap
-        operands = ", ".join(["old", *(self.expr(operand) for operand in node.operands)])
         function = "atomic_cas"
         if node.op != "cas":
             function = f"atomic_{node.op}_{node.type.name}"
             self.names[function] = operator.add if node.op == "add" else _implementation(node.op, node.type)
-        self._line(depth, f"a_{node.array}[place] = {function}({operands})")
+        self._line(depth, f"a_{node.array}[place] = {function}(old, *operands)")
         if node.result is not None:
             self._line(depth, f"v_{node.result} = old")
 

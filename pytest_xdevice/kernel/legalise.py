@@ -146,8 +146,9 @@ class _Legaliser:
         return []
 
     def _atomic(self, statement: Atomic) -> Iterable[Stmt]:
-        indices = tuple(map(self._expr, statement.indices))
-        return [replace(statement, indices=indices, operands=tuple(map(self._expr, statement.operands)))]
+        count = len(statement.indices)
+        legal = tuple(self._operands(*statement.indices, *statement.operands))
+        return [replace(statement, indices=legal[:count], operands=legal[count:])]
 
     def _if(self, statement: If) -> Iterable[Stmt]:
         condition = statement.condition

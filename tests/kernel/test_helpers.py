@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pytest_xdevice import atomic_add
 from pytest_xdevice import barrier
 from pytest_xdevice import bool_
 from pytest_xdevice import dim
@@ -288,6 +289,30 @@ def test_shared_array_can_be_given_to_helpers(run: Run) -> None:
             b[i] = neighbours(tile, i % 4)
 
     np.testing.assert_array_equal(run(sums, array(*range(1, 9))), [2, 4, 6, 3, 6, 12, 14, 7])
+
+
+def test_helpers_make_and_feed_atomic_operations(run: Run) -> None:
+    def count(counts, k) -> i32:
+        old = atomic_add(counts[k], 1)
+        return old  # noqa: RET504
+
+    def bump(counts) -> i32:
+        counts[0] += 10
+        return 1
+
+    @kernel
+    def histogram(a: In[i32, n], counts: InOut[i32, 4], b: InOut[i32, 2]):
+        for i in parallel(n):
+            old = count(counts, a[i] % 3)
+            if old < 0:
+                counts[3] = -1
+        b[1] = count(b, 1) + 5
+        atomic_add(b[0], bump(b))
+
+    a, counts, b = np.arange(10, dtype=np.int32), np.zeros(4, np.int32), np.array([100, 7], np.int32)
+    run(histogram, a, counts, b)
+    np.testing.assert_array_equal(counts, [4, 3, 3, 0])
+    np.testing.assert_array_equal(b, [111, 12])
 
 
 # --- where a helper comes from ---------------------------------------------------------------------------
