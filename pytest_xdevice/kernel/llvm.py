@@ -638,6 +638,9 @@ class _Body:
 
     def _converted(self, value: str, source: ScalarType, target: ScalarType) -> str:
         """Print the conversion of `value` between types other than f16."""
+        wide = self._module.functions.wide_conversion(source, target) if source.is_float != target.is_float else None
+        if wide:
+            return self._value(f"call {_register(target)} {wide}({_register(source)} {value})")
         if source.is_float and not target.is_float:
             symbol = self._module.functions.saturating_cast(source, target)
             return self._value(f"call {_register(target)} {symbol}({_register(source)} {value})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from . import llvm_wide
 from .elementary import ELEMENTARY
 from .elementary import elementary
 from .types import f32
@@ -38,6 +39,7 @@ class MathFunctions:
         # On 32-bit Arm LLVM 22 cannot select `minimum.f64`, and for f32 takes NEON, which flushes subnormals.
         self._has_extrema = pointer_bits == 64
         self._pointer_bits = pointer_bits
+        self._pointer_bits = pointer_bits
         self._declarations: dict[str, str] = {}
 
     @property
@@ -70,6 +72,16 @@ class MathFunctions:
             raise KeyError(f"LLVM has no spelling for the function {function!r}")
         symbol = f"@{function}{'f' if scalar.bits == 32 else ''}"
         self._declarations[symbol] = f"declare {llvm_type} {symbol}({operands}) {_PURE}"
+        return symbol
+
+    def wide_conversion(self, source: ScalarType, target: ScalarType) -> str | None:
+        """Return the function that converts between a 64-bit integer and a float, None where LLVM does it inline."""
+        if self._pointer_bits == 64 or 64 not in (each.bits for each in (source, target) if each.is_integer):
+            return None
+        symbol = f"@xd_{target.name}.{source.name}"
+        define = llvm_wide.to_float if target.is_float else llvm_wide.from_float
+        self._declarations.update(llvm_wide.DECLARATIONS)
+        self._declarations[symbol] = define(symbol, source, target)
         return symbol
 
     def saturating_cast(self, source: ScalarType, target: ScalarType) -> str:

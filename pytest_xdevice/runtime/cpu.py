@@ -72,7 +72,7 @@ class CpuBackend:
         try:
             self._libraries[key] = _load_library(data, os.path.join(self._directory, key[:16] + ".so"))
         except OSError as error:
-            raise DeviceProblem("LoadError", f"the device cannot load the kernel: {error}") from None
+            raise DeviceProblem("LoadError", f"the device cannot load the kernel: {error}{_advice(error)}") from None
 
     def launch(self, launch: Launch, arrays: Sequence[Optional[Array]]) -> None:
         """Call the entry once."""
@@ -136,6 +136,16 @@ class CpuBackend:
             )
         with open(target, "rb") as file:
             return file.read()
+
+
+def _advice(error: OSError) -> str:
+    """Return what to do about a library that is missing on the device."""
+    if "libgcc_s" not in str(error):
+        return ""
+    return (
+        "; 32-bit processors divide integers by functions of libgcc_s: install it on the device (Debian's "
+        "libgcc-s1, Alpine's libgcc), or name a CPU that divides and keep to 32-bit integers"
+    )
 
 
 def _load_library(data: bytes, path: str) -> Any:
