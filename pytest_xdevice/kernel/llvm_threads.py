@@ -52,10 +52,13 @@ class Threads:
         2 to 256.
     arch : str
         Architecture of the target, as `Target.arch` has it.
+    chunk : int
+        Innermost iterations that a chunk stands for at least.
     """
 
     count: int
     arch: str
+    chunk: int = CHUNK_ITERATIONS
 
 
 def thread_pool(threads: Threads, pointer_bits: int) -> str:
@@ -66,7 +69,7 @@ def thread_pool(threads: Threads, pointer_bits: int) -> str:
     for; it decides how small a chunk may be. What runs while another thread is in it runs on its caller alone.
     """
     return "\n\n".join(
-        (_state(threads.count), _run(threads.count), _WEIGHT, _ENSURE, _WORK, _thread(threads.arch, pointer_bits),
+        (_state(threads.count), _run(threads), _WEIGHT, _ENSURE, _WORK, _thread(threads.arch, pointer_bits),
          _wait(threads.arch), _STOP, _futex(threads.arch, pointer_bits), _DECLARATIONS)
     ).replace("COUNT", str(threads.count - 1))  # fmt: skip
 
@@ -100,7 +103,8 @@ def _state(count: int) -> str:
 @llvm.used = appending global [1 x ptr] [ptr @xd.pool.at.unload], section "llvm.metadata\""""
 
 
-def _run(count: int) -> str:
+def _run(threads: Threads) -> str:
+    chunks = threads.count * _CHUNKS_PER_THREAD
     return f"""\
 define internal void @xd.pool.run(ptr %function, ptr %frame, i64 %start, i64 %stop, i64 %weight) noinline nounwind {{
 begin:
@@ -108,10 +112,10 @@ begin:
   br i1 %any, label %divide, label %end
 divide:
   %steps = sub i64 %stop, %start
-  %above = add i64 %weight, {CHUNK_ITERATIONS - 1}
+  %above = add i64 %weight, {threads.chunk - 1}
   %least = udiv i64 %above, %weight
-  %steps.up = add i64 %steps, {count * _CHUNKS_PER_THREAD - 1}
-  %even = udiv i64 %steps.up, {count * _CHUNKS_PER_THREAD}
+  %steps.up = add i64 %steps, {chunks - 1}
+  %even = udiv i64 %steps.up, {chunks}
   %is.even = icmp ult i64 %least, %even
   %grain.exact = select i1 %is.even, i64 %even, i64 %least
   ; Where it makes no difference otherwise, whole cache lines of any element: two threads do not write to one.
@@ -364,6 +368,7 @@ join:
   %place = getelementptr ptr, ptr @xd.pool.handles, i32 %slot
   %handle = load ptr, ptr %place
   %joined = call i32 @pthread_join(ptr %handle, ptr null)
+  store atomic i32 0, ptr %state release, align 4
   br label %gone
 gone:
   %following = add i32 %slot, 1

@@ -22,7 +22,7 @@ def opencl_device(pytestconfig: pytest.Config) -> None:
 
 @pytest.fixture(params=WAYS)
 def run(request: pytest.FixtureRequest) -> Run:
-    """Return how to run a kernel one way: interpreted, compiled by LLVM, or by OpenCL."""
+    """Return how to run a kernel one way: interpreted, compiled by LLVM, on threads, or by OpenCL."""
     if request.param == "opencl":
         request.getfixturevalue("opencl_device")
     return WAYS[request.param]

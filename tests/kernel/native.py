@@ -10,10 +10,13 @@ import numpy as np
 
 from pytest_xdevice.kernel.ir import KernelIR
 from pytest_xdevice.kernel.llvm import kernel_module
+from pytest_xdevice.kernel.llvm_threads import Threads
 from pytest_xdevice.kernel.signature import Signature
 from pytest_xdevice.kernel.types import ArrayType
 from pytest_xdevice.kernel.types import Dim
 from pytest_xdevice.toolchain import half
+
+_STOP = "xd.pool.stop"
 
 llvm.initialize_all_targets()
 llvm.initialize_all_asmprinters()
@@ -40,22 +43,29 @@ def optimised(text: str, machine: llvm.TargetMachine, halves: half.Support) -> l
 
 
 class Native:
-    """A kernel in this process, made by LLVM's MCJIT; without half precision's instructions unless told."""
+    """A kernel in this process, made by LLVM's MCJIT; without half precision's instructions and threads unless told."""
 
-    def __init__(self, ir: KernelIR, halves: half.Support = "none") -> None:
+    def __init__(self, ir: KernelIR, halves: half.Support = "none", threads: Threads | None = None) -> None:
         self.signature = ir.signature
         target = llvm.Target.from_default_triple()
         features = llvm.get_host_cpu_features().flatten()
         machine = target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=3)
-        module = optimised(kernel_module(ir, pointer_bits=64), machine, halves)
+        # The end of the threads, which the loader of a library calls, is ours to call.
+        text = kernel_module(ir, pointer_bits=64, threads=threads).replace(f"internal void @{_STOP}", f"void @{_STOP}")
+        module = optimised(text, machine, halves)
         self._engine = llvm.create_mcjit_compiler(module, machine)
         self._engine.finalize_object()
         self.address = self._engine.get_function_address(f"xd_{ir.signature.name}")
+        stop = self._engine.get_function_address(_STOP) if threads and _STOP in text else 0
+        self._stop = ctypes.CFUNCTYPE(None)(stop) if stop else lambda: None
 
     def __call__(self, *arguments: Any) -> None:
         """Run on NumPy arrays, changed in place, and scalars, in parameter order."""
         slots, _keep = packed(self.signature, arguments)
-        assert ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(self.address)(ctypes.addressof(slots)) == 0
+        try:
+            assert ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(self.address)(ctypes.addressof(slots)) == 0
+        finally:
+            self._stop()
 
 
 def packed(signature: Signature, arguments: tuple[Any, ...]) -> tuple[Any, list[Any]]:

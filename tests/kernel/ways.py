@@ -1,4 +1,4 @@
-"""The ways to run a kernel in the tests of the language: interpreted, as LLVM compiles it, and by OpenCL."""
+"""The ways to run a kernel in the tests of the language: interpreted, as LLVM compiles it, on threads, by OpenCL."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Final
 
 from pytest_xdevice.kernel import Kernel
 from pytest_xdevice.kernel.binding import bind
+from pytest_xdevice.kernel.llvm_threads import Threads
 from pytest_xdevice.kernel.oracle import poisoned
 from pytest_xdevice.kernel.types import ArrayType
+from pytest_xdevice.target import Target
 from tests.kernel.cl_program import Built
 from tests.kernel.cl_program import context
 from tests.kernel.native import Native
@@ -25,6 +27,12 @@ def interpreted(kernel: Kernel, *arguments: Any, **keywords: Any) -> Any:
 def compiled(kernel: Kernel, *arguments: Any, **keywords: Any) -> Any:
     """Run `kernel` in this process, as LLVM compiles it."""
     return _with_missing(kernel, arguments, keywords, Native(kernel.ir))
+
+
+def on_threads(kernel: Kernel, *arguments: Any, **keywords: Any) -> Any:
+    """Run `kernel` as LLVM compiles it on three threads, which share out loops however small they are."""
+    threads = Threads(3, Target.host().arch, chunk=1)
+    return _with_missing(kernel, arguments, keywords, Native(kernel.ir, threads=threads))
 
 
 def by_opencl(kernel: Kernel, *arguments: Any, **keywords: Any) -> Any:
@@ -53,4 +61,6 @@ def _with_missing(kernel: Kernel, arguments: tuple[Any, ...], keywords: dict[str
     return made[0] if len(made) == 1 else tuple(made)
 
 
-WAYS: Final[dict[str, Run]] = {"python": interpreted, "llvm": compiled, "opencl": by_opencl}
+WAYS: Final[dict[str, Run]] = {
+    "python": interpreted, "llvm": compiled, "threads": on_threads, "opencl": by_opencl,
+}  # fmt: skip
