@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from .kernel.mathtable import tan
     from .kernel.mathtable import tanh
     from .kernel.mathtable import trunc
+    from .kernel.opencl_types import local
     from .kernel.parallel import parallel
     from .kernel.types import bool_
     from .kernel.types import dim
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from .kernel.types import u16
     from .kernel.types import u32
     from .kernel.types import u64
+    from .sources.opencl_c import opencl_kernel
 
 __all__ = [
     "ArgumentError",
@@ -140,12 +142,14 @@ __all__ = [
     "isinf",
     "isnan",
     "kernel",
+    "local",
     "log",
     "log1p",
     "log2",
     "log10",
     "max",
     "min",
+    "opencl_kernel",
     "parallel",
     "pow",
     "private",
@@ -167,6 +171,11 @@ _ERRORS = (
     "ArgumentError", "AuthenticationError", "CompileError", "ConfigError", "DeviceError", "DeviceLost",
     "DeviceUnreachable", "KernelCrash", "KernelTimeout", "MemoryViolation", "TargetError", "XDeviceError",
 )  # fmt: skip
+# Where kernels in other languages come from, and what they alone need.
+_ELSEWHERE = {
+    "local": ".kernel.opencl_types",
+    "opencl_kernel": ".sources.opencl_c",
+}
 # Functions of the math table that the subpackage does not export, for their names are those of built-ins.
 _LIKE_BUILTINS = ("abs", "max", "min", "pow", "round")
 
@@ -177,6 +186,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _ERRORS:
         return getattr(import_module(".errors", __name__), name)
+    if name in _ELSEWHERE:
+        return getattr(import_module(_ELSEWHERE[name], __name__), name)
     if name in _LIKE_BUILTINS:
         return import_module(".kernel.mathtable", __name__).FUNCTIONS[name]
     package = import_module(".kernel", __name__)

@@ -56,6 +56,8 @@ class Artifact:
         How many threads run the parallel loops of a CPU kernel, the caller's included.
     build_options : tuple of str
         Options with which a device builds an OpenCL program, beside those that every program gets there.
+    is_handwritten : bool
+        Whether it is a kernel in OpenCL C: a device says what parameters it takes, and a launch how large it is.
     """
 
     kind: Literal["cpu", "opencl"]
@@ -69,6 +71,7 @@ class Artifact:
     carry_bytes: int = 0
     threads: int = 1
     build_options: tuple[str, ...] = ()
+    is_handwritten: bool = False
 
     @property
     def name(self) -> str:
@@ -100,8 +103,9 @@ class Artifact:
     def description(self) -> str:
         """Return the JSON text by which a saved artifact describes itself."""
         return describe(
-            self.signature, self.target, self.key, self.phases, self.carry_bytes, self.threads, self.build_options
-        )
+            self.signature, self.target, self.key, self.phases, self.carry_bytes, self.threads, self.build_options,
+            is_handwritten=self.is_handwritten,
+        )  # fmt: skip
 
     def save(self, path: str | Path) -> Path:
         """Write the artifact to a file: the shared library for a CPU (``.so``), the program for OpenCL (``.cl``).
@@ -170,6 +174,8 @@ def describe(
     carry_bytes: int = 0,
     threads: int = 1,
     build_options: tuple[str, ...] = (),
+    *,
+    is_handwritten: bool = False,
 ) -> str:
     """Return the JSON text, one line of ASCII, by which an artifact describes itself."""
     facts: dict[str, Any] = {"format": FORMAT, "signature": signature.to_json(), "target": target, "key": key}
@@ -180,6 +186,8 @@ def describe(
         facts["threads"] = threads
     if build_options:
         facts["build_options"] = build_options
+    if is_handwritten:
+        facts["is_handwritten"] = True
     return json.dumps(facts, separators=(",", ":"))
 
 
@@ -195,17 +203,22 @@ def _read_description(text: str) -> dict[str, Any]:
         "carry_bytes": int(facts.get("carry_bytes", 0)),
         "threads": int(facts.get("threads", 1)),
         "build_options": tuple(map(str, facts.get("build_options", ()))),
+        "is_handwritten": bool(facts.get("is_handwritten", False)),
     }
 
 
 @dataclass(frozen=True)
 class OpenCLProgram:
-    """OpenCL C with the geometry of its launches, the bytes that they carry from one to the next, and build options."""
+    """OpenCL C with the geometry of its launches, the bytes that they carry from one to the next, and build options.
+
+    One that is written by hand leaves the geometry to each launch, and the parameters to the device.
+    """
 
     source: str
     phases: tuple[Phase, ...]
     carry_bytes: int = 0
     build_options: tuple[str, ...] = ()
+    is_handwritten: bool = False
 
 
 @runtime_checkable

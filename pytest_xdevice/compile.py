@@ -120,6 +120,14 @@ class Compiler:
             self._built[memory_key] = (reference, revision, artifact)
         return artifact
 
+    def recall(self, key: str) -> bytes | None:
+        """Return what was kept under `key`, 64 hexadecimal digits, by `remember`; None when there is nothing."""
+        return self._cache.get(key)
+
+    def remember(self, key: str, data: bytes) -> None:
+        """Keep what was learnt of a device, for later runs."""
+        self._cache.put(key, data)
+
     def timing_loop(self, target: Target) -> Artifact:
         """Build the library that times kernels on `target`, or return what was built before.
 
@@ -276,7 +284,9 @@ def _llvm_ir(source: KernelSource, target: Target, threads: int) -> str:
 def _build_opencl(source: KernelSource) -> Artifact:
     program = source.opencl_program()
     geometry = json.dumps([phase.to_json() for phase in program.phases])
-    key = _digest(OPENCL, str(source.signature), program.source, geometry, *program.build_options)
+    # The kernels of one hand-written program share it on the device.
+    own = "by hand" if program.is_handwritten else str(source.signature)
+    key = _digest(OPENCL, own, program.source, geometry, *program.build_options)
     return Artifact(
         "opencl",
         source.signature,
@@ -286,6 +296,7 @@ def _build_opencl(source: KernelSource) -> Artifact:
         phases=tuple(program.phases),
         carry_bytes=program.carry_bytes,
         build_options=program.build_options,
+        is_handwritten=program.is_handwritten,
     )
 
 

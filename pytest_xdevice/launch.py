@@ -21,9 +21,11 @@ from .device_array import poison
 from .errors import ArgumentError
 from .kernel.binding import Binding
 from .kernel.geometry import Phase
+from .kernel.opencl_types import LocalType
 from .kernel.types import ArrayType
 from .kernel.types import PointerType
 from .kernel.types import ScalarType
+from .ndrange import NDRange
 from .timing import LaunchRecord
 from .timing import Timing
 from .timing import TimingRecord
@@ -89,7 +91,14 @@ def load_into(batch: Batch, artifact: Artifact, worker: WorkerClient) -> None:
     if artifact.key not in worker.loaded:
         data = artifact.object if artifact.kind == "cpu" else artifact.opencl_source.encode()
         options = list(artifact.build_options)
-        batch.send("load", data, key=artifact.key, linked=artifact.is_linked, build_options=options)
+        batch.send(
+            "load",
+            data,
+            key=artifact.key,
+            linked=artifact.is_linked,
+            build_options=options,
+            by_hand=artifact.is_handwritten,
+        )
 
 
 class Run:
@@ -101,11 +110,12 @@ class Run:
         Whether nothing but the launch itself travels, so that `again` can do the same once more.
     """
 
-    def __init__(self, device: Device, artifact: Artifact, binding: Binding) -> None:
+    def __init__(self, device: Device, artifact: Artifact, binding: Binding, ndrange: NDRange | None = None) -> None:
         __tracebackhide__ = True
         self._device = device
         self._artifact = artifact
         self._binding = binding
+        self._ndrange = ndrange
         self._worker = device.worker()
         self._batch = Batch()
         self._temporary: list[int] = []
@@ -204,17 +214,20 @@ class Run:
         for param, argument, shape in zip(
             self._artifact.signature.params, self._binding.values, self._binding.shapes, strict=True
         ):
-            if not isinstance(param.type, ScalarType):
+            if isinstance(param.type, (ArrayType, PointerType)):
                 self._arguments.append(self._pack_array(param.type, argument, shape or ()))
                 self._sizes.append(0)
+            elif isinstance(param.type, LocalType):
+                self._arguments.append(-1)
+                self._sizes.append(-argument.nbytes)
             else:
-                self._pack_value(np.asarray(argument).tobytes())
+                self._pack_value(np.asarray(argument).tobytes().ljust(param.type.nbytes, b"\0"))
         for dim in self._artifact.signature.dims:
             self._pack_value(struct.pack("<q", self._binding.dims[dim]))
 
     def _pack_value(self, data: bytes) -> None:
         self._arguments.append(-1 - len(self._values) // 8)
-        self._values += data.ljust(8, b"\0")
+        self._values += data + bytes(-len(data) % 8)
         self._sizes.append(len(data))
 
     def _pack_array(self, kind: ArrayType | PointerType, argument: object, shape: tuple[int, ...]) -> int:
@@ -259,6 +272,8 @@ class Run:
 
     def _geometry(self) -> list[dict[str, Any]]:
         """Return every phase's global and local size, first dimension fastest, as OpenCL has them."""
+        if self._ndrange is not None:
+            return [{"entry": self._artifact.name, **self._ndrange.to_wire()}]
         values = dict(self._binding.dims)
         for param, argument in zip(self._artifact.signature.params, self._binding.values, strict=True):
             if isinstance(param.type, ScalarType) and not param.type.is_float:
@@ -276,6 +291,8 @@ def _check_aliases(artifact: Artifact, binding: Binding) -> None:
     __tracebackhide__ = True
     seen: dict[int, str] = {}
     written = {param.name for param in artifact.signature.params if param.is_written}
+    if any(isinstance(param.type, PointerType) for param in artifact.signature.params):
+        return  # in other languages it is the kernel's to allow
     for param, argument in zip(artifact.signature.params, binding.values, strict=True):
         if not isinstance(argument, DeviceArray):
             continue

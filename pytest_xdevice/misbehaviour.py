@@ -16,12 +16,14 @@ from .errors import KernelTimeout
 from .errors import MemoryViolation
 from .errors import XDeviceError
 from .kernel.signature import Signature
-from .kernel.types import ScalarType
+from .kernel.types import ArrayType
+from .kernel.types import PointerType
 
 if TYPE_CHECKING:
     from .remote import Device
 
-_COMPILE_PROBLEMS: Final = {"LoadError", "BuildError", "LinkError", "NoLinker"}
+_COMPILE_PROBLEMS: Final = {"LoadError", "BuildError", "LinkError", "NoLinker", "NoEntry", "NoArguments"}
+_LAUNCH_PROBLEMS: Final = {"WorkGroup", "LocalMemory"}
 
 
 def error_of_end(end: WorkerEnded, kernel: str, device: Device, seconds: float) -> XDeviceError:
@@ -46,7 +48,7 @@ def error_of_problem(problem: Problem, kernel: str, signature: Signature | None)
         return _violation(problem, signature)
     if problem.kind in _COMPILE_PROBLEMS:
         return CompileError(f"{kernel}: {problem}")
-    if problem.kind == "WorkGroup":
+    if problem.kind in _LAUNCH_PROBLEMS:
         return ArgumentError(f"{kernel}: {problem}")
     return DeviceError(f"{kernel}: {problem}" if kernel else str(problem))
 
@@ -54,7 +56,7 @@ def error_of_problem(problem: Problem, kernel: str, signature: Signature | None)
 def _violation(problem: Problem, signature: Signature) -> MemoryViolation:
     """Name the argument and the element that a changed canary byte belongs to."""
     param = signature.params[problem.details["position"]]
-    assert not isinstance(param.type, ScalarType)
+    assert isinstance(param.type, (ArrayType, PointerType))
     offset, nbytes = problem.details["offset"], problem.details["nbytes"]
     width = param.type.element.nbytes if param.type.element else 1
     index = offset // width

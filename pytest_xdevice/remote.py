@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import operator
 import os
 import sys
@@ -48,6 +49,8 @@ from .launch import load_into
 from .launch import Run
 from .misbehaviour import error_of_end
 from .misbehaviour import error_of_problem
+from .ndrange import NDSize
+from .ndrange import read_ndrange
 from .target import Target
 from .timing import LaunchRecord
 from .timing import Timing
@@ -355,6 +358,9 @@ class Device:
         threads: int = 1,
         block: Sizes = None,
         grid: Sizes = None,
+        global_size: NDSize = None,
+        local_size: NDSize = None,
+        offset: NDSize = None,
         timeout: float | None = None,
         **kwargs: object,
     ) -> Any:
@@ -368,7 +374,7 @@ class Device:
             bound by the others need not be given.
         threads : int
             As for `compile`.
-        block, grid : int or tuple of int, optional
+        block, grid, global_size, local_size, offset : int or tuple of int, optional
             As for a launch of a `Function`.
         timeout : float, optional
             Seconds that the launch may take (default: the ``--xdevice-timeout`` option).
@@ -390,9 +396,10 @@ class Device:
         __tracebackhide__ = True
         if block is not None or grid is not None:
             kernel = self.shaped(kernel, LaunchShape.read(block, grid))
-        artifact = self._build(kernel, threads)
+        artifact = self._described(self._build(kernel, threads))
+        ndrange = read_ndrange(artifact, {"global_size": global_size, "local_size": local_size, "offset": offset})
         binding = bind(artifact.signature, args, kwargs, allow_missing_out=True)
-        return Run(self, artifact, binding).execute(timeout)
+        return Run(self, artifact, binding, ndrange).execute(timeout)
 
     def assert_close(self, actual: Any, desired: Any, **tolerances: Any) -> None:
         """Compare like `compare.assert_close`; either side may live on the device."""
@@ -484,6 +491,28 @@ class Device:
         self._check_blocks(artifact)
         return artifact
 
+    def _described(self, artifact: Artifact) -> Artifact:
+        """Return a kernel in OpenCL C with the parameters that this device finds in it, asked once for each program."""
+        __tracebackhide__ = True
+        if not artifact.is_handwritten:
+            return artifact
+        from .sources.opencl_parameters import signature_key
+        from .sources.opencl_parameters import signature_of
+
+        worker = self.worker()
+        found = self.session.opencl_devices()[0]
+        key = signature_key(artifact.key, artifact.name, (found.name, found.platform, found.driver))
+        kept = self.session.compiler.recall(key)
+        if kept is None:
+            batch = Batch()
+            load_into(batch, artifact, worker)
+            batch.add("arguments", key=artifact.key, entry=artifact.name)
+            answers = self.submit(batch, worker, artifact.name, self.session.settings.timeout)
+            worker.loaded.add(artifact.key)
+            kept = json.dumps(signature_of(artifact.name, answers[-1]).to_json()).encode()
+            self.session.compiler.remember(key, kept)
+        return replace(artifact, signature=Signature.from_json(json.loads(kept)))
+
     def _check_blocks(self, artifact: Artifact) -> None:
         __tracebackhide__ = True
         if artifact.kind == self.kind == "opencl" and any(phase.block for phase in artifact.phases):
@@ -517,6 +546,7 @@ class Device:
                 f"{artifact.name} was built for {artifact.kind}, but this test runs on {self.kind}: "
                 f"mark the test with @pytest.mark.{artifact.kind}"
             )
+        artifact = self._described(artifact)
         batch = Batch()
         load_into(batch, artifact, self.worker())
         if batch.operations:
@@ -563,6 +593,9 @@ class Function:
         *args: object,
         block: Sizes = None,
         grid: Sizes = None,
+        global_size: NDSize = None,
+        local_size: NDSize = None,
+        offset: NDSize = None,
         timeout: float | None = None,
         **kwargs: object,
     ) -> None:
@@ -577,6 +610,9 @@ class Function:
             instead of the kernel's own; on an OpenCL device one build for each. On a CPU it changes nothing.
         grid : int or tuple of int, optional
             Work-groups, in the same order, which then take iterations in turns until all are done.
+        global_size, local_size, offset : int or tuple of int, optional
+            For kernels in OpenCL C, in OpenCL's order: the number of work-items, which has to be given, of those in a
+            work-group, and the first one's id.
         timeout : float, optional
             Seconds that it may take.
 
@@ -586,13 +622,16 @@ class Function:
         """
         __tracebackhide__ = True
         if block is not None or grid is not None:
-            self._with_shape(block, grid)(*args, block=None, grid=None, timeout=timeout, **kwargs)
+            self._with_shape(block, grid)(
+                *args, block=None, grid=None, global_size=global_size, local_size=local_size, offset=offset,
+                timeout=timeout, **kwargs,
+            )  # fmt: skip
             return
-        call = (timeout, *args)
+        call = (timeout, global_size, local_size, offset, *args)
         if self._last is not None and not kwargs and self._is_last(call) and self._last.is_current:
             self._last.again()
             return
-        run = self._prepare(args, kwargs)
+        run = self._prepare(args, kwargs, {"global_size": global_size, "local_size": local_size, "offset": offset})
         run.execute(timeout)
         self._last, self._last_call = (run, call) if run.is_repeatable and not kwargs else (None, ())
 
@@ -604,6 +643,9 @@ class Function:
         min_repeat_ms: float | None = None,
         block: Sizes = None,
         grid: Sizes = None,
+        global_size: NDSize = None,
+        local_size: NDSize = None,
+        offset: NDSize = None,
         timeout: float | None = None,
         **kwargs: object,
     ) -> Timing:
@@ -619,7 +661,7 @@ class Function:
             Samples (default 31, fewer when they are long).
         min_repeat_ms : float, optional
             Milliseconds that a sample lasts at least; `number` is raised until it does.
-        block, grid : int or tuple of int, optional
+        block, grid, global_size, local_size, offset : int or tuple of int, optional
             As for a launch.
 
         Returns
@@ -637,7 +679,8 @@ class Function:
             if value is not None and value <= 0:
                 raise ArgumentError(f"time: {name} must be positive; got {value}")
         function = self if block is None and grid is None else self._with_shape(block, grid)
-        return function._prepare(args, kwargs).time(number, repeat, min_repeat_ms, timeout)
+        sizes = {"global_size": global_size, "local_size": local_size, "offset": offset}
+        return function._prepare(args, kwargs, sizes).time(number, repeat, min_repeat_ms, timeout)
 
     def _with_shape(self, block: Sizes, grid: Sizes) -> Function:
         """Return the function with the work-groups of a launch: on the CPU this one."""
@@ -657,8 +700,9 @@ class Function:
         """Whether these are the very objects of the last launch: arrays on the device, and numbers, do not change."""
         return len(call) == len(self._last_call) and all(map(operator.is_, call, self._last_call))
 
-    def _prepare(self, args: Sequence[object], kwargs: dict[str, object]) -> Run:
+    def _prepare(self, args: Sequence[object], kwargs: dict[str, object], sizes: dict[str, NDSize]) -> Run:
         __tracebackhide__ = True
+        ndrange = read_ndrange(self.artifact, sizes)
         binding = bind(self.artifact.signature, args, kwargs)
         for param, argument in zip(self.artifact.signature.params, binding.values, strict=True):
             if param.is_written and not isinstance(argument, DeviceArray):
@@ -666,7 +710,7 @@ class Function:
                     f"{self.name}: {param.name} is written by the kernel: pass an array that lives on the device "
                     "(xdevice.empty or xdevice.array), or use xdevice.run, which brings results back"
                 )
-        return Run(self._device, self.artifact, binding)
+        return Run(self._device, self.artifact, binding, ndrange)
 
 
 def _target(text: str | None, info: DeviceInfo, compiler: Compiler) -> Target:

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from typing import Final
+from typing import Union
 
 from ..errors import ArgumentError
+from .opencl_types import LocalBytes
+from .opencl_types import LocalType
+from .opencl_types import VectorType
 from .promote import integer_range
 from .signature import Param
 from .signature import Signature
@@ -31,7 +35,8 @@ class Binding:
     ----------
     values : tuple
         One entry a parameter, in order: the array that was given, None for an Out array that was left out, or for a
-        scalar parameter a `numpy.generic` of its exact type.
+        scalar parameter a `numpy.generic` of its exact type; an array of them for a vector, `LocalBytes` for local
+        memory.
     shapes : tuple of (tuple of int or None)
         One entry a parameter, in order: an array's shape, whether given or left out, and None for a scalar.
     dims : dict of str to int
@@ -161,10 +166,16 @@ def _omittable(signature: Signature) -> frozenset[str]:
     )
 
 
-def _plan(kernel: str, param: Param) -> _ArrayPlan | _PointerPlan | _ScalarPlan:
+def _plan(kernel: str, param: Param) -> _Plan:
     if isinstance(param.type, ArrayType):
         return _ArrayPlan(kernel, param)
-    return _PointerPlan(kernel, param) if isinstance(param.type, PointerType) else _ScalarPlan(kernel, param)
+    if isinstance(param.type, PointerType):
+        return _PointerPlan(kernel, param)
+    if isinstance(param.type, VectorType):
+        return _VectorPlan(kernel, param.name, param.type)
+    if isinstance(param.type, LocalType):
+        return _LocalPlan(kernel, param)
+    return _ScalarPlan(kernel, param)
 
 
 class _Memory:
@@ -212,6 +223,45 @@ class _PointerPlan:
     def take(self, argument: Any, found: dict[str, int]) -> tuple[Any, tuple[int, ...]]:
         """Return the array and its shape."""
         return argument, self._memory.shape_of(argument)
+
+
+class _VectorPlan:
+    """Checks the few numbers of one vector."""
+
+    def __init__(self, kernel: str, name: str, kind: VectorType) -> None:
+        self._where = f"{kernel}: {name}"
+        self._lanes = kind.lanes
+        self._type = kind
+        self._scalar = _ScalarPlan(kernel, Param(name, kind.element))
+
+    def take(self, argument: Any, found: dict[str, int]) -> tuple[Any, None]:
+        """Return the numbers as a NumPy array of one dimension."""
+        import numpy as np
+
+        given = list(argument) if isinstance(argument, (tuple, list, np.ndarray)) else []
+        if len(given) != self._lanes:
+            raise ArgumentError(
+                f"{self._where}: expected {self._lanes} numbers ({self._type}), got {argument!r}: pass a tuple of them"
+            )
+        return np.array([self._scalar.take(value, found)[0] for value in given]), None
+
+
+class _LocalPlan:
+    """Checks how much local memory is given."""
+
+    def __init__(self, kernel: str, param: Param) -> None:
+        self._where = f"{kernel}: {param.name}"
+
+    def take(self, argument: Any, found: dict[str, int]) -> tuple[LocalBytes, None]:
+        """Return the number of bytes."""
+        if isinstance(argument, LocalBytes):
+            return argument, None
+        if isinstance(argument, int) and not isinstance(argument, bool) and argument > 0:
+            return LocalBytes(argument), None
+        raise ArgumentError(
+            f"{self._where}: expected the size of a work-group's local memory, got {type(argument).__name__}: pass a "
+            "positive number of bytes, or local(f32, 16, 16)"
+        )
 
 
 class _ArrayPlan:
@@ -304,3 +354,6 @@ class _ScalarPlan:
         return ArgumentError(
             f"{self._where}: expected {wanted} ({self._type}), got {type(argument).__name__}: pass {instead}"
         )
+
+
+_Plan = Union[_ArrayPlan, _PointerPlan, _ScalarPlan, _VectorPlan, _LocalPlan]

@@ -14,9 +14,9 @@ from .signature import Signature
 from .source import KernelText
 from .source import read_source
 from .types import AnyArray
+from .types import ArrayType
 from .types import Dim
 from .types import Extent
-from .types import PointerType
 from .types import ScalarType
 
 
@@ -44,7 +44,8 @@ class Scope:
     @classmethod
     def of_kernel(cls, signature: Signature) -> Scope:
         """Return the names of a kernel, each of which is itself."""
-        params = {param.name: param.type for param in signature.params if not isinstance(param.type, PointerType)}
+        ours = (ArrayType, ScalarType)
+        params = {param.name: param.type for param in signature.params if isinstance(param.type, ours)}
         arrays = {param.name: param.name for param in signature.params if param.is_array}
         return cls(params, arrays, {name: Dim(name) for name in signature.dims})
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .opencl_types import LocalType
+from .opencl_types import VectorType
 from .types import ArrayType
 from .types import Dim
 from .types import PointerType
@@ -15,18 +17,18 @@ from .types import ScalarType
 
 @dataclass(frozen=True)
 class Param:
-    """One parameter: an array or a bare scalar."""
+    """One parameter: an array, a bare scalar, or what only OpenCL C has."""
 
     name: str
-    type: ArrayType | PointerType | ScalarType
+    type: ArrayType | PointerType | ScalarType | VectorType | LocalType
 
     @property
     def is_array(self) -> bool:
-        return not isinstance(self.type, ScalarType)
+        return isinstance(self.type, (ArrayType, PointerType))
 
     @property
     def is_written(self) -> bool:
-        return not isinstance(self.type, ScalarType) and self.type.mode != "in"
+        return isinstance(self.type, (ArrayType, PointerType)) and self.type.mode != "in"
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ class Signature:
             elif isinstance(param.type, PointerType):
                 element = param.type.element.name if param.type.element else None
                 params.append({"name": param.name, "mode": param.type.mode, "type": element})
+            elif isinstance(param.type, VectorType):
+                params.append({"name": param.name, "type": param.type.element.name, "lanes": param.type.lanes})
+            elif isinstance(param.type, LocalType):
+                element = param.type.element.name if param.type.element else None
+                params.append({"name": param.name, "type": element, "memory": "local"})
             else:
                 params.append({"name": param.name, "type": param.type.name})
         return {"name": self.name, "params": params}
@@ -83,8 +90,12 @@ class Signature:
 def _param_from_json(entry: Mapping[str, Any]) -> Param:
     name = entry["name"]
     element = None if entry["type"] is None else SCALARS[entry["type"]]
+    if "memory" in entry:
+        return Param(name, LocalType(element))
     if element is None or ("mode" in entry and "extents" not in entry):
         return Param(name, PointerType(element, entry["mode"]))
+    if "lanes" in entry:
+        return Param(name, VectorType(element, int(entry["lanes"])))
     if "mode" not in entry:
         return Param(name, element)
     extents = tuple(Dim(extent) if isinstance(extent, str) else int(extent) for extent in entry["extents"])

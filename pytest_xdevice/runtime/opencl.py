@@ -11,12 +11,15 @@ from typing import Optional
 from typing import Sequence
 from typing import Tuple
 
+from .build_log import with_source_lines
 from .launch import deadline
 from .launch import DeviceProblem
 from .launch import Launch
 from .launch import measure
 from .launch import SLOT
 from .memory import SPARSE
+from .opencl_arguments import arguments_of
+from .opencl_arguments import KEEP
 
 _MISSING = (
     "no OpenCL there: {}. Install pyopencl on the device (pip install pyopencl, or Debian's python3-pyopencl), "
@@ -59,7 +62,7 @@ class OpenCLBackend:
         self._device, self._context = self._first_working(_candidates(self.devices, choice))
         profiling = self._cl.command_queue_properties.PROFILING_ENABLE
         self._queue = self._cl.CommandQueue(self._context, properties=profiling)
-        self._kernels: Dict[str, Dict[str, Any]] = {}
+        self._programs: Dict[str, _Program] = {}
 
     def describe(self) -> Dict[str, Any]:
         """Return the facts of every OpenCL device there is, the chosen one first."""
@@ -118,7 +121,7 @@ class OpenCLBackend:
 
     def load(self, key: str, data: bytes, facts: Dict[str, Any]) -> None:
         """Build a program from its source, with the options that its kernels allow."""
-        if key in self._kernels:
+        if key in self._programs:
             return
         source = bytes(data).decode()
         lacking = missing_extensions(source, self._device.extensions.split())
@@ -128,14 +131,29 @@ class OpenCLBackend:
                 "{} has no {}, which this kernel needs for its types: use 32-bit ones, or mark the test with "
                 "@pytest.mark.opencl(extensions={!r})".format(self._device.name, " and no ".join(lacking), lacking),
             )
+        options = [KEEP if facts["by_hand"] else "", *([] if facts["by_hand"] else self._options())]
+        options = [*filter(None, options), *facts["build_options"]]
         program = self._cl.Program(self._context, source)
         try:
-            program.build(options=[*self._options(), *facts["build_options"]])
+            program.build(options=options)
         except self._cl.RuntimeError as error:
             log = program.get_build_info(self._device, self._cl.program_build_info.LOG)
-            raise DeviceProblem("BuildError", f"{self._device.name}\n{log or error}") from None
-        # `program.name` would make a new kernel at every use.
-        self._kernels[key] = {kernel.function_name: kernel for kernel in program.all_kernels()}
+            message = with_source_lines(log, source) or error
+            raise DeviceProblem("BuildError", f"{self._device.name.strip()} says:\n{message}") from None
+        self._programs[key] = _Program(self._cl, self._device, program, source, options)
+
+    def arguments(self, key: str, entry: str) -> List[Dict[str, Any]]:
+        """Return what the arguments of a kernel in OpenCL C are, as the driver has it; see `arguments_of`."""
+        program = self._programs[key]
+        kernel = program.kernels.get(entry)
+        if kernel is None:
+            there = ", ".join(program.kernels) or "none"
+            raise DeviceProblem("NoEntry", f"the program has no kernel {entry!r}; there are: {there}")
+        try:
+            return arguments_of(self._cl, kernel, program.source, program.options)
+        except self._cl.Error as error:
+            message = f"{self._device.name.strip()} does not tell what arguments {entry} takes: {error}"
+            raise DeviceProblem("NoArguments", message) from None
 
     def launch(self, launch: Launch, arrays: Sequence[Optional[Buffer]]) -> None:
         """Enqueue every phase once and wait for the last."""
@@ -188,19 +206,29 @@ class OpenCLBackend:
         for phase in launch.options["phases"]:
             if 0 in phase["global"]:
                 continue
-            kernel = self._kernels[launch.key][phase["entry"]]
+            program = self._programs[launch.key]
+            kernel = program.kernels[phase["entry"]]
+            self._check_local_memory(launch, program, phase["entry"])
+            local = phase["local"] or program.group(phase["entry"])
             try:
                 self._set_arguments(kernel, launch, arrays, carry)
-                events.append(self._cl.enqueue_nd_range_kernel(self._queue, kernel, phase["global"], phase["local"]))
+                events.append(
+                    self._cl.enqueue_nd_range_kernel(
+                        self._queue, kernel, phase["global"], local, global_work_offset=phase.get("offset")
+                    )
+                )
             except self._cl.Error as error:
-                raise self._refused(kernel, phase, error) from None
+                raise self._refused(launch, kernel, phase, error) from None
         return events
 
-    def _refused(self, kernel: Any, phase: Dict[str, Any], error: Exception) -> DeviceProblem:
+    def _refused(self, launch: Launch, kernel: Any, phase: Dict[str, Any], error: Exception) -> DeviceProblem:
         """Return the problem of a launch that the driver refuses: often one kernel takes less than the device could."""
         message = "{} cannot be launched: {}".format(phase["entry"], error)
+        wrong = _wrong_sizes(self._device, self._programs[launch.key].group(phase["entry"]), phase)
+        if wrong:
+            return DeviceProblem("WorkGroup", f"{phase['entry']} cannot be launched: {wrong}")
         count = 1
-        for size in phase["local"]:
+        for size in phase["local"] or ():
             count *= size
         limit = kernel.get_work_group_info(self._cl.kernel_work_group_info.WORK_GROUP_SIZE, self._device)
         if count <= limit:
@@ -208,7 +236,7 @@ class OpenCLBackend:
         return DeviceProblem(
             "WorkGroup",
             f"{message}\nIts work-groups have {count} work-items, and {self._device.name.strip()} takes at most "
-            f"{limit} for this kernel: give a smaller block",
+            f"{limit} for this kernel: give smaller ones",
         )
 
     def _set_arguments(
@@ -218,11 +246,28 @@ class OpenCLBackend:
         for position, (argument, array) in enumerate(zip(launch.arguments, arrays)):
             if array is not None:
                 kernel.set_arg(position, array.handle)
+            elif sizes[position] < 0:
+                kernel.set_arg(position, self._cl.LocalMemory(-sizes[position]))
             else:
                 start = (-1 - argument) * SLOT
                 kernel.set_arg(position, launch.values[start : start + sizes[position]])
         if carry is not None:
             kernel.set_arg(len(launch.arguments), carry.handle)
+
+    def _check_local_memory(self, launch: Launch, program: _Program, entry: str) -> None:
+        """Refuse a kernel that needs more than there is: drivers do so in ways of their own, PoCL by an abort."""
+        if launch.prepared is not None:
+            return
+        own, given = program.local_memory[entry], -sum(size for size in launch.options["sizes"] if size < 0)
+        limit = self._device.local_mem_size
+        if own + given > limit:
+            parts = f" ({own} of its own and {given} given as arguments)" if own and given else ""
+            raise DeviceProblem(
+                "LocalMemory",
+                f"{entry} needs {own + given} bytes of local memory for each work-group{parts}, and "
+                f"{self._device.name.strip()} has {limit}",
+            )
+        launch.prepared = True
 
     def _finish(self, events: List[Any]) -> None:
         try:
@@ -238,6 +283,48 @@ def missing_extensions(source: str, available: Sequence[str]) -> List[str]:
     heads = takewhile(lambda line: line.startswith("#pragma OPENCL "), source.splitlines())
     wanted = [line.split()[3] for line in heads if line.startswith("#pragma OPENCL EXTENSION ")]
     return [name for name in wanted if name not in available]
+
+
+class _Program:
+    """A program that was built, and its kernels by name."""
+
+    def __init__(self, cl: Any, device: Any, program: Any, source: str, options: List[str]) -> None:
+        self.source = source
+        self.options = options
+        # `program.name` would make a new kernel at every use.
+        self.kernels = {kernel.function_name: kernel for kernel in program.all_kernels()}
+        info = cl.kernel_work_group_info
+        self.local_memory: Dict[str, int] = {}
+        self._groups: Dict[str, List[int]] = {}
+        for name, kernel in self.kernels.items():
+            self.local_memory[name] = kernel.get_work_group_info(info.LOCAL_MEM_SIZE, device)
+            self._groups[name] = list(kernel.get_work_group_info(info.COMPILE_WORK_GROUP_SIZE, device))
+
+    def group(self, entry: str) -> Optional[List[int]]:
+        """Return the work-group size that the source of a kernel demands, first dimension fastest, or None."""
+        sizes = self._groups[entry]
+        while sizes and sizes[-1] == 1 and len(sizes) > 1:
+            sizes = sizes[:-1]
+        return sizes if sizes and sizes[0] else None
+
+
+def _wrong_sizes(device: Any, demanded: Optional[List[int]], phase: Dict[str, Any]) -> Optional[str]:
+    """Return what is wrong with the sizes of a launch, as far as that can be told."""
+    whole, local = phase["global"], phase["local"] or demanded
+    if local is None:
+        return None
+    for axis, (size, limit) in enumerate(zip(local, device.max_work_item_sizes)):
+        if size > limit:
+            return f"local_size {tuple(local)} has {size} work-items along axis {axis}, and this device takes {limit}"
+    if demanded and phase["local"] and demanded != list(phase["local"]):
+        return f"its source demands work-groups of {tuple(demanded)}, and local_size is {tuple(phase['local'])}"
+    for size, group in zip(whole, local):
+        if size % group:
+            return (
+                f"global_size {tuple(whole)} is no multiple of local_size {tuple(local)}; make it one, and have the "
+                "kernel leave out the work-items beyond the end"
+            )
+    return None
 
 
 def _import() -> Any:

@@ -67,6 +67,7 @@ class Worker:
             "write": self._write,
             "get": self._get,
             "free": self._free,
+            "arguments": lambda request: self._backend.arguments(request["key"], request["entry"]),
             "launch": self._launch,
             "time": self._time,
             "upload": lambda request: self._files.write(request["name"], self._take()),

@@ -1,0 +1,122 @@
+"""`opencl_kernel`: a kernel in OpenCL C. What arguments it takes is told by the device that builds it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import NoReturn
+from typing import TYPE_CHECKING
+from typing import Union
+
+from ..artifact import OpenCLProgram
+from ..errors import ArgumentError
+from ..kernel.signature import Signature
+from .includes import expanded
+from .text import GivenSource
+
+if TYPE_CHECKING:
+    from ..target import Target
+
+Define = Union[str, int, float, bool, None]
+
+
+def opencl_kernel(
+    source: str | Path,
+    entry: str,
+    *,
+    options: Sequence[str] = (),
+    defines: Mapping[str, Define] | None = None,
+    include_dirs: Sequence[str | Path] = (),
+) -> OpenCLKernel:
+    """Make a kernel of OpenCL C, to be run by tests that are marked ``opencl``.
+
+    Parameters
+    ----------
+    source : str or Path
+        A file, relative to the working directory or to the calling file, or the text itself.
+    entry : str
+        The name of the ``__kernel`` function.
+    options : sequence of str
+        Options for the driver's compiler, such as ``"-cl-fast-relaxed-math"``; a path in them is one on the device.
+    defines : mapping of str to str, int, float or bool, optional
+        Macros.
+    include_dirs : sequence of str or Path
+        Where on this host ``#include "file"`` is looked for, beside the folder of the file that has it. What is not
+        there is left to the driver's compiler.
+
+    Returns
+    -------
+    OpenCLKernel
+    """
+    given = GivenSource.of(source, sys._getframe(1))
+    return OpenCLKernel(given, entry, tuple(options), dict(defines or {}), tuple(map(Path, include_dirs)))
+
+
+class OpenCLKernel:
+    """A kernel in OpenCL C; its file is read at first use.
+
+    Attributes
+    ----------
+    name : str
+        The name of its ``__kernel`` function.
+    """
+
+    def __init__(
+        self,
+        given: GivenSource,
+        entry: str,
+        options: tuple[str, ...],
+        defines: dict[str, Define],
+        include_dirs: tuple[Path, ...],
+    ) -> None:
+        self.name = entry
+        self._given = given
+        self._options = options
+        self._defines = defines
+        self._include_dirs = include_dirs
+
+    def __repr__(self) -> str:
+        return f"<opencl_kernel {self.name} of {self._given.name}>"
+
+    @property
+    def signature(self) -> Signature:
+        """The name alone: a device tells the parameters, once it has built the program."""
+        return Signature(self.name, ())
+
+    @cached_property
+    def text(self) -> str:
+        """The program, with its macros in front and the files that it includes in place.
+
+        Raises
+        ------
+        CompileError
+            If its file cannot be read.
+        """
+        defines = "".join(f"#define {name}{_written(value)}\n" for name, value in self._defines.items())
+        return defines + expanded(self._given.read(), self._given.name, self._given.folder, self._include_dirs)
+
+    def opencl_program(self) -> OpenCLProgram:
+        """Return the program."""
+        return OpenCLProgram(self.text, (), build_options=self._options, is_handwritten=True)
+
+    def llvm_ir(self, target: Target) -> NoReturn:
+        """Refuse: no CPU target runs OpenCL C.
+
+        Raises
+        ------
+        ArgumentError
+            Always; it says what to write.
+        """
+        raise ArgumentError(
+            f"{self.name} is a kernel in OpenCL C, and this is for the CPU ({target.triple}): mark the test with "
+            "@pytest.mark.opencl, or build for 'opencl'"
+        )
+
+
+def _written(value: Define) -> str:
+    if value is None:
+        return ""
+    return f" {int(value) if isinstance(value, bool) else value}"
