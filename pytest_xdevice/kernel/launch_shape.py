@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import replace
@@ -94,11 +95,18 @@ def _loops(ir: KernelIR) -> Iterator[Parallel]:
 def _sizes(name: str, given: Any) -> tuple[int, ...] | None:
     if given is None:
         return None
-    sizes = tuple(given) if isinstance(given, (tuple, list)) else (given,)
-    whole = all(isinstance(size, int) and not isinstance(size, bool) and 1 <= size <= _MOST_GROUPS for size in sizes)
-    if not whole or not 1 <= len(sizes) <= 3:
+    sizes = tuple(map(_whole, given if isinstance(given, (tuple, list)) else (given,)))
+    if not all(1 <= size <= _MOST_GROUPS for size in sizes) or not 1 <= len(sizes) <= 3:
         raise ArgumentError(f"{name} must be a positive integer, or a tuple of one to three of them; got {given!r}")
     return sizes
+
+
+def _whole(given: Any) -> int:
+    """Return an integer of Python's or NumPy's as Python's, and 0 for anything else."""
+    try:
+        return 0 if isinstance(given, bool) else operator.index(given)
+    except TypeError:
+        return 0
 
 
 def _written(sizes: tuple[int, ...]) -> str:

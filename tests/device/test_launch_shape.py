@@ -87,7 +87,7 @@ def test_one_dimension(xdevice: Device, size: int, source: Any, shape: dict[str,
     check(xdevice, source, np.arange(size, dtype=np.float32), **shape)
 
 
-@pytest.mark.parametrize("shape", [{"block": (8, 2)}, {"block": (1, 16), "grid": (2, 1)}], ids=str)
+@pytest.mark.parametrize("shape", [{"block": (np.int64(8), 2)}, {"block": (1, 16), "grid": (2, 1)}], ids=str)
 def test_two_dimensions(xdevice: Device, shape: dict[str, Any]) -> None:
     check(xdevice, transpose, np.arange(37 * 50, dtype=np.float32).reshape(37, 50), **shape)
 
