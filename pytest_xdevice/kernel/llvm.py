@@ -652,6 +652,8 @@ class _Body:
         scalar = expr.arguments[0].type
         if expr.function in TESTS:
             return self._class_test(expr.function, arguments[0], scalar)
+        if scalar.is_float and expr.function in ("min", "max") and "full" in self._ir.fast:
+            return self._extremum_of_numbers(expr.function, arguments, scalar)
         return self._call_function(expr.function, arguments, scalar)
 
     def _call_function(self, function: str, arguments: list[str], scalar: ScalarType) -> str:
@@ -659,6 +661,13 @@ class _Body:
         register = _register(scalar)
         operands = ", ".join(f"{register} {argument}" for argument in arguments)
         return self._value(f"call {self._flags}{register} {callee}({operands})")
+
+    def _extremum_of_numbers(self, function: str, arguments: list[str], scalar: ScalarType) -> str:
+        """Print min or max where there is no NaN: a comparison, which vectorises on every target."""
+        (left, right), register = arguments, _register(scalar)
+        predicate = "olt" if function == "min" else "ogt"
+        left_wins = self._value(f"fcmp {self._flags}{predicate} {register} {left}, {right}")
+        return self._value(f"select {self._flags}i1 {left_wins}, {register} {left}, {register} {right}")
 
     def _class_test(self, function: str, value: str, scalar: ScalarType) -> str:
         absolute, predicate, bound = TESTS[function]

@@ -39,7 +39,6 @@ class MathFunctions:
         # On 32-bit Arm LLVM 22 cannot select `minimum.f64`, and for f32 takes NEON, which flushes subnormals.
         self._has_extrema = pointer_bits == 64
         self._pointer_bits = pointer_bits
-        self._pointer_bits = pointer_bits
         self._declarations: dict[str, str] = {}
 
     @property

@@ -14,7 +14,10 @@ from pytest_xdevice.kernel.kernel import Kernel
 
 ARMV7 = next(processor for processor in PROCESSORS if processor.name.startswith("armv7"))
 OTHERS = [processor for processor in PROCESSORS if processor is not ARMV7]
-EVERYWHERE = (kernels.grey, kernels.dot_i8, kernels.make_dot("full"), kernels.make_sum(True), kernels.make_dot(True))
+EVERYWHERE = (
+    kernels.grey, kernels.dot_i8, kernels.make_sum(True), kernels.make_dot(True), kernels.make_dot("full"),
+    kernels.make_largest("full"),
+)  # fmt: skip
 STRICT_FLOATS = (
     kernels.add_one, kernels.saxpy, kernels.stencil3, kernels.stencil5, kernels.scan_step, kernels.matmul_ikj,
     kernels.matmul_blocked, kernels.make_largest(False), kernels.make_layernorm(False),
@@ -27,7 +30,7 @@ def vector_instructions(kernel: Kernel, processor: object) -> int:
 
 
 @pytest.mark.parametrize("processor", PROCESSORS, ids=lambda processor: processor.name)
-@pytest.mark.parametrize("kernel", EVERYWHERE, ids=lambda kernel: f"{kernel.name}{'-fast' * bool(kernel.fast)}")
+@pytest.mark.parametrize("kernel", EVERYWHERE, ids=lambda kernel: "-".join([kernel.name, *sorted(kernel.fast)]))
 def test_integers_and_what_may_be_reordered_become_vectors_everywhere(kernel: Kernel, processor: object) -> None:
     assert vector_instructions(kernel, processor)
 
