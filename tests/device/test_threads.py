@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from pytest_xdevice import ArgumentError
+from pytest_xdevice import atomic_add
+from pytest_xdevice import atomic_cas
+from pytest_xdevice import atomic_max
 from pytest_xdevice import barrier
+from pytest_xdevice import bool_
 from pytest_xdevice import dim
 from pytest_xdevice import exp
 from pytest_xdevice import f32
@@ -109,6 +113,22 @@ def sums_of_groups(a: In[f32, n], b: Out[f32, m]) -> None:
             b[i // 64] = total
 
 
+@kernel
+def tallies(a: In[i64, n], counts: InOut[i64, 16], most: InOut[f32, 16], taken: InOut[i64, 16]) -> None:
+    """Threads that change the same elements, most of the time."""
+    for i in parallel(n):
+        old = atomic_add(counts[a[i]], 1)
+        atomic_max(most[a[i]], f32(old))
+        if is_first(taken):
+            counts[15] = -1
+
+
+def is_first(taken: InOut[i64, 16]) -> bool_:
+    """Return whether nobody has come here before."""
+    before = atomic_cas(taken[0], 0, 1)
+    return before == 0
+
+
 def same_with_threads(device: Device, source: Any, *arguments: Any) -> None:
     """Check that a kernel gives the same, bit by bit, whatever number of threads runs it."""
     expected = device.run(source, *arguments)
@@ -129,6 +149,12 @@ class TestResults:
         rng = np.random.default_rng(1)
         left = rng.uniform(size=(rows, inner)).astype(np.float32)
         same_with_threads(xdevice, matmul, left, rng.uniform(size=(inner, columns)).astype(np.float32))
+
+    @pytest.mark.parametrize("size", [1, 16_385, 300_000])
+    def test_atomic_operations(self, xdevice: Device, size: int) -> None:
+        values = np.random.default_rng(2).integers(0, 15, size)
+        most, taken = np.full(16, -1, np.float32), np.zeros(16, np.int64)
+        same_with_threads(xdevice, tallies, values, np.zeros(16, np.int64), most, taken)
 
     def test_three_dimensions(self, xdevice: Device) -> None:
         same_with_threads(xdevice, cube, np.random.default_rng(2).uniform(size=(40, 30, 20)).astype(np.float32))
