@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 from typing import Final
@@ -70,17 +71,19 @@ _HALF_PI: Final = 1.5707963267948966
 
 
 def _polynomial(t: Value, coefficients: tuple[float, ...], square: Value | None = None) -> Value:
-    """Return the polynomial with the lowest coefficient first: even and odd powers side by side, each by Horner's rule.
+    """Return the polynomial with the lowest coefficient first.
 
-    Two short chains take half the time of one long one where nothing else is there to be done meanwhile.
+    Even and odd powers go side by side: two short chains take half the time of one long one where nothing else is
+    there to be done meanwhile. The lowest coefficient, the largest term, comes last, so that it is rounded once.
     """
-    if len(coefficients) < 4:
+    lowest, *rest = coefficients
+    if len(rest) < 4:
         return _horner(t, coefficients)
     square = square or t * t
-    return _horner(square, coefficients[1::2]) * t + _horner(square, coefficients[::2])
+    return (_horner(square, rest[1::2]) * t + _horner(square, rest[::2])) * t + lowest
 
 
-def _horner(t: Value, coefficients: tuple[float, ...]) -> Value:
+def _horner(t: Value, coefficients: Sequence[float]) -> Value:
     *rest, highest = coefficients
     total = t * highest + rest.pop()
     for coefficient in reversed(rest):

@@ -37,6 +37,7 @@ from pytest_xdevice import sqrt
 from pytest_xdevice import tanh
 from pytest_xdevice import u8
 from pytest_xdevice import u32
+from pytest_xdevice import u64
 from pytest_xdevice.remote import Device
 
 m, n = dim("m"), dim("n")
@@ -92,6 +93,24 @@ def test_floats_become_integers_by_saturation(xdevice: Device, element: Any) -> 
             b[i] = element(a[i])
 
     agree(xdevice, cast, np.float32([0, -1.5, 2.5, 1e30, -1e30, np.nan, np.inf, -np.inf, 300]))
+
+
+@pytest.mark.parametrize("element", [i64, u64], ids=repr)
+def test_wide_integers_become_the_nearest_float(xdevice: Device, element: Any) -> None:
+    @kernel
+    def cast(a: In[element, n], singles: Out[f32, n], doubles: Out[f64, n], back: Out[element, 2, n]) -> None:
+        for i in parallel(n):
+            singles[i] = f32(a[i])
+            doubles[i] = f64(a[i])
+            back[0, i] = element(f32(a[i]) * 1.5)
+            back[1, i] = element(f64(a[i]) * -1.5)
+
+    powers = [1 << bits for bits in (0, 24, 25, 31, 32, 53, 54, 62)]
+    limits = np.iinfo(element.dtype)
+    ties = [(1 << 62) + (1 << 38) + step for step in (-1, 0, 1)]  # half-way between two f32, but for the last bit
+    near = [*(power + step for power in powers for step in (-1, 0, 1)), *ties, limits.max, limits.min]
+    negative = [-value for value in near if limits.min < -value < 0]
+    agree(xdevice, cast, np.array([*near, *negative], element.dtype))
 
 
 @pytest.mark.parametrize("element", [f32, f64], ids=repr)
