@@ -115,6 +115,7 @@ class Expressions:
         self.params = scope.params
         self.dims = {**calls.dims, **scope.dims}
         self.calls = calls
+        self.level = calls.level  # of expressions around this place, those around the call of a helper included
 
     # --- entry points -----------------------------------------------------------------------------------
 
@@ -129,10 +130,13 @@ class Expressions:
         method: Callable[[Any], Operand] | None = getattr(self, f"visit_{type(node).__name__}", None)
         if method is None:
             raise self.text.error(node, f"{describe(node)} cannot be used in a kernel.", advice_for(node))
+        self.level += 1
         try:
             return method(node)
         except Refusal as refusal:
             raise self.refused(node, refusal) from None
+        finally:
+            self.level -= 1
 
     def value(self, node: ast.expr, type_: ScalarType) -> Expr:
         """Return `node` as a `type_`, where that needs no written cast."""

@@ -93,7 +93,11 @@ def build_ir(function: FunctionType, signature: Signature, captured: Captured, f
     local_names = frozenset(code.co_varnames + code.co_cellvars) - set(scope.params)
     variables = Variables(frozenset(scope.params))
     calls = Calls(scope.dims, (function,))
-    body = Statements(Expressions(text, captured, scope, variables, local_names, calls)).block(text.node.body)
+    statements = Statements(Expressions(text, captured, scope, variables, local_names, calls))
+    try:
+        body = statements.block(text.node.body)
+    except RecursionError:
+        raise text.error(text.node, "this nests too deep for Python.", "Give parts of it to locals.") from None
     return KernelIR(signature, variables.types, body, text.filename, fast, variables.arrays)
 
 

@@ -27,6 +27,7 @@ from .ir import Location
 from .ir import Result
 from .ir import Stmt
 from .ir import While
+from .nesting import LARGEST_DEPTH
 from .parameters import HelperParam
 from .parameters import HelperSignature
 from .parameters import read_helper_signature
@@ -63,6 +64,10 @@ def inline_call(caller: Expressions, node: ast.Call, helper: FunctionType) -> Op
     """
     name = ast.unparse(node.func) if helper.__name__ == "<lambda>" else helper.__name__
     refuse_recursion(caller.calls.stack, helper)
+    if caller.level > LARGEST_DEPTH:
+        raise Refusal(
+            f"helpers and expressions nest deeper than {LARGEST_DEPTH} levels.", "Give parts of them to locals."
+        )
     try:
         captured = caller.captured.of_helper(helper)
         text = caller.calls.text(helper)
@@ -152,7 +157,7 @@ class _Arguments:
         bound = {*self._params, *self._constants}
         scope = Scope(self._params, self._arrays, self._dims, self._constants)
         local_names = frozenset(code.co_varnames + code.co_cellvars) - bound
-        calls = self._caller.calls.entering(self._helper)
+        calls = self._caller.calls.entering(self._helper, self._caller.level)
         return Expressions(self._text, self._captured, scope, self._variables, local_names, calls)
 
     def _matched(self, node: ast.Call, plain: inspect.Signature) -> dict[str, ast.expr]:

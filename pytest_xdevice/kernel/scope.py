@@ -60,10 +60,13 @@ class Calls:
         The dims of the kernel.
     stack : tuple of FunctionType
         The kernel's function, and each helper that the one before it calls.
+    level : int
+        How many expressions stand around the last call, each in the next.
     """
 
     dims: Mapping[str, Extent]
     stack: tuple[FunctionType, ...]
+    level: int = 0
     _texts: dict[FunctionType, KernelText] = field(default_factory=dict)
 
     def text(self, helper: FunctionType) -> KernelText:
@@ -80,6 +83,6 @@ class Calls:
             self._texts[helper] = text
         return self._texts[helper]
 
-    def entering(self, helper: FunctionType) -> Calls:
-        """Return the calls that lead to the body of `helper`, which is called here."""
-        return replace(self, stack=(*self.stack, helper))
+    def entering(self, helper: FunctionType, level: int) -> Calls:
+        """Return the calls that lead to the body of `helper`, which is called here within `level` expressions."""
+        return replace(self, stack=(*self.stack, helper), level=level)

@@ -94,6 +94,16 @@ def test_helpers_that_call_each_other_too_deep_are_refused(tmp_path: Path) -> No
     assert len(caught.value.calls) == 32
 
 
+def test_helpers_within_expressions_too_deep_are_refused(tmp_path: Path) -> None:
+    terms = "(" * 60 + "step{}(x)" + " + 1)" * 60
+    helpers = "".join(f"def step{depth + 1}(x):\n    return {terms.format(depth)}\n" for depth in range(20))
+    kernel_text = "@kernel\ndef k(b: Out[f32, n]):\n    b[0] = step20(b[1])\n"
+    names = define(HEADER + "def step0(x):\n    return x\n" + helpers + kernel_text, tmp_path / "kernels.py")
+    with pytest.raises(KernelError, match="helpers and expressions nest deeper than 128 levels") as caught:
+        _ = names["k"].ir
+    assert len(caught.value.calls) == 3
+
+
 def test_place_is_that_of_the_file_for_a_kernel_within_a_function() -> None:
     def make() -> Any:
         @kernel
