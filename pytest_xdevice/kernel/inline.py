@@ -77,13 +77,11 @@ def inline_call(caller: Expressions, node: ast.Call, helper: FunctionType) -> Op
         raise error.called(HelperCall(name, caller.text.excerpt(node))) from None
     arguments.bind(node, signature)
     try:
-        expressions = arguments.expressions()
-        call = _HelperStatements(expressions, name, signature.returns).inlined(
-            arguments.bindings, caller.text.location(node)
-        )
+        arguments.bind_defaults()
+        body = _HelperStatements(arguments.expressions(), name, signature.returns)
+        return body.inlined(arguments.bindings, caller.text.location(node))
     except KernelError as error:
         raise error.called(HelperCall(name, caller.text.excerpt(node))) from None
-    return call
 
 
 def refuse_recursion(stack: tuple[FunctionType, ...], helper: FunctionType) -> None:
@@ -120,6 +118,7 @@ class _Arguments:
         self, caller: Expressions, helper: FunctionType, name: str, text: KernelText, captured: Captured
     ) -> None:
         self.bindings: list[Assign] = []
+        self._left_out: list[HelperParam] = []
         self._caller = caller
         self._helper = helper
         self._name = name
@@ -136,7 +135,7 @@ class _Arguments:
         self._assigned = {each.id for each in stores}
 
     def bind(self, node: ast.Call, signature: HelperSignature) -> None:
-        """Evaluate the arguments of `node`, in the order of the text, then the defaults of those left out.
+        """Evaluate the arguments of `node`, in the order of the text.
 
         Raises
         ------
@@ -147,8 +146,26 @@ class _Arguments:
         order = [*node.args, *(keyword.value for keyword in node.keywords)]
         for name, argument in sorted(given.items(), key=lambda item: order.index(item[1])):
             self._bind_one(signature.params[name], argument)
-        for name, param in signature.params.items():
-            if name not in given:
+        self._left_out = [param for name, param in signature.params.items() if name not in given]
+
+    def bind_defaults(self) -> None:
+        """Give the parameters that were left out their defaults.
+
+        Raises
+        ------
+        KernelError
+            If one does not fit the type of its parameter.
+        """
+        for param in self._left_out:
+            if isinstance(param.type, ArrayType):
+                raise self._text.error(
+                    self._default_node(param.name),
+                    f"'{param.name}' is an array and has a default.",
+                    "Remove it: every call names an array.",
+                )
+            if param.type is None and not is_number(param.default):
+                self._constants[param.name] = param.default
+            else:
                 self._bind_default(param)
 
     def expressions(self) -> Expressions:

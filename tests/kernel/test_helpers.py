@@ -195,7 +195,7 @@ def test_constant_stays_one_in_a_typed_parameter(run: Run) -> None:
 
 
 def test_types_functions_and_tuples_can_be_given_to_untyped_parameters(run: Run) -> None:
-    def apply(f, x, T):
+    def apply(f, x, T=i32):
         return T(f(x))
 
     def square(x):
@@ -204,7 +204,7 @@ def test_types_functions_and_tuples_can_be_given_to_untyped_parameters(run: Run)
     @kernel
     def applied(a: In[f32, n], b: Out[i32, n], c: Out[f16, n]):
         for i in parallel(n):
-            b[i] = apply(square, a[i], i32)
+            b[i] = apply(square, a[i])
             c[i] = f16(apply(math.sqrt, a[i], f64))
 
     b, c = run(applied, array(4, 9))
