@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from .kernel.types import u16
     from .kernel.types import u32
     from .kernel.types import u64
+    from .sources.c import c_kernel
     from .sources.opencl_c import opencl_kernel
 
 __all__ = [
@@ -117,6 +118,7 @@ __all__ = [
     "atomic_min",
     "barrier",
     "bool_",
+    "c_kernel",
     "cbrt",
     "ceil",
     "copysign",
@@ -173,6 +175,7 @@ _ERRORS = (
 )  # fmt: skip
 # Where kernels in other languages come from, and what they alone need.
 _ELSEWHERE = {
+    "c_kernel": ".sources.c",
     "local": ".kernel.opencl_types",
     "opencl_kernel": ".sources.opencl_c",
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,13 @@ from typing import TYPE_CHECKING
 from .errors import XDeviceError
 from .kernel.geometry import Phase
 from .kernel.signature import Signature
+from .toolchain.shared_library import SharedLibrary
 
 if TYPE_CHECKING:
     from .kernel.launch_shape import LaunchShape
     from .target import Target
+    from .toolchain.parts import Parts
+    from .toolchain.parts import Workshop
 
 FORMAT: Final = 1
 SECTION: Final = ".xdevice"
@@ -43,8 +48,14 @@ class Artifact:
     object : bytes
         The ELF shared library for the target, or a relocatable object when this host has no linker for it
         and the device must link; empty for OpenCL.
-    llvm_ir : str
-        LLVM IR after optimisation; empty for OpenCL, and for an artifact that was loaded from a file.
+    ir : str or callable
+        LLVM IR after optimisation, or what makes it when `llvm_ir` is asked for.
+    source : str
+        The source of a kernel in another language than ours; empty for an artifact that was loaded from a file.
+    library : SharedLibrary, optional
+        The prebuilt library that the kernel is in, which goes up with `object`.
+    symbol : str
+        The kernel's name in `library`.
     opencl_source : str
         The OpenCL C program; empty for a CPU kernel.
     phases : tuple of Phase
@@ -58,6 +69,8 @@ class Artifact:
         Options with which a device builds an OpenCL program, beside those that every program gets there.
     is_handwritten : bool
         Whether it is a kernel in OpenCL C: a device says what parameters it takes, and a launch how large it is.
+    listing : callable, optional
+        Makes `assembly` where that is not made of `llvm_ir`.
     """
 
     kind: Literal["cpu", "opencl"]
@@ -65,13 +78,17 @@ class Artifact:
     target: str
     key: str
     object: bytes = b""
-    llvm_ir: str = ""
+    ir: str | Callable[[], str] = field(default="", repr=False, compare=False)
     opencl_source: str = ""
     phases: tuple[Phase, ...] = ()
     carry_bytes: int = 0
     threads: int = 1
     build_options: tuple[str, ...] = ()
     is_handwritten: bool = False
+    source: str = field(default="", repr=False, compare=False)
+    library: SharedLibrary | None = field(default=None, repr=False)
+    symbol: str = ""
+    listing: Callable[[], str] | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -84,8 +101,15 @@ class Artifact:
         return f"xd_{self.signature.name}"
 
     @cached_property
+    def llvm_ir(self) -> str:
+        """LLVM IR after optimisation; empty for OpenCL, for an artifact from a file, and where GCC compiled."""
+        return self.ir if isinstance(self.ir, str) else self.ir()
+
+    @cached_property
     def assembly(self) -> str:
-        """The assembly made of `llvm_ir`, printed when it is first asked for; empty where there is no IR."""
+        """The assembly made of the kernel, printed when it is first asked for; empty for an artifact from a file."""
+        if self.listing is not None:
+            return self.listing()
         if not self.llvm_ir:
             return ""
         from .target import Target
@@ -104,11 +128,13 @@ class Artifact:
         """Return the JSON text by which a saved artifact describes itself."""
         return describe(
             self.signature, self.target, self.key, self.phases, self.carry_bytes, self.threads, self.build_options,
-            is_handwritten=self.is_handwritten,
+            is_handwritten=self.is_handwritten, library=self.library.name if self.library else "", symbol=self.symbol,
         )  # fmt: skip
 
     def save(self, path: str | Path) -> Path:
         """Write the artifact to a file: the shared library for a CPU (``.so``), the program for OpenCL (``.cl``).
+
+        A prebuilt library that it calls is written beside it, under its own name.
 
         Returns
         -------
@@ -125,6 +151,8 @@ class Artifact:
             path.write_text(f"{_OPENCL_HEADER}{self.description()}\n{self.opencl_source}", encoding="utf-8")
         else:
             path.write_bytes(self.object)
+            if self.library:
+                (path.parent / self.library.name).write_bytes(self.library.data)
         return path
 
     @classmethod
@@ -142,7 +170,7 @@ class Artifact:
             raise XDeviceError(f"cannot read the artifact {path}: {error.strerror or error}") from None
         try:
             if data.startswith(b"\x7fELF"):
-                return cls._from_library(data)
+                return cls._from_library(data, Path(path).parent)
             return cls._from_program(data.decode("utf-8"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise XDeviceError(
@@ -150,20 +178,23 @@ class Artifact:
             ) from None
 
     @classmethod
-    def _from_library(cls, data: bytes) -> Artifact:
+    def _from_library(cls, data: bytes, folder: Path) -> Artifact:
         from .toolchain.elf import ElfFile
 
         section = ElfFile(data).section(SECTION)
         if section is None:
             raise ValueError(f"an ELF file without a section {SECTION}")
-        return cls("cpu", object=data, **_read_description(section.decode("utf-8")))
+        facts = _read_description(section.decode("utf-8"))
+        name = facts.pop("library")
+        return cls("cpu", object=data, library=_beside(folder, name) if name else None, **facts)
 
     @classmethod
     def _from_program(cls, text: str) -> Artifact:
         first, newline, source = text.partition("\n")
         if not newline or not first.startswith(_OPENCL_HEADER):
             raise ValueError(f"neither an ELF file nor OpenCL C that starts with {_OPENCL_HEADER.strip()!r}")
-        return cls("opencl", opencl_source=source, **_read_description(first[len(_OPENCL_HEADER) :]))
+        facts = {**_read_description(first[len(_OPENCL_HEADER) :]), "library": None}
+        return cls("opencl", opencl_source=source, **facts)
 
 
 def describe(
@@ -176,6 +207,8 @@ def describe(
     build_options: tuple[str, ...] = (),
     *,
     is_handwritten: bool = False,
+    library: str = "",
+    symbol: str = "",
 ) -> str:
     """Return the JSON text, one line of ASCII, by which an artifact describes itself."""
     facts: dict[str, Any] = {"format": FORMAT, "signature": signature.to_json(), "target": target, "key": key}
@@ -188,6 +221,8 @@ def describe(
         facts["build_options"] = build_options
     if is_handwritten:
         facts["is_handwritten"] = True
+    if library:
+        facts.update(library=library, symbol=symbol)
     return json.dumps(facts, separators=(",", ":"))
 
 
@@ -204,7 +239,16 @@ def _read_description(text: str) -> dict[str, Any]:
         "threads": int(facts.get("threads", 1)),
         "build_options": tuple(map(str, facts.get("build_options", ()))),
         "is_handwritten": bool(facts.get("is_handwritten", False)),
+        "library": str(facts.get("library", "")),
+        "symbol": str(facts.get("symbol", "")),
     }
+
+
+def _beside(folder: Path, name: str) -> SharedLibrary:
+    try:
+        return SharedLibrary(name, (folder / Path(name).name).read_bytes())
+    except OSError as error:
+        raise ValueError(f"it calls {name}, which is to lie beside it: {error.strerror}") from None
 
 
 @dataclass(frozen=True)
@@ -236,6 +280,19 @@ class KernelSource(Protocol):
 
     def opencl_program(self) -> OpenCLProgram:
         """Return the kernel as OpenCL C."""
+        ...
+
+
+@runtime_checkable
+class LinkedSource(KernelSource, Protocol):
+    """A kernel whose code comes as object files: its `llvm_ir` is only the entry that calls it."""
+
+    def parts(self, target: Target, workshop: Workshop) -> Parts:
+        """Return what is to be linked with the entry for `target`."""
+        ...
+
+    def revision(self, target: Target) -> object:
+        """Return the same object as long as what `parts` would return stays the same."""
         ...
 
 

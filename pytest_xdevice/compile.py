@@ -13,6 +13,7 @@ import json
 import weakref
 from collections.abc import Iterator
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from typing import Final
@@ -21,6 +22,7 @@ from .artifact import Artifact
 from .artifact import describe
 from .artifact import FORMAT
 from .artifact import KernelSource
+from .artifact import LinkedSource
 from .artifact import SECTION
 from .artifact import ThreadedSource
 from .device_info import DeviceInfo
@@ -33,6 +35,10 @@ from .toolchain.cache import Cache
 from .toolchain.cache import default_directory
 from .toolchain.find_linkers import find_linkers
 from .toolchain.linker import Linker
+from .toolchain.linker import UndefinedSymbols
+from .toolchain.parts import NO_PARTS
+from .toolchain.parts import Parts
+from .toolchain.parts import Workshop
 from .toolchain.timing_loop import SIGNATURE
 from .toolchain.timing_loop import timing_loop
 
@@ -107,12 +113,15 @@ class Compiler:
         chosen = self._resolve(target)
         _check_threads(source, chosen, threads)
         memory_key = (id(source), threads, chosen if chosen == OPENCL else (chosen, getattr(chosen, "glibc", None)))
-        revision = getattr(source, "ir", None)  # a new one when something that the kernel captured has changed
+        revision = _revision(source, chosen)
         found = self._built.get(memory_key)
         if found is not None and found[0]() is source and found[1] is revision:
             return found[2]
         if isinstance(chosen, str):
             artifact = _build_opencl(source)
+        elif isinstance(source, LinkedSource):
+            artifact = self._build_linked(source, chosen)
+            revision = source.revision(chosen)
         else:
             artifact = self._build_ir(_llvm_ir(source, chosen, threads), source.signature, chosen, threads)
         with contextlib.suppress(TypeError):  # a source that cannot be referred to weakly is found on disk only
@@ -165,30 +174,61 @@ class Compiler:
             return OPENCL
         return _parsed(target)
 
-    def _build_ir(self, text: str, signature: Signature, target: Target, threads: int = 1) -> Artifact:
+    def _build_linked(self, source: LinkedSource, target: Target) -> Artifact:
+        """Build a kernel that comes as object files."""
+        try:
+            parts = source.parts(target, Workshop(self._cache))
+        except CompileError as error:
+            with contextlib.suppress(CompileError):
+                target.validate(self._process)
+            raise error from None
+        artifact = self._build_ir(source.llvm_ir(target), source.signature, target, parts=parts)
+        return replace(
+            artifact,
+            source=parts.source,
+            ir=parts.llvm_ir or "",
+            listing=parts.assembly,
+            library=parts.library,
+            symbol=parts.symbol,
+        )
+
+    def _build_ir(
+        self, text: str, signature: Signature, target: Target, threads: int = 1, parts: Parts = NO_PARTS
+    ) -> Artifact:
         linker = self.linker_for(target)
-        key = _cache_key(text, signature, target, linker)
+        key = _cache_key(text, signature, target, linker, parts)
         stored = self._cache.get(key)
         if stored is not None:
             artifact = _unpack(stored)
             if artifact is not None:
                 return artifact
-        artifact = self._make(text, signature, target, key, linker, threads)
+        artifact = self._make(text, signature, target, key, linker, threads, parts)
         self._cache.put(key, _pack(artifact))
         return artifact
 
     def _make(
-        self, text: str, signature: Signature, target: Target, key: str, linker: Linker | None, threads: int
+        self,
+        text: str,
+        signature: Signature,
+        target: Target,
+        key: str,
+        linker: Linker | None,
+        threads: int,
+        parts: Parts,
     ) -> Artifact:
-        described = text + _description_ir(describe(signature, str(target), key, threads=threads))
+        library = parts.library.name if parts.library else ""
+        description = describe(
+            signature, str(target), key, threads=threads, library=library, symbol=parts.symbol
+        )  # fmt: skip
+        described = text + _description_ir(description)
         try:
             compiled = self._process.compile(described, target.machine)
-            linked = linker.link(compiled.object, target) if linker else compiled.object
+            linked = _link(compiled.object, target, linker, parts)
         except CompileError as error:
             with contextlib.suppress(CompileError):
                 target.explain(error)
             raise CompileError(f"kernel {signature.name!r} for {target.summary}: {error}") from None
-        return Artifact("cpu", signature, str(target), key, object=linked, llvm_ir=compiled.llvm_ir, threads=threads)
+        return Artifact("cpu", signature, str(target), key, object=linked, ir=compiled.llvm_ir, threads=threads)
 
 
 _current: ContextVar[Compiler | None] = ContextVar("xdevice_compiler", default=None)
@@ -300,9 +340,32 @@ def _build_opencl(source: KernelSource) -> Artifact:
     )
 
 
-def _cache_key(text: str, signature: Signature, target: Target, linker: Linker | None) -> str:
+def _revision(source: KernelSource, target: Target | str) -> object:
+    """Return another object when what the source would become has changed."""
+    if isinstance(source, LinkedSource) and not isinstance(target, str):
+        return source.revision(target)
+    return getattr(source, "ir", None)  # a new one when something that a kernel in Python captured has changed
+
+
+def _link(obj: bytes, target: Target, linker: Linker | None, parts: Parts) -> bytes:
+    """Link an entry, by itself or with the parts that it calls."""
+    if linker is None and not parts.objects:
+        return obj
+    try:
+        if linker is not None:
+            return linker.link(obj, target, parts.objects)
+    except UndefinedSymbols:
+        if parts.link is None:
+            raise
+    if parts.link is None:
+        raise CompileError(f"no linker for {target.triple} on this host: install ld.lld, or ziglang")
+    return parts.link((obj, *parts.objects))
+
+
+def _cache_key(text: str, signature: Signature, target: Target, linker: Linker | None, parts: Parts) -> str:
     return _digest(
         text,
+        parts.digest,
         json.dumps(signature.to_json()),
         str(target),
         str(target.glibc),
@@ -361,7 +424,7 @@ def _unpack(data: bytes) -> Artifact | None:
             facts["target"],
             facts["key"],
             object=rest[:size],
-            llvm_ir=rest[size:].decode(),
+            ir=rest[size:].decode(),
             threads=facts["threads"],
         )
     except (ValueError, KeyError, TypeError):

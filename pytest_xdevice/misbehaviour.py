@@ -46,11 +46,22 @@ def error_of_problem(problem: Problem, kernel: str, signature: Signature | None)
     """Return the error for an operation that the worker could not carry out."""
     if problem.kind == "MemoryViolation" and signature is not None:
         return _violation(problem, signature)
+    if problem.kind == "KernelStatus" and signature is not None and signature.params:
+        return _too_wide(problem, signature)
     if problem.kind in _COMPILE_PROBLEMS:
         return CompileError(f"{kernel}: {problem}")
     if problem.kind in _LAUNCH_PROBLEMS:
         return ArgumentError(f"{kernel}: {problem}")
     return DeviceError(f"{kernel}: {problem}" if kernel else str(problem))
+
+
+def _too_wide(problem: Problem, signature: Signature) -> ArgumentError:
+    """Name the argument that does not fit in the type it has on the device, as the entry of a kernel in C found."""
+    param = signature.params[min(problem.details["status"], len(signature.params)) - 1]
+    return ArgumentError(
+        f"{signature.name}: {param.name} does not fit in 32 bits, which its type has on this device, being as wide as "
+        "a pointer: pass a smaller number, or take an int64_t in C"
+    )
 
 
 def _violation(problem: Problem, signature: Signature) -> MemoryViolation:

@@ -182,7 +182,7 @@ class _Call:
 
 def _check_status(launch: Launch, status: int) -> None:
     if status:
-        raise DeviceProblem("KernelStatus", f"{launch.entry} returned {status}")
+        raise DeviceProblem("KernelStatus", f"{launch.entry} returned {status}", status=status)
 
 
 def _check_fences(arrays: Sequence[Optional[Array]]) -> None:

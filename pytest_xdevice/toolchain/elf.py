@@ -15,7 +15,9 @@ EM_AARCH64: Final = 183
 EM_RISCV: Final = 243
 ET_REL: Final = 1
 ET_DYN: Final = 3
+EF_ARM_ABI_FLOAT_SOFT: Final = 0x200
 EF_ARM_ABI_FLOAT_HARD: Final = 0x400
+EF_RISCV_FLOAT_ABI: Final = 0x6
 EF_RISCV_FLOAT_ABI_DOUBLE: Final = 0x4
 
 _SHT_SYMTAB: Final = 2
@@ -29,6 +31,8 @@ _DT_NEEDED: Final = 1
 _DT_SONAME: Final = 14
 _SHN_UNDEF: Final = 0
 _STB_LOCAL: Final = 0
+_STB_WEAK: Final = 2
+_FUNCTIONS: Final = (2, 10)  # STT_FUNC, STT_GNU_IFUNC
 _HIDDEN_VERSION: Final = 0x8000
 
 
@@ -56,11 +60,16 @@ class Symbol:
     defined : bool
     version : str
         Its symbol version, such as ``"GLIBC_2.17"``; empty where it has none.
+    is_weak : bool
+        Whether it may stay undefined.
+    is_function : bool
     """
 
     name: str
     defined: bool
     version: str = ""
+    is_weak: bool = False
+    is_function: bool = False
 
 
 class ElfFile:
@@ -117,8 +126,18 @@ class ElfFile:
 
     @property
     def undefined(self) -> tuple[str, ...]:
-        """Names that another file must define."""
+        """Names that this file leaves to others."""
         return tuple(symbol.name for symbol in self.symbols if not symbol.defined)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Names that another file must define: a weak one need not be."""
+        return tuple(symbol.name for symbol in self.symbols if not symbol.defined and not symbol.is_weak)
+
+    @cached_property
+    def defined(self) -> frozenset[str]:
+        """Names that this file defines for others."""
+        return frozenset(symbol.name for symbol in self.symbols if symbol.defined)
 
     @cached_property
     def needed(self) -> tuple[str, ...]:
@@ -159,7 +178,9 @@ class ElfFile:
             info, place = (fields[1], fields[3]) if self.bits == 64 else (fields[3], fields[5])
             name = _text(strings, fields[0])
             if info >> 4 != _STB_LOCAL and name:
-                yield Symbol(name, place != _SHN_UNDEF, versions.get(index, "") if self.is_shared else "")
+                version = versions.get(index, "") if self.is_shared else ""
+                kind = info & 0xF
+                yield Symbol(name, place != _SHN_UNDEF, version, info >> 4 == _STB_WEAK, kind in _FUNCTIONS)
 
     def _version_of_symbol(self) -> dict[int, str]:
         names = dict(self._version_names())

@@ -21,7 +21,7 @@ from .linker import Linker
 from .linker import StubLinker
 from .llvm import CompilerProcess
 
-_MACHINES: Final = (
+MACHINES: Final = (
     "x86_64-linux-gnu", "i686-linux-gnu", "aarch64-linux-gnu", "arm-linux-gnueabihf", "arm-linux-gnueabi",
     "riscv64-linux-gnu", "x86_64-linux-musl", "aarch64-linux-musl", "arm-linux-musleabihf", "riscv64-linux-musl",
 )  # fmt: skip
@@ -42,7 +42,7 @@ def find_linkers(cache: Cache, compiler: CompilerProcess) -> tuple[Linker, ...]:
 def _gnu_linkers() -> Iterator[tuple[tuple[str, ...], frozenset[str]]]:
     """Yield GNU's linkers, this host's own and those of cross binutils, each with the emulations that it lists."""
     seen: set[str] = set()
-    for name in ("ld.bfd", "ld", *(f"{machine}-{program}" for machine in _MACHINES for program in ("ld.bfd", "ld"))):
+    for name in ("ld.bfd", "ld", *(f"{machine}-{program}" for machine in MACHINES for program in ("ld.bfd", "ld"))):
         program = os.path.realpath(shutil.which(name) or "")
         if program not in seen and os.path.isfile(program):
             seen.add(program)
@@ -68,21 +68,28 @@ def _lld_commands() -> Iterator[tuple[tuple[str, ...], frozenset[str]]]:
 
 
 def _lld_programs() -> Iterator[tuple[str, ...]]:
+    package, path = packaged_zig(), shutil.which("zig")
+    if package:
+        yield (package, "ld.lld")
+    for name in ("ld.lld", *numbered("ld.lld")):
+        found = shutil.which(name)
+        if found:
+            yield (found,)
+    if path:
+        yield (path, "ld.lld")
+
+
+def packaged_zig() -> str:
+    """Return the program of the package ziglang, itself: ``python -m ziglang`` starts a Python first. Else ""."""
     package = importlib.util.find_spec("ziglang")
     for folder in (package.submodule_search_locations or []) if package else []:
         program = Path(folder, "zig")
         if os.access(program, os.X_OK):
-            yield (str(program), "ld.lld")  # the program itself: `python -m ziglang` starts a Python first
-    for name in ("ld.lld", *_numbered("ld.lld")):
-        found = shutil.which(name)
-        if found:
-            yield (found,)
-    zig = shutil.which("zig")
-    if zig:
-        yield (zig, "ld.lld")
+            return str(program)
+    return ""
 
 
-def _numbered(name: str) -> list[str]:
+def numbered(name: str) -> list[str]:
     """Return programs such as ``ld.lld-18`` on PATH, the newest first."""
     found: set[str] = set()
     for folder in filter(None, os.environ.get("PATH", "").split(os.pathsep)):
@@ -91,7 +98,7 @@ def _numbered(name: str) -> list[str]:
 
 
 def _drivers() -> Iterator[DriverLinker]:
-    for machine in _MACHINES:
+    for machine in MACHINES:
         found = shutil.which(f"{machine}-gcc")
         if found:
             yield DriverLinker((found,), machine)

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from pytest_xdevice.errors import CompileError
 
+from .archive import is_archive
+from .archive import undefined_symbols
 from .cache import Cache
 from .cache import write_atomically
-from .elf import ElfFile
 from .libraries import Library
 from .libraries import needed_by
 from .libraries import stub_ir
@@ -53,15 +54,40 @@ class Linker(Protocol):
         """Tell whether it can link for `target`."""
         ...
 
-    def link(self, obj: bytes, target: Target) -> bytes:
+    def link(self, obj: bytes, target: Target, others: Sequence[bytes] = ()) -> bytes:
         """Return the shared library made of the relocatable object `obj`.
+
+        Parameters
+        ----------
+        obj : bytes
+        target : Target
+        others : sequence of bytes
+            Objects, all of which go in, and static libraries, of which the members go in that are called.
 
         Raises
         ------
+        UndefinedSymbols
+            If a symbol is defined nowhere that this linker knows of.
         CompileError
-            If a symbol is defined nowhere, or the linker refuses.
+            If the linker refuses.
         """
         ...
+
+
+class UndefinedSymbols(CompileError):
+    """Symbols that nothing defines which a linker knows of.
+
+    Attributes
+    ----------
+    names : tuple of str
+    """
+
+    def __init__(self, names: Sequence[str], target: Target) -> None:
+        super().__init__(
+            f"undefined symbols for {target.triple}: {', '.join(names)}; a kernel may call the C library's math "
+            "and memory functions and what it defines itself"
+        )
+        self.names = tuple(names)
 
 
 @dataclass(frozen=True)
@@ -87,27 +113,25 @@ class StubLinker:
 
     @property
     def identity(self) -> str:
-        return _identity(self.command)
+        return program_identity(self.command)
 
     def serves(self, target: Target) -> bool:
         return EMULATIONS.get(target.arch) in self.emulations
 
-    def link(self, obj: bytes, target: Target) -> bytes:
-        libraries, unknown = needed_by(ElfFile(obj).undefined, target)
+    def link(self, obj: bytes, target: Target, others: Sequence[bytes] = ()) -> bytes:
+        libraries, unknown = needed_by(undefined_symbols(obj, *others), target)
         if unknown:
-            raise CompileError(
-                f"undefined symbols for {target.triple}: {', '.join(unknown)}; a kernel may call the C library's math "
-                "and memory functions and what it defines itself"
-            )
+            raise UndefinedSymbols(unknown, target)
+        inputs = (obj, *others)
         options = ["--no-undefined", "--as-needed"]
         stubs = [self._stub(library, target) for library in libraries]
         try:
-            return self._run(obj, target, [*options, *map(str, stubs)])
+            return self._run(inputs, target, [*options, *map(str, stubs)])
         except CompileError:
             # A damaged stub is as likely as anything: everything that the object needs is there.
             for stub in stubs:
                 stub.unlink(missing_ok=True)
-            return self._run(obj, target, [*options, *(str(self._stub(library, target)) for library in libraries)])
+            return self._run(inputs, target, [*options, *(str(self._stub(library, target)) for library in libraries)])
 
     def _stub(self, library: Library, target: Target) -> Path:
         script = version_script(library)
@@ -115,24 +139,22 @@ class StubLinker:
         path = self.cache.path_of(hashlib.sha256(text.encode()).hexdigest(), f"-{library.soname}")
         if not path.exists():
             obj = self.compiler.compile(stub_ir(library), target.generic().machine).object
-            data = self._run(obj, target, [f"--soname={library.soname}"], script)
+            data = self._run((obj,), target, [f"--soname={library.soname}"], script)
             if not write_atomically(path, data):
                 raise CompileError(f"cannot write {path}: name a cache directory that can be written")
         return path
 
-    def _run(self, obj: bytes, target: Target, options: Sequence[str], script: str = "") -> bytes:
-        with _scratch() as folder:
-            source = Path(folder, "kernel.o")
-            source.write_bytes(obj)
+    def _run(self, inputs: Sequence[bytes], target: Target, options: Sequence[str], script: str = "") -> bytes:
+        with scratch() as folder:
             result = Path(folder, "kernel.so")
             command = [
                 *self.command, "-m", EMULATIONS[target.arch], "-shared", "--strip-all", *_LAYOUT,
-                "-o", str(result), str(source), *options,
+                "-o", str(result), *written(inputs, folder), *options,
             ]  # fmt: skip
             if script:
                 Path(folder, "versions").write_text(script)
                 command.append(f"--version-script={folder}/versions")
-            return _call(command, result)
+            return call(command, result)
 
 
 @dataclass(frozen=True)
@@ -155,22 +177,47 @@ class DriverLinker:
 
     @property
     def identity(self) -> str:
-        return _identity(self.command)
+        return program_identity(self.command)
 
     def serves(self, target: Target) -> bool:
         newer = self.glibc and target.glibc and self.glibc > target.glibc
         return gnu_triple(target) == self.machine and not newer
 
-    def link(self, obj: bytes, target: Target) -> bytes:
-        with _scratch() as folder:
-            source = Path(folder, "kernel.o")
-            source.write_bytes(obj)
-            result = Path(folder, "kernel.so")
-            command = [
-                *self.command, "-shared", "-o", str(result), str(source),
-                "-Wl,-z,defs", "-Wl,-z,now", "-Wl,-z,noexecstack", "-Wl,--as-needed", "-s", "-lm", "-lpthread",
-            ]  # fmt: skip
-            return _call(command, result)
+    def link(self, obj: bytes, target: Target, others: Sequence[bytes] = ()) -> bytes:
+        return link_with_driver(self.command, (obj, *others))
+
+
+def link_with_driver(command: Sequence[str], inputs: Sequence[bytes], libraries: Sequence[str] = ()) -> bytes:
+    """Return the shared library that a compiler driver makes of objects and static libraries.
+
+    Parameters
+    ----------
+    command : sequence of str
+        How the driver is called for the target.
+    inputs : sequence of bytes
+    libraries : sequence of str
+        Further options, such as ``"-lz"``.
+
+    Raises
+    ------
+    CompileError
+        If it refuses.
+    """
+    with scratch() as folder:
+        result = Path(folder, "kernel.so")
+        options = ["-Wl,-z,defs", "-Wl,-z,now", "-Wl,-z,noexecstack", "-Wl,--as-needed", "-s"]
+        made = [*command, "-shared", "-o", str(result), *written(inputs, folder), *options, *libraries]
+        return call([*made, "-lm", "-lpthread"], result)
+
+
+def written(inputs: Sequence[bytes], folder: str) -> list[str]:
+    """Write what is to be linked below `folder`, and return the paths."""
+    paths = []
+    for index, data in enumerate(inputs):
+        path = Path(folder, f"{index or 'kernel'}{'.a' if is_archive(data) else '.o'}")
+        path.write_bytes(data)
+        paths.append(str(path))
+    return paths
 
 
 def gnu_triple(target: Target) -> str:
@@ -179,7 +226,8 @@ def gnu_triple(target: Target) -> str:
     return f"{_GNU_ARCHES.get(name, name)}-{system}-{environment}"
 
 
-def _identity(command: Sequence[str]) -> str:
+def program_identity(command: Sequence[str]) -> str:
+    """Return text that changes when the program that a command calls does."""
     try:
         facts = os.stat(command[0])
     except OSError:
@@ -187,12 +235,13 @@ def _identity(command: Sequence[str]) -> str:
     return f"{' '.join(command)} {facts.st_size} {facts.st_mtime_ns}"
 
 
-def _scratch() -> tempfile.TemporaryDirectory[str]:
+def scratch() -> tempfile.TemporaryDirectory[str]:
     """Make a directory for the files of one link, in memory if it can be: on a busy disk that alone took 4 ms."""
     return tempfile.TemporaryDirectory(prefix="xdevice-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
 
 
-def _call(command: Sequence[str], result: Path) -> bytes:
+def call(command: Sequence[str], result: Path) -> bytes:
+    """Run a linker and return the file `result` that it makes; CompileError if it makes none."""
     try:
         done = subprocess.run(
             command,
