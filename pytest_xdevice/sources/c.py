@@ -54,7 +54,7 @@ def c_kernel(
     Parameters
     ----------
     path_or_text : str or path
-        A file, from the folder of the file that calls this or from the current folder; or C code itself.
+        A file, relative to the working directory or to the calling file; or C code itself.
     prototype : str
         The function's declaration: ``"void saxpy(int n, float a, const float *x, float *y)"``. ``const T *`` is an
         array that is read, ``T *`` one that is read and written. A result comes back after the arrays.
@@ -83,7 +83,7 @@ def c_kernel(
             raise ArgumentError(f"{name}={given!r}: give a sequence, as in {name}=[{str(given)!r}]")
     code = Code(
         path_or_text if isinstance(path_or_text, str) else os.fspath(path_or_text),
-        is_text=isinstance(path_or_text, str) and bool(re.search(r"[\n{;]", path_or_text)),
+        is_text=isinstance(path_or_text, str) and bool(re.search(r"[\n{]", path_or_text)),
         sources=_paths(sources),
         objects=_paths(objects),
         flags=(*_define_flags(defines or {}), *flags),

@@ -57,8 +57,8 @@ class CallSite:
         return min(starts, key=lambda line: abs(line - self.line), default=None)
 
     def resolve(self, path: str) -> tuple[str, str]:
-        """Return the folder that a relative path is from, and the path: beside the test file, else here."""
-        for folder in (self.folder, os.getcwd()):
+        """Return the folder that a relative path is from, and the path: the current folder, else the file's."""
+        for folder in (os.getcwd(), self.folder):
             if os.path.exists(os.path.join(folder, path)):
                 return folder, path
-        return self.folder, path
+        return os.getcwd(), path
