@@ -103,6 +103,13 @@ def test_a_table_has_only_the_columns_that_say_something() -> None:
     assert timing_table([timed(), timed(size=4000)], 80)[0].endswith("  GB/s")
 
 
+def test_a_table_names_the_threads_of_a_kernel() -> None:
+    record = TimingRecord("add_one", "llvm", ("a: float32[16]",), Timing((1e-6,), 1), threads=4)
+    assert timing_table([TimedKernel("local", "cpu", record)], 80)[1].startswith(
+        "local cpu  add_one (4 threads)  float32"
+    )
+
+
 def test_a_table_gives_way_in_its_texts_to_fit() -> None:
     device, kernel = "exec:/opt/boards/rk3399/enter python3", "a_kernel_of_forty_characters_in_its_name"
     lines = timing_table([timed(kernel, device, size=10**9), timed()], 80)
