@@ -9,6 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.polynomials import derive
+from benchmarks.polynomials import error_of
+from benchmarks.polynomials import Fit
+from benchmarks.polynomials import FITS
+from pytest_xdevice.kernel import elementary as elementary_module
 from pytest_xdevice.kernel.elementary import ELEMENTARY
 from pytest_xdevice.kernel.elementary import elementary
 from pytest_xdevice.kernel.elementary import on_scalars
@@ -156,6 +161,14 @@ def test_nothing_is_left_undefined_on_32_bit_arm(name: str, compiler: CompilerPr
     target = Target.parse("armv7l-linux-gnueabihf")
     compiled = compiler.compile(kernel_module(of_each(name), pointer_bits=target.bits), target.machine)
     assert set(ElfFile(compiled.object).undefined) <= {"clock_gettime"}
+
+
+@pytest.mark.parametrize("fit", FITS, ids=lambda fit: fit.name.lstrip("_").lower())
+def test_polynomials_are_as_good_as_they_can_be_derived(fit: Fit) -> None:
+    coefficients = getattr(elementary_module, fit.name)
+    assert all(np.float32(value) == value for value in coefficients)
+    assert error_of(fit, coefficients) <= error_of(fit, derive(fit)) * 1.01
+    assert error_of(fit, coefficients) < 2.0**-26
 
 
 def test_functions_are_recorded_once() -> None:
