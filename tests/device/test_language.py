@@ -407,3 +407,21 @@ def test_helpers_are_inlined_with_their_early_returns(xdevice: Device) -> None:
 
     a = np.random.default_rng(0).uniform(-2, 2, 77).astype(np.float32)
     agree(xdevice, helpers, a, np.array([1, 2, 3, 5, 6, 60]))
+
+
+GAIN = 2
+
+
+def test_changed_constant_is_seen_by_the_next_run(xdevice: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    @kernel
+    def scaled(a: In[f32, n], b: Out[f32, n]) -> None:
+        for i in parallel(n):
+            b[i] = a[i] * GAIN
+
+    a = np.ones(3, np.float32)
+    compiled, on_device, b = xdevice.compile(scaled), xdevice.array(a), xdevice.empty(3, np.float32)
+    for gain in (2, 5, 2):
+        monkeypatch.setitem(globals(), "GAIN", gain)
+        np.testing.assert_array_equal(xdevice.run(scaled, a), a * gain)
+        compiled(on_device, b)
+        np.testing.assert_array_equal(b, a * 2)

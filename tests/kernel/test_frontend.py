@@ -28,6 +28,7 @@ from pytest_xdevice import InOut
 from pytest_xdevice import kernel
 from pytest_xdevice import Out
 from pytest_xdevice import parallel
+from pytest_xdevice import private
 from pytest_xdevice import u8
 from pytest_xdevice import u32
 from pytest_xdevice import u64
@@ -625,6 +626,39 @@ def test_scalar_parameters(run: Run) -> None:
     x, y = array(1, 2), array(10, 20)
     run(saxpy, 2, x, y, shift=1, on=True)
     np.testing.assert_array_equal(y, [13, 25])
+
+
+def test_bool_is_a_type_like_any_other(run: Run) -> None:
+    def either(x: bool_, y: bool_) -> bool_:
+        if x:
+            return True
+        return y
+
+    @kernel
+    def truths(a: In[bool_, n], on: bool_, b: InOut[bool_, n, 8], c: Out[i32, n]):
+        for i in parallel(n):
+            seen = private(bool_, 2)
+            seen[1] = a[i]
+            flag: bool_ = not a[i] ^ on
+            flag |= seen[0]
+            b[i, 0] = flag
+            b[i, 1] = ~a[i] & on
+            b[i, 2] = a[i] == on != (i < 1)
+            b[i, 3] = either(seen[1], i > 1)
+            b[i, 4] = a[i] if on else not on
+            b[i, 5] = bool_(c[i]) if i < 0 else bool_(i) and on
+            while flag:
+                flag = False
+            b[i, 6] = flag or b[i, 7]
+            c[i] = i32(a[i]) + i32(on) * 2 + (1 if b[i, 7] else 0)
+
+    a, b, c = array(True, False, True, dtype=bool), np.ones((3, 8), bool), np.zeros(3, np.int32)
+    run(truths, a, True, b, c)
+    i = np.arange(3)
+    yes = np.ones(3, bool)
+    expected = [a, ~a, a & (i >= 1), a | (i > 1), a, i > 0, yes, yes]
+    np.testing.assert_array_equal(b, np.stack(expected, 1))
+    np.testing.assert_array_equal(c, a + 2 + 1)
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------
