@@ -164,7 +164,8 @@ def _type(function: FunctionType, name: str, annotation: Any, role: Role) -> Arr
 
 
 def _shown(annotation: Any) -> str:
-    return f"'{annotation.__name__}'" if isinstance(annotation, type) else repr(annotation)
+    plain = isinstance(annotation, type) and not hasattr(annotation, "__origin__")  # list[float] is, in Python 3.10
+    return f"'{annotation.__name__}'" if plain else repr(annotation)
 
 
 def _advice(annotation: Any) -> str:

@@ -124,7 +124,8 @@ def _read_lambda(function: FunctionType, role: Role) -> KernelText:
     except (OSError, TypeError, SyntaxError):
         raise _refused(function, role, "its source cannot be read", _NO_SOURCE) from None
     found = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda) and _is_source_of(node, code)]
-    found = [node for node in found if node.lineno == code.co_firstlineno and _stands_at(node.body, code)]
+    found = [node for node in found if node.lineno == code.co_firstlineno]
+    found = found if len(found) == 1 else [node for node in found if _is_code_of(node, code)]
     if len(found) != 1:
         raise _refused(function, role, "which of the lambdas on its line it is cannot be told", "Define it with 'def'.")
     (node,) = found
@@ -133,11 +134,13 @@ def _read_lambda(function: FunctionType, role: Role) -> KernelText:
     return KernelText(code.co_filename, 1, lines, ast.copy_location(made, node))
 
 
-def _stands_at(body: ast.expr, code: CodeType) -> bool:
-    """Tell whether `code` may be that of an expression there; before Python 3.11 code does not say."""
-    if not hasattr(code, "co_positions"):
-        return True
-    return (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset) in set(code.co_positions())
+def _is_code_of(node: ast.Lambda, code: CodeType) -> bool:
+    """Tell whether `code` is what Python makes of `node`, as far as code tells."""
+    if hasattr(code, "co_positions"):
+        body = node.body
+        return (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset) in set(code.co_positions())
+    made = compile(ast.Expression(node), code.co_filename, "eval").co_consts[0]
+    return (made.co_code, made.co_consts, made.co_names) == (code.co_code, code.co_consts, code.co_names)
 
 
 def _parsed(function: FunctionType, role: Role, lines: list[str], first_line: int) -> ast.stmt:
