@@ -151,6 +151,8 @@ class Target:
             promised: tuple[str, ...] = ()
         else:
             promised = _PROMISED.get(architecture, ()) if not cpu or architecture in _ALWAYS else ()
+        if architecture == "i686" and "-sse2" in features:
+            raise TargetError("i686 without SSE2 is not supported: x87 rounds otherwise than the language promises")
         said = {feature[1:] for feature in features}
         abis = _ABIS.get(architecture, ())
         if abi and abi not in abis:

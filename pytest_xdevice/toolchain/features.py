@@ -111,7 +111,8 @@ KNOWN: Final[Mapping[str, Names]] = {
     "aarch64": _AARCH64,
     "arm": _ARM,
     "x86_64": _X86,
-    "i686": {"sse2": ("sse2",), **_X86},
+    # In 32-bit code every CPU has LAHF; the flag in /proc/cpuinfo is about 64-bit code.
+    "i686": {"sse2": ("sse2",), **{name: flags for name, flags in _X86.items() if name != "sahf"}},
     "riscv64": _RISCV,
 }
 # Instructions that come from intrinsics alone. They are optional in CPUs whose name promises them to LLVM, as in the

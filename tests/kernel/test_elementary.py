@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pytest_xdevice as xd
 from benchmarks.polynomials import derive
 from benchmarks.polynomials import error_of
 from benchmarks.polynomials import Fit
 from benchmarks.polynomials import FITS
 from pytest_xdevice.kernel import elementary as elementary_module
+from pytest_xdevice.kernel import Kernel
 from pytest_xdevice.kernel.elementary import ELEMENTARY
 from pytest_xdevice.kernel.elementary import elementary
 from pytest_xdevice.kernel.elementary import on_scalars
@@ -37,6 +39,7 @@ from .irbuild import store
 from .irbuild import var
 from .native import Native
 
+n = xd.dim("n")
 NUMPY = {name: getattr(np, name) for name in ELEMENTARY}
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -154,6 +157,31 @@ def test_loops_vectorise_and_need_no_libm(name: str, text: str, operation: str, 
     assert re.search(operation, assembly)
     assert not re.search(r"v?fmadd|fmla|vfmac", assembly)
     assert set(ElfFile(compiled.object).undefined) <= {"clock_gettime"}
+
+
+@xd.kernel
+def elu(a: xd.In[xd.f32, n], b: xd.Out[xd.f32, n]) -> None:
+    for i in xd.parallel(n):
+        b[i] = a[i] if a[i] > 0 else xd.exp(a[i]) - 1.0
+
+
+@xd.kernel
+def gelu_of_halves(a: xd.In[xd.f16, n], b: xd.Out[xd.f16, n]) -> None:
+    for i in xd.parallel(n):
+        x = a[i]
+        b[i] = xd.f16(0.5 * x * (1.0 + xd.tanh(0.7978846 * (x + 0.044715 * x * x * x))))
+
+
+@pytest.mark.parametrize("source", [elu, gelu_of_halves], ids=lambda source: source.name)
+@pytest.mark.parametrize(
+    ("text", "operation"),
+    [("llvm -mtriple=x86_64-linux-gnu -mcpu=x86-64-v3", r"vmulps\t.*%ymm"), ("aarch64-linux-gnu", r"fmul\tv\d+\.4s")],
+    ids=["avx2", "aarch64"],
+)
+def test_activations_vectorise(source: Kernel, text: str, operation: str, compiler: CompilerProcess) -> None:
+    target = Target.parse(text)
+    compiled = compiler.compile(source.llvm_ir(target), target.machine)
+    assert re.search(operation, compiler.assemble(compiled.llvm_ir, target.machine))
 
 
 @pytest.mark.parametrize("name", ELEMENTARY)

@@ -247,6 +247,7 @@ def test_a_target_that_the_device_can_run_is_let_through(text: str, facts: dict[
             {"machine": "riscv64", "cpus": [], "features": list("imafdc")},
             "uses v, which the device board",
         ),
+        ("i686-linux-gnu", {**X86, "bits": 32, "features": ["cx16"]}, "uses sse2, which the device board"),
         ("llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a54", {}, "unknown CPU 'cortex-a54'"),
         ("llvm -mtriple=x86_64-linux-gnu -mcpu=znver33", {**X86, "features": HASWELL}, "unknown CPU 'znver33'"),
     ],
@@ -285,3 +286,9 @@ def test_no_cpu_implies_more_than_is_taken_away_where_a_device_lacks_it(cpu: str
 def test_a_report_without_anything_in_it_gives_the_defaults() -> None:
     assert DeviceInfo.from_wire({}) == DeviceInfo()
     assert DeviceInfo.from_wire({"libc": None, "cpus": [], "cores": None, "newer": 1}) == DeviceInfo()
+
+
+def test_i686_has_sse2_whatever_its_cpu_is() -> None:
+    assert "+sse2" in Target.parse("llvm -mtriple=i686-linux-gnu -mcpu=pentium3").features
+    with pytest.raises(TargetError, match="i686 without SSE2"):
+        Target.parse("llvm -mtriple=i686-linux-gnu -mattr=-sse2")
