@@ -43,12 +43,15 @@ from .ir import Store
 from .ir import Unary
 from .ir import While
 from .jam import jam_loops
+from .legalise import is_cheap
 from .legalise import legalise
 from .llvm_math import MathFunctions
 from .llvm_math import TESTS
+from .llvm_threads import loops_of
+from .llvm_threads import own_weight
 from .llvm_threads import thread_pool
 from .llvm_threads import Threads
-from .llvm_threads import weight_of
+from .llvm_threads import UNKNOWN_ITERATIONS
 from .phases import assigned_in
 from .phases import read_in
 from .signature import Param
@@ -455,11 +458,28 @@ class _Body:
         for number, ((kind, _), value) in enumerate(zip(loop.arguments, values, strict=True)):
             place = self._value(f"getelementptr i64, ptr %{frame}, i32 {number}")
             self._emit(f"store {kind} {value}, ptr {place}, align 8")
-        weight = str(weight_of(statement.body))
+        weight = self._weight(statement.body, assigned_in([statement]))
         for start, extent in bounds[1:]:
             weight = self._value(f"call i64 @xd.pool.weight(i64 {weight}, i64 {start}, i64 {extent})")
         (start, stop), *_ = bounds
         self._emit(f"call void @xd.pool.run(ptr {loop.chunk}, ptr %{frame}, i64 {start}, i64 {stop}, i64 {weight})")
+
+    def _weight(self, body: tuple[Stmt, ...], own: set[str]) -> str:
+        """Print about how many innermost iterations one run of a parallel loop's body stands for.
+
+        Lengths of inner loops count as far as they are known before it starts: free of the locals in `own`.
+        """
+        weight = str(own_weight(body))
+        for loop in loops_of(body):
+            inner = self._weight(loop.body, own)
+            bounds = ("0", str(UNKNOWN_ITERATIONS))
+            if isinstance(loop, For) and _is_known(loop, own):
+                forward = isinstance(loop.step, Const) and loop.step.value == 1
+                ends = (loop.start, loop.stop) if forward else (loop.stop, loop.start)
+                bounds = (self._expr(ends[0]), self._expr(ends[1]))
+            inner = self._value(f"call i64 @xd.pool.weight(i64 {inner}, i64 {bounds[0]}, i64 {bounds[1]})")
+            weight = self._value(f"add i64 {weight}, {inner}")
+        return weight
 
     def _nest(self, statement: Parallel, bounds: list[tuple[str, str]], depth: int) -> None:
         """Print the loops of a parallel nest from `depth` inwards, the last variable innermost."""
@@ -676,6 +696,11 @@ class _Body:
             callee = self._module.functions.callee("abs", scalar, 1)
             value = self._value(f"call {register} {callee}({register} {value})")
         return self._value(f"fcmp {predicate} {register} {value}, {_literal(bound, scalar)}")
+
+
+def _is_known(loop: For, own: set[str]) -> bool:
+    """Tell whether the bounds of a loop can be computed where none of the locals in `own` has a value."""
+    return is_cheap(loop.start) and is_cheap(loop.stop) and not read_in([replace(loop, body=())]) & own
 
 
 class _LoopBody(_Body):

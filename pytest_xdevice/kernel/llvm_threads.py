@@ -9,24 +9,24 @@ a few microseconds, then sleep on a futex, and leave when nothing came for a sec
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from .ir import Call
 from .ir import Expr
 from .ir import For
+from .ir import If
 from .ir import Parallel
 from .ir import Stmt
 from .ir import While
 from .traversal import children
 from .traversal import expressions
-from .traversal import walk
 
 # A chunk of fewer innermost iterations than this is not worth waking a thread for: that takes some microseconds.
 CHUNK_ITERATIONS: Final = 16384
-# What counts for more than one simple iteration: a loop inside the body, whose length nobody knows, and a function.
-_INNER_LOOP_WEIGHT: Final = 32
-_CALL_WEIGHT: Final = 8
+UNKNOWN_ITERATIONS: Final = 256  # what a loop is taken for whose length nobody knows before it starts
+_CALL_WEIGHT: Final = 8  # simple iterations that a function of the math table stands for
 # Chunks for each thread: more of them even out threads that start late or run beside another process.
 _CHUNKS_PER_THREAD: Final = 4
 _SPINS: Final = 1000
@@ -74,13 +74,22 @@ def thread_pool(threads: Threads, pointer_bits: int) -> str:
     ).replace("COUNT", str(threads.count - 1))  # fmt: skip
 
 
-def weight_of(body: Iterable[Stmt]) -> int:
-    """Return about how many innermost iterations one run of a loop's body stands for."""
-    statements = list(walk(body))
-    inner = [weight_of(loop.body) for loop in statements if isinstance(loop, (For, Parallel, While))]
-    if inner:
-        return _INNER_LOOP_WEIGHT * max(inner)
-    return 1 + _CALL_WEIGHT * sum(_calls(expr) for statement in statements for expr in expressions(statement))
+def own_weight(body: Iterable[Stmt]) -> int:
+    """Return about how many simple iterations one run of a body stands for, without the loops in it."""
+    outside = (statement for statement in _without_loops(body) if not isinstance(statement, (For, Parallel, While)))
+    return 1 + _CALL_WEIGHT * sum(_calls(expr) for statement in outside for expr in expressions(statement))
+
+
+def loops_of(body: Iterable[Stmt]) -> Iterator[For | Parallel | While]:
+    """Yield the loops of a body, not those inside of them."""
+    return (statement for statement in _without_loops(body) if isinstance(statement, (For, Parallel, While)))
+
+
+def _without_loops(body: Iterable[Stmt]) -> Iterator[Stmt]:
+    for statement in body:
+        yield statement
+        if isinstance(statement, If):
+            yield from _without_loops((*statement.then, *statement.otherwise))
 
 
 def _calls(expr: Expr) -> int:
@@ -167,14 +176,16 @@ end:
 
 
 _WEIGHT: Final = """\
-; What a loop of this extent inside stands for, within bounds that no product of three overflows.
+; What a loop of this extent stands for, within bounds that no product overflows.
 define internal i64 @xd.pool.weight(i64 %weight, i64 %start, i64 %stop) nounwind {
   %count = sub i64 %stop, %start
   %any = icmp sgt i64 %count, 1
   %some = select i1 %any, i64 %count, i64 1
   %huge = icmp sgt i64 %some, 1048576
   %extent = select i1 %huge, i64 1048576, i64 %some
-  %product = mul i64 %weight, %extent
+  %heavy = icmp sgt i64 %weight, 2147483648
+  %bounded = select i1 %heavy, i64 2147483648, i64 %weight
+  %product = mul i64 %bounded, %extent
   ret i64 %product
 }"""
 

@@ -12,8 +12,10 @@ import pytest
 from pytest_xdevice import ArgumentError
 from pytest_xdevice import dim
 from pytest_xdevice import f32
+from pytest_xdevice import In
 from pytest_xdevice import InOut
 from pytest_xdevice import kernel
+from pytest_xdevice import Out
 from pytest_xdevice import parallel
 from pytest_xdevice.artifact import Artifact
 from pytest_xdevice.compile import Compiler
@@ -21,7 +23,7 @@ from pytest_xdevice.target import Target
 from pytest_xdevice.toolchain import elf
 from tests.toolchain.text_kernel import TextKernel
 
-n = dim("n")
+m, n = dim("m"), dim("n")
 NEEDS = [
     ("x86_64-unknown-linux-gnu", (2, 28), "libpthread.so.0", "GLIBC_2.2.5"),
     ("x86_64-unknown-linux-gnu", (2, 33), "libpthread.so.0", "GLIBC_2.2.5"),
@@ -120,4 +122,34 @@ def test_threads_of_a_process(compiler: Compiler, tmp_path: Path, steps: str) ->
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM + steps, path], capture_output=True, text=True, timeout=60, check=False
     )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+ROWS = """
+import ctypes, os, sys
+library = ctypes.CDLL(sys.argv[1])
+
+def threads_after(rows, columns):
+    sizes = [ctypes.c_int64(rows), ctypes.c_int64(columns)]
+    values, sums = (ctypes.c_float * (rows * columns))(*[1.0] * (rows * columns)), (ctypes.c_float * rows)()
+    library.xd_row_sums((ctypes.c_void_p * 4)(*map(ctypes.addressof, (values, sums, *sizes))))
+    assert list(sums) == [columns] * rows
+    return len(os.listdir("/proc/self/task"))
+
+assert threads_after(4, 100) == 1
+assert threads_after(4, 50_000) == 4
+"""
+
+
+@kernel
+def row_sums(a: In[f32, m, n], b: Out[f32, m]) -> None:
+    for y in parallel(m):
+        b[y] = 0.0
+        for x in range(n):
+            b[y] = b[y] + a[y, x]
+
+
+def test_few_iterations_are_shared_out_when_they_are_long(compiler: Compiler, tmp_path: Path) -> None:
+    path = compiler.build(row_sums, threads=4).save(tmp_path / "row_sums.so")
+    done = subprocess.run([sys.executable, "-c", ROWS, path], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
