@@ -59,13 +59,19 @@ class WorkerEnded(XDeviceError):
         Its exit status, or None.
     output : str
         The last that it printed.
+    fault : dict or None
+        Where it faulted, as `runtime.faults.read_report` has it.
+    was_late : bool
+        Whether it was ended since it did not answer in time.
     """
 
-    def __init__(self, signal: str | None, code: int | None, output: str) -> None:
-        super().__init__(f"the worker ended by {signal or f'exit status {code}'}")
-        self.signal = signal
-        self.code = code
-        self.output = output
+    def __init__(self, end: dict[str, Any], *, was_late: bool = False) -> None:
+        self.signal: str | None = end["signal"]
+        self.code: int | None = end["code"]
+        self.output: str = end["output"]
+        self.fault: dict[str, Any] | None = end["fault"]
+        self.was_late = was_late
+        super().__init__(f"the worker ended by {self.signal or f'exit status {self.code}'}")
 
 
 @dataclass
@@ -249,7 +255,7 @@ class WorkerClient:
             end = self._control.request("ended", self._number, kill)
         except DeviceLost as lost:
             return lost
-        return WorkerEnded(end["signal"], end["code"], end["output"])
+        return WorkerEnded(end, was_late=kill)
 
 
 def bytes_of(array: Array) -> memoryview:

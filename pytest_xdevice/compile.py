@@ -33,13 +33,15 @@ from .target import Target
 from .toolchain import llvm
 from .toolchain.cache import Cache
 from .toolchain.cache import default_directory
+from .toolchain.fault_reporter import fault_reporter
+from .toolchain.fault_reporter import SIGNATURE as FAULT_REPORTER
 from .toolchain.find_linkers import find_linkers
 from .toolchain.linker import Linker
 from .toolchain.linker import UndefinedSymbols
 from .toolchain.parts import NO_PARTS
 from .toolchain.parts import Parts
 from .toolchain.parts import Workshop
-from .toolchain.timing_loop import SIGNATURE
+from .toolchain.timing_loop import SIGNATURE as TIMING_LOOP
 from .toolchain.timing_loop import timing_loop
 
 OPENCL: Final = "opencl"
@@ -65,7 +67,7 @@ class Compiler:
         self._cache: Final = Cache(Path(cache_directory) if cache_directory else default_directory())
         self._given_linkers: Final = linkers
         self._built: dict[tuple[int, int, object], tuple[weakref.ref[KernelSource], object, Artifact]] = {}
-        self._timing_loops: dict[tuple[Target, tuple[int, int] | None], Artifact] = {}
+        self._own: dict[tuple[str, Target, tuple[int, int] | None], Artifact] = {}
 
     @property
     def cache_directory(self) -> Path:
@@ -151,10 +153,22 @@ class Compiler:
         TargetError, CompileError
             As of `build`.
         """
-        key = (target, target.glibc)
-        if key not in self._timing_loops:
-            self._timing_loops[key] = self._build_ir(timing_loop(target.bits), SIGNATURE, target)
-        return self._timing_loops[key]
+        return self._own_library(TIMING_LOOP, timing_loop(target.bits), target)
+
+    def fault_reporter(self, target: Target) -> Artifact:
+        """Build the library that reports where kernels fault on `target`, or return what was built before.
+
+        Returns
+        -------
+        Artifact
+            Its entry is a handler for signals, ``void xd_fault(int signal, siginfo_t *info, void *context)``.
+
+        Raises
+        ------
+        TargetError, CompileError
+            As of `build`.
+        """
+        return self._own_library(FAULT_REPORTER, fault_reporter(target.arch, target.bits), target)
 
     def check(self, target: Target, info: DeviceInfo) -> None:
         """Check that a device can run `target`, names of CPU and features included; see `Target.check_runs_on`.
@@ -173,6 +187,12 @@ class Compiler:
         if target is not None and target.strip() == OPENCL:
             return OPENCL
         return _parsed(target)
+
+    def _own_library(self, signature: Signature, text: str, target: Target) -> Artifact:
+        key = (signature.name, target, target.glibc)
+        if key not in self._own:
+            self._own[key] = self._build_ir(text, signature, target)
+        return self._own[key]
 
     def _build_linked(self, source: LinkedSource, target: Target) -> Artifact:
         """Build a kernel that comes as object files."""

@@ -33,6 +33,7 @@ from .timing import TimingRecord
 if TYPE_CHECKING:
     from .remote import Device
     from .remote import OpenCLDevice
+    from .remote import Session
 
 # Work-group sizes where the kernel does not say one, by number of dimensions: few and fixed, since PoCL compiles a
 # kernel again for each new size. A CPU runs a large group at twice the speed of many small ones, but needs several.
@@ -101,6 +102,19 @@ def load_into(batch: Batch, artifact: Artifact, worker: WorkerClient) -> None:
         )
 
 
+def load_kernel(batch: Batch, artifact: Artifact, session: Session, worker: WorkerClient) -> list[str]:
+    """Add what loads a kernel to `batch`, and before the first one what reports its faults; return all their keys."""
+    if artifact.kind != "cpu":
+        load_into(batch, artifact, worker)
+        return [artifact.key]
+    reporter = session.compiler.fault_reporter(session.target)
+    load_into(batch, reporter, worker)
+    if reporter.key not in worker.loaded:
+        batch.add("report_faults", key=reporter.key)
+    load_into(batch, artifact, worker)
+    return [reporter.key, artifact.key]
+
+
 class Run:
     """One launch: what goes up with it, and what comes back.
 
@@ -126,8 +140,7 @@ class Run:
         self._values = bytearray()
         self._sizes: list[int] = []
         _check_aliases(artifact, binding)
-        self._loads = [artifact.key]
-        load_into(self._batch, artifact, self._worker)
+        self._loads = load_kernel(self._batch, artifact, device.session, self._worker)
         self._pack()
         self._described = tuple(_describe(binding, artifact))
         self._record = LaunchRecord(artifact.name, artifact.target, self._described, artifact.threads)
@@ -264,7 +277,10 @@ class Run:
             "values": self._values.hex(),
             "timeout": seconds,
         }
-        if self._artifact.kind == "opencl":
+        if self._artifact.kind == "cpu":
+            params = enumerate(self._artifact.signature.params)
+            request["read_only"] = [i for i, param in params if param.is_array and not param.is_written]
+        else:
             request["sizes"] = self._sizes
             request["carry_bytes"] = self._artifact.carry_bytes
             request["phases"] = self._geometry()

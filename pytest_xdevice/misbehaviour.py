@@ -1,45 +1,21 @@
-"""What went wrong on a device, as the errors that a user sees."""
+"""What a worker could not carry out, as the errors that a user sees."""
 
 from __future__ import annotations
 
 from typing import Final
-from typing import TYPE_CHECKING
 
 from .client import Problem
-from .client import WorkerEnded
 from .errors import ArgumentError
 from .errors import CompileError
 from .errors import DeviceError
-from .errors import DeviceLost
-from .errors import KernelCrash
-from .errors import KernelTimeout
 from .errors import MemoryViolation
 from .errors import XDeviceError
 from .kernel.signature import Signature
 from .kernel.types import ArrayType
 from .kernel.types import PointerType
 
-if TYPE_CHECKING:
-    from .remote import Device
-
 _COMPILE_PROBLEMS: Final = {"LoadError", "BuildError", "LinkError", "NoLinker", "NoEntry", "NoArguments"}
 _LAUNCH_PROBLEMS: Final = {"WorkGroup", "LocalMemory"}
-
-
-def error_of_end(end: WorkerEnded, kernel: str, device: Device, seconds: float) -> XDeviceError:
-    """Return the error for a worker that ended while it ran `kernel` ("" for none), allowed `seconds`."""
-    if not kernel:
-        return DeviceLost(f"{device.name}: the worker on the device ended by {end.signal or f'exit status {end.code}'}")
-    tail = f"\nThe last that it printed:\n{end.output}" if end.output.strip() else ""
-    if end.signal == "SIGALRM":
-        return KernelTimeout(
-            f"{kernel} ran longer than {seconds:g} s on {device.name} and was ended there; "
-            f"allow more with timeout= or --xdevice-timeout{tail}",
-            kernel=kernel,
-            seconds=seconds,
-        )
-    how = f"crashed with {end.signal}" if end.signal else f"left its process with exit status {end.code}"
-    return KernelCrash(f"{kernel} {how} on {device.name} {device.kind}{tail}", kernel=kernel, signal=end.signal)
 
 
 def error_of_problem(problem: Problem, kernel: str, signature: Signature | None) -> XDeviceError:

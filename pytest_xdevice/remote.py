@@ -33,6 +33,7 @@ from .compile import Compiler
 from .compile import default_compiler
 from .config import DeviceConfig
 from .config import Settings
+from .crashes import error_of_end
 from .device_array import DeviceArray
 from .device_array import poison
 from .device_info import DeviceInfo
@@ -46,8 +47,8 @@ from .kernel.signature import Signature
 from .kernel.types import scalar_of_dtype
 from .launch import check_blocks
 from .launch import load_into
+from .launch import load_kernel
 from .launch import Run
-from .misbehaviour import error_of_end
 from .misbehaviour import error_of_problem
 from .ndrange import NDSize
 from .ndrange import read_ndrange
@@ -475,7 +476,7 @@ class Device:
         try:
             return worker.submit(batch, seconds * samples)
         except WorkerEnded as end:
-            raise error_of_end(end, kernel, self, seconds) from None
+            raise error_of_end(end, kernel, signature, self, seconds) from None
         except Problem as problem:
             raise error_of_problem(problem, kernel, signature) from None
 
@@ -548,10 +549,10 @@ class Device:
             )
         artifact = self._described(artifact)
         batch = Batch()
-        load_into(batch, artifact, self.worker())
+        keys = load_kernel(batch, artifact, self.session, self.worker())
         if batch.operations:
             self.submit(batch, self.worker(), artifact.name, self.session.settings.timeout)
-            self.worker().loaded.add(artifact.key)
+            self.worker().loaded.update(keys)
         return Function(self, artifact, source)
 
     def _new_array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> DeviceArray:

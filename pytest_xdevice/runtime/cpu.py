@@ -13,6 +13,7 @@ from typing import Optional
 from typing import Sequence
 from typing import Tuple
 
+from .faults import FaultReporter
 from .launch import deadline
 from .launch import DeviceProblem
 from .launch import Launch
@@ -28,10 +29,12 @@ _LINK_SECONDS = 60.0
 class CpuBackend:
     """Runs kernels that were compiled to shared libraries with entries ``int64 entry(void **args)``."""
 
-    def __init__(self, directory: str, guard: bool) -> None:
+    def __init__(self, directory: str, guard: bool, report: int) -> None:
         self._directory = directory
         self._memory = Memory(guard)
         self._libraries: Dict[str, Any] = {}
+        self._report = report
+        self._reporter: Optional[FaultReporter] = None
 
     def describe(self) -> Dict[str, Any]:
         """Return what the host should know of this backend: nothing beyond the device's own facts."""
@@ -54,6 +57,7 @@ class CpuBackend:
 
     def writable(self, array: Array) -> memoryview:
         """Return the block's memory, to be filled from the stream."""
+        array.protect(False)
         return array.view
 
     def written(self, array: Array, view: memoryview) -> None:
@@ -73,6 +77,11 @@ class CpuBackend:
             self._libraries[key] = _load_library(data, os.path.join(self._directory, key[:16] + ".so"))
         except OSError as error:
             raise DeviceProblem("LoadError", f"the device cannot load the kernel: {error}{_advice(error)}") from None
+
+    def report_faults(self, key: str) -> None:
+        """Have the library of that key report the addresses at which kernels fault."""
+        if self._reporter is None:
+            self._reporter = FaultReporter(self._libraries[key], self._report)
 
     def launch(self, launch: Launch, arrays: Sequence[Optional[Array]]) -> None:
         """Call the entry once."""
@@ -104,6 +113,9 @@ class CpuBackend:
         call: Optional[_Call] = launch.prepared
         if call is None or call.arrays != arrays:
             call = launch.prepared = _Call(self._entry(launch), launch, arrays)
+        call.protect()
+        if self._reporter is not None:
+            self._reporter.watch(call.arrays)
         return call
 
     def _entry(self, launch: Launch) -> Any:
@@ -170,6 +182,7 @@ class _Call:
     def __init__(self, entry: Any, launch: Launch, arrays: Sequence[Optional[Array]]) -> None:
         self.entry = entry
         self.arrays = arrays
+        self._protection = _protection(arrays, launch.options["read_only"])
         self._values = ctypes.create_string_buffer(launch.values, max(len(launch.values), SLOT))
         base = ctypes.addressof(self._values)
         addresses = [
@@ -178,6 +191,17 @@ class _Call:
         ]
         packed = struct.pack(f"@{len(addresses)}P", *addresses)
         self.pointers = ctypes.create_string_buffer(packed, max(len(packed), SLOT))
+
+    def protect(self) -> None:
+        """Have every write to an array fault that the kernel is only to read."""
+        for array, read_only in self._protection:
+            array.protect(read_only)
+
+
+def _protection(arrays: Sequence[Optional[Array]], read_only: Sequence[int]) -> List[Tuple[Array, bool]]:
+    """Return each array of a launch and whether it is only read: not where another parameter writes it."""
+    written = [array for position, array in enumerate(arrays) if position not in read_only]
+    return [(array, array not in written) for array in arrays if array is not None]
 
 
 def _check_status(launch: Launch, status: int) -> None:

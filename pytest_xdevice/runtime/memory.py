@@ -1,9 +1,10 @@
 """Arrays in the worker's memory, fenced so that an access outside of one is noticed.
 
-    | guard page | canary ... | data (nbytes) | canary < 64 | guard page |
+    | guard pages | canary ... | data (nbytes) | canary < 64 | guard pages |
 
-The data ends as close to the rear guard page as an alignment of 64 bytes allows, so that an overrun faults at the
-instruction that makes it; what slack is left holds canary bytes, which are checked after every launch.
+The data ends as close to the rear guard as an alignment of 64 bytes allows, so that an overrun faults at the
+instruction that makes it; what slack is left holds canary bytes, which are checked after every launch. No other array
+shares the pages of the data, so that they can be read-only while a kernel runs that has no business to write them.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from typing import Optional
 ALIGNMENT = 64  # a cache line, and the widest vector that there is
 CANARY = 0xC5
 PAGE = mmap.PAGESIZE
+GUARD = max(64 << 10, PAGE)  # bytes at each end: a stride that misses the first page is still put down to the array
 
-_PROT_NONE, _PROT_RW = 0, mmap.PROT_READ | mmap.PROT_WRITE
+_PROT_NONE, _PROT_READ, _PROT_RW = 0, mmap.PROT_READ, mmap.PROT_READ | mmap.PROT_WRITE
 _FLAGS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 _MAP_FAILED = ctypes.c_void_p(-1).value
 _REUSE_BYTES = 32 << 20
@@ -69,17 +71,25 @@ class Array:
         self.span = span
         self.nbytes = nbytes
         self.guarded = guarded
-        rear = base + span - PAGE
+        self._is_read_only = False
+        rear = base + span - GUARD
         self.address = (rear - nbytes) // ALIGNMENT * ALIGNMENT
-        self._front = self.address - (base + PAGE)
+        self._front = self.address - (base + GUARD)
         self._back = rear - (self.address + nbytes)
         self.view = memoryview((ctypes.c_char * nbytes).from_address(self.address)).cast("B")
         if guarded:
-            ctypes.memset(base + PAGE, CANARY, self._front)
+            ctypes.memset(base + GUARD, CANARY, self._front)
             ctypes.memset(self.address + nbytes, CANARY, self._back)
+
+    def protect(self, read_only: bool) -> None:
+        """Let the data be written or not; without guards it always can be."""
+        if self._is_read_only is not read_only and self.guarded:
+            self._is_read_only = read_only
+            _LIBC.mprotect(self.base + GUARD, self.span - 2 * GUARD, _PROT_READ if read_only else _PROT_RW)
 
     def fill(self, byte: int) -> None:
         """Set every byte of the data; that of a huge array takes no memory until it is written."""
+        self.protect(False)
         end = self.address + self.nbytes
         first, last = -(-self.address // PAGE) * PAGE, end // PAGE * PAGE
         if self.nbytes < SPARSE or not _map_pattern(first, last, byte):
@@ -116,19 +126,20 @@ class Memory:
         OutOfMemory
             If the device cannot give that much.
         """
-        span = (max(nbytes, 1) + ALIGNMENT + PAGE - 1) // PAGE * PAGE + 2 * PAGE
+        span = (max(nbytes, 1) + ALIGNMENT + PAGE - 1) // PAGE * PAGE + 2 * GUARD
         blocks = self._free.get(span)
         if blocks:
-            self._free_bytes -= span
+            self._free_bytes -= span - 2 * GUARD
             return Array(blocks.pop(), span, nbytes, self._guard)
         return Array(self._map(span, nbytes), span, nbytes, self._guard)
 
     def free(self, array: Array) -> None:
         """Give the array's memory back; its view must not be used afterwards."""
         array.view.release()
-        if self._free_bytes + array.span <= _REUSE_BYTES:
+        array.protect(False)
+        if self._free_bytes + array.span - 2 * GUARD <= _REUSE_BYTES:
             self._free.setdefault(array.span, []).append(array.base)
-            self._free_bytes += array.span
+            self._free_bytes += array.span - 2 * GUARD
         else:
             _LIBC.munmap(array.base, array.span)
 
@@ -139,13 +150,14 @@ class Memory:
             )
         if span > _LARGE and span > _available():
             raise OutOfMemory(f"{nbytes} bytes are more than this device has free ({_available()} bytes)")
-        base = _LIBC.mmap(None, span, _PROT_RW, _FLAGS, -1, 0)
+        base = _LIBC.mmap(None, span, _PROT_NONE if self._guard else _PROT_RW, _FLAGS, -1, 0)
         if base is None or base == _MAP_FAILED:
             reason = os.strerror(ctypes.get_errno())
             raise OutOfMemory(f"no room for {nbytes} bytes ({reason}; {_available()} bytes are free)")
-        if self._guard:
-            _LIBC.mprotect(base, PAGE, _PROT_NONE)
-            _LIBC.mprotect(base + span - PAGE, PAGE, _PROT_NONE)
+        if self._guard and _LIBC.mprotect(base + GUARD, span - 2 * GUARD, _PROT_RW):
+            reason = os.strerror(ctypes.get_errno())
+            _LIBC.munmap(base, span)
+            raise OutOfMemory(f"no room for {nbytes} bytes ({reason}; {_available()} bytes are free)")
         return int(base)
 
 

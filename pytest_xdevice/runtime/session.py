@@ -20,6 +20,7 @@ from typing import Dict
 from typing import Optional
 from typing import Tuple
 
+from .faults import read_report
 from .handover import send_socket
 from .info import device_info
 from .leftovers import hold
@@ -37,9 +38,10 @@ _START = (
 class Worker:
     """A worker process as the session sees it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: str, handoff: socket.socket) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], log: str, report: int, handoff: socket.socket) -> None:
         self.process = process
         self.log = log
+        self.report = report
         self.handoff = handoff
 
     def hand_over(self, stream: socket.socket) -> None:
@@ -49,14 +51,22 @@ class Worker:
         stream.close()
 
     def ended(self) -> Dict[str, Any]:
-        """Wait for the process and return how it ended: ``signal`` or ``code``, and the end of its output."""
+        """Wait for the process and return how it ended.
+
+        Returns
+        -------
+        dict
+            ``signal`` or ``code``, the end of its ``output``, and the ``fault`` that it reported, or None.
+        """
         try:
             status = self.process.wait(_REAP_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             status = self.process.wait()
         name = signal.Signals(-status).name if status < 0 else None
-        return {"signal": name, "code": None if status < 0 else status, "output": self._tail()}
+        fault = read_report(self.report)
+        os.close(self.report)
+        return {"signal": name, "code": None if status < 0 else status, "output": self._tail(), "fault": fault}
 
     def _tail(self) -> str:
         with open(self.log, "rb") as file:
@@ -130,18 +140,21 @@ class Session:
         number = self._count
         ours, theirs = socket.socketpair()
         log = os.path.join(self._directory, f"worker-{number}.log")
-        options = dict(options, directory=self._directory, files=os.path.join(self._directory, "files"))
+        report, reported = os.pipe()
+        files = os.path.join(self._directory, "files")
+        options = dict(options, directory=self._directory, files=files, report=reported)
         with open(log, "wb+") as output:
             process = subprocess.Popen(
                 [sys.executable, "-c", _START, self._code, str(theirs.fileno()), json.dumps(options)],
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), reported],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 close_fds=True,
             )
         theirs.close()
-        worker = self._workers[number] = Worker(process, log, ours)
+        os.close(reported)
+        worker = self._workers[number] = Worker(process, log, report, ours)
         worker.hand_over(self._source(number, options["stream"], channel))
         return {"worker": number, "path": self._socket_path}
 

@@ -47,7 +47,8 @@ class Worker:
     ----------
     connection : Connection
     options : dict
-        ``kind`` ("cpu" or "opencl"), ``directory``, ``files``, ``guard``, ``opencl``.
+        ``kind`` ("cpu" or "opencl"), ``directory``, ``files``, ``guard``, ``opencl``, and as ``report`` the descriptor
+        that takes the report of a fault.
     """
 
     def __init__(self, connection: Connection, options: Dict[str, Any]) -> None:
@@ -68,6 +69,7 @@ class Worker:
             "get": self._get,
             "free": self._free,
             "arguments": lambda request: self._backend.arguments(request["key"], request["entry"]),
+            "report_faults": lambda request: self._backend.report_faults(request["key"]),
             "launch": self._launch,
             "time": self._time,
             "upload": lambda request: self._files.write(request["name"], self._take()),
@@ -134,7 +136,7 @@ class Worker:
         if self._options["kind"] == "opencl":
             self._backend = OpenCLBackend(self._options["opencl"])
         else:
-            self._backend = CpuBackend(self._options["directory"], self._options["guard"])
+            self._backend = CpuBackend(self._options["directory"], self._options["guard"], self._options["report"])
         description: Dict[str, Any] = self._backend.describe()
         return description
 

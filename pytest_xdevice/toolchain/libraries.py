@@ -48,8 +48,8 @@ _I686_MATH: Final = _names(
     "trunc exp10"
 )
 _LIBC: Final = _names(
-    "abort bcmp calloc exit free getpid malloc memchr memcmp memcpy memmove memset printf putchar puts realloc strcmp "
-    "strlen syscall"
+    "abort bcmp calloc exit free getpid malloc memchr memcmp memcpy memmove memset printf putchar puts raise realloc "
+    "sigfillset sigprocmask strcmp strlen syscall"
 )
 _THREADS: Final = _names("pthread_create pthread_join")
 _THREADS_IN_LIBC: Final = (2, 34)  # the first glibc without a libpthread of its own

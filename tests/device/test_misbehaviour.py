@@ -93,9 +93,11 @@ class TestKernels:
             xdevice.run(write_one_too_many, ramp(size))
         assert (violation.value.argument, violation.value.index) == ("b", size)
 
-    def test_an_overrun_into_the_guard_page_faults(self, xdevice: Device) -> None:
-        with pytest.raises(KernelCrash, match="SIGSEGV"):
+    def test_an_overrun_into_the_guard_page_names_the_argument(self, xdevice: Device) -> None:
+        message = r"past the end of argument b \(index 1024 of 1024\) on \S+ cpu: SIGSEGV"
+        with pytest.raises(MemoryViolation, match=rf"write_one_too_many \w+ 4 bytes {message}") as violation:
             xdevice.run(write_one_too_many, ramp(1024))
+        assert (violation.value.argument, violation.value.index) == ("b", 1024)
 
     def test_an_endless_loop_is_ended_on_the_device(self, xdevice: Device) -> None:
         zeros = np.zeros(4, np.int32)
