@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from .kernel.types import u32
     from .kernel.types import u64
     from .sources.c import c_kernel
+    from .sources.llvm_ir import llvm_kernel
     from .sources.opencl_c import opencl_kernel
 
 __all__ = [
@@ -144,6 +145,7 @@ __all__ = [
     "isinf",
     "isnan",
     "kernel",
+    "llvm_kernel",
     "local",
     "log",
     "log1p",
@@ -176,6 +178,7 @@ _ERRORS = (
 # Where kernels in other languages come from, and what they alone need.
 _ELSEWHERE = {
     "c_kernel": ".sources.c",
+    "llvm_kernel": ".sources.llvm_ir",
     "local": ".kernel.opencl_types",
     "opencl_kernel": ".sources.opencl_c",
 }

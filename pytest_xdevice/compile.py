@@ -206,7 +206,7 @@ class Compiler:
         return replace(
             artifact,
             source=parts.source,
-            ir=parts.llvm_ir or "",
+            ir=artifact.ir if parts.is_whole else parts.llvm_ir or "",
             listing=parts.assembly,
             library=parts.library,
             symbol=parts.symbol,
@@ -242,7 +242,7 @@ class Compiler:
         )  # fmt: skip
         described = text + _description_ir(description)
         try:
-            compiled = self._process.compile(described, target.machine)
+            compiled = self._process.compile(described, target.machine, optimise=parts.optimise)
             linked = _link(compiled.object, target, linker, parts)
         except CompileError as error:
             with contextlib.suppress(CompileError):

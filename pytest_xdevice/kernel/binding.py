@@ -181,10 +181,11 @@ def _plan(kernel: str, param: Param) -> _Plan:
 class _Memory:
     """What is checked of every array: its dtype and its order."""
 
-    def __init__(self, kernel: str, name: str, element: ScalarType | None) -> None:
+    def __init__(self, kernel: str, name: str, element: ScalarType | None, *, is_signless: bool = False) -> None:
         self._where = f"{kernel}: {name}"
         self._name = name
         self._dtype = element.dtype if element else None
+        self._nbytes = element.nbytes if element and is_signless else 0  # of integers whose sign says nothing
 
     def shape_of(self, argument: Any) -> tuple[int, ...]:
         """Return the shape of an array that fits in all else."""
@@ -192,7 +193,7 @@ class _Memory:
             dtype, shape = argument.dtype, argument.shape
         except AttributeError:
             raise ArgumentError(self._not_an_array(argument)) from None
-        if dtype is not self._dtype and self._dtype is not None and dtype != self._dtype:
+        if dtype is not self._dtype and self._dtype is not None and dtype != self._dtype and not self._may_be(dtype):
             raise ArgumentError(self._wrong_dtype(dtype))
         flags = getattr(argument, "flags", None)
         if flags is not None and not flags.c_contiguous:
@@ -201,6 +202,10 @@ class _Memory:
                 f"pass np.ascontiguousarray({self._name})"
             )
         return tuple(shape)
+
+    def _may_be(self, dtype: Any) -> bool:
+        """Return whether integers of the other sign, or booleans, are meant as well."""
+        return bool(dtype.itemsize == self._nbytes and dtype.kind in "iub" and dtype.isnative)
 
     def _not_an_array(self, argument: Any) -> str:
         wanted, instead = f"an array of {self._dtype}", f"np.asarray({self._name}, np.{self._dtype})"
@@ -218,7 +223,7 @@ class _PointerPlan:
 
     def __init__(self, kernel: str, param: Param) -> None:
         assert isinstance(param.type, PointerType)
-        self._memory = _Memory(kernel, param.name, param.type.element)
+        self._memory = _Memory(kernel, param.name, param.type.element, is_signless=param.type.is_signless)
 
     def take(self, argument: Any, found: dict[str, int]) -> tuple[Any, tuple[int, ...]]:
         """Return the array and its shape."""

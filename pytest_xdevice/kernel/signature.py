@@ -65,7 +65,8 @@ class Signature:
                 )
             elif isinstance(param.type, PointerType):
                 element = param.type.element.name if param.type.element else None
-                params.append({"name": param.name, "mode": param.type.mode, "type": element})
+                entry = {"name": param.name, "mode": param.type.mode, "type": element}
+                params.append({**entry, "signless": True} if param.type.is_signless else entry)
             elif isinstance(param.type, VectorType):
                 params.append({"name": param.name, "type": param.type.element.name, "lanes": param.type.lanes})
             elif isinstance(param.type, LocalType):
@@ -93,7 +94,7 @@ def _param_from_json(entry: Mapping[str, Any]) -> Param:
     if "memory" in entry:
         return Param(name, LocalType(element))
     if element is None or ("mode" in entry and "extents" not in entry):
-        return Param(name, PointerType(element, entry["mode"]))
+        return Param(name, PointerType(element, entry["mode"], entry.get("signless", False)))
     if "lanes" in entry:
         return Param(name, VectorType(element, int(entry["lanes"])))
     if "mode" not in entry:

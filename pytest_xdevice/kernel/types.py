@@ -194,10 +194,13 @@ class PointerType:
     element : ScalarType or None
         None for bytes that only the kernel can tell: an array of any dtype fits.
     mode : {"in", "out", "inout"}
+    is_signless : bool
+        Whether integers of either sign fit: LLVM IR does not tell them apart.
     """
 
     element: ScalarType | None
     mode: Mode
+    is_signless: bool = False
 
     def __repr__(self) -> str:
         return f"{'const ' * (self.mode == 'in')}{self.element or 'void'} *"

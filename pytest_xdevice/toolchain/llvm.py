@@ -99,21 +99,32 @@ class CompilerProcess:
                 self._stderr.close()
                 self._stderr = None
 
-    def compile(self, llvm_ir: str, machine: Machine) -> Compiled:
-        """Optimise `llvm_ir` and emit an object file.
+    def compile(self, llvm_ir: str, machine: Machine, *, optimise: bool = True) -> Compiled:
+        """Optimise `llvm_ir`, if so wished, and emit an object file.
 
         Raises
         ------
         CompileError
             If LLVM refuses the text; `LLVMCrash` if it aborted, `UnrecognisedName` for an unknown CPU or feature.
         """
-        _, (optimised, obj) = self._ask("compile", machine, [llvm_ir.encode()])
+        _, (optimised, obj) = self._ask("compile", machine, [llvm_ir.encode()], optimise=optimise)
         return Compiled(optimised.decode(), obj)
 
     def assemble(self, llvm_ir: str, machine: Machine) -> str:
         """Return the assembly of IR that is already optimised; errors as of `compile`."""
         _, (assembly,) = self._ask("assemble", machine, [llvm_ir.encode()])
         return assembly.decode()
+
+    def inspect(self, module: bytes, entry: str, name: str) -> tuple[dict[str, Any], str]:
+        """Read a module, text or bitcode, that someone else made; see `inspect_ir.inspect`.
+
+        Raises
+        ------
+        CompileError
+            If it cannot be parsed, or does not verify; `LLVMCrash` if LLVM aborted.
+        """
+        answer, (text,) = self._ask("inspect", Machine(""), [module], entry=entry, name=name)
+        return answer["facts"], text.decode()
 
     def enabled(self, names: Sequence[str], machine: Machine) -> frozenset[str]:
         """Return those of the features `names` that `machine` enables, by its CPU, its triple or its features."""

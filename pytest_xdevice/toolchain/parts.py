@@ -41,6 +41,10 @@ class Parts:
         The kernel's name in `library`.
     source : str
         The kernel's source, where there is one.
+    is_whole : bool
+        Whether the IR of the entry is that of the kernel as well.
+    optimise : bool
+        Whether that IR is optimised, or left as it is.
     llvm_ir, assembly : callable, optional
         Make the listings when they are first asked for.
     """
@@ -50,6 +54,8 @@ class Parts:
     library: SharedLibrary | None = None
     symbol: str = ""
     source: str = ""
+    is_whole: bool = False
+    optimise: bool = True
     llvm_ir: Callable[[], str] | None = None
     assembly: Callable[[], str] | None = None
 
@@ -61,6 +67,7 @@ class Parts:
         for data in (*self.objects, *library, self.symbol.encode()):
             digest.update(len(data).to_bytes(8, "little"))
             digest.update(data)
+        digest.update(b"" if self.optimise else b"as it is")
         return digest.hexdigest()
 
 

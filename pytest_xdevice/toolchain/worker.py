@@ -19,6 +19,7 @@ import llvmlite.binding
 from . import half
 from .frames import read_frame
 from .frames import write_frame
+from .inspect_ir import inspect
 
 llvm: Final[Any] = llvmlite.binding  # it has no annotations
 _STDERR: Final = 2
@@ -108,7 +109,8 @@ def _compile(request: dict[str, Any], parts: list[bytes]) -> tuple[dict[str, Any
     machine = _machine_of(request)
     module = _parse(parts[0].decode(), request, machine)
     _define_half(module, request)
-    _optimise(module, machine)
+    if request["optimise"]:
+        _optimise(module, machine)
     optimised = str(module).encode()  # before emission, which rewrites the module for the back end
     return {}, [optimised, machine.emit_object(module)]
 
@@ -117,6 +119,11 @@ def _assemble(request: dict[str, Any], parts: list[bytes]) -> tuple[dict[str, An
     machine = _machine_of(request)
     module = _parse(parts[0].decode(), request, machine)
     return {}, [machine.emit_assembly(module).encode()]
+
+
+def _inspect(request: dict[str, Any], parts: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+    facts, text = inspect(parts[0], request["entry"], request["name"])
+    return {"facts": facts}, [text.encode()]
 
 
 def _enabled(request: dict[str, Any], parts: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
@@ -153,6 +160,7 @@ _HANDLERS: Final = {
     "compile": _compile,
     "enabled": _enabled,
     "host": _host,
+    "inspect": _inspect,
     "ping": _ping,
 }
 

@@ -1,0 +1,163 @@
+"""In the compiler process: reads a module that someone else made, and finds what its entry takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from typing import Final
+
+import llvmlite.binding
+
+llvm: Final[Any] = llvmlite.binding  # it has no annotations
+_BITCODE: Final = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
+_TARGET_LINE: Final = re.compile(r"^target (?:datalayout|triple) = .*\n", re.MULTILINE)
+_KEEPS_FROM_OPTIMISING: Final = re.compile(r"\b(?:optnone|noinline)\b(?= )")
+_GEP: Final = re.compile(r"getelementptr (?:inbounds |nuw |nusw |inrange\([^)]*\) )*(.+?), ptr")
+_PASS_ON: Final = frozenset({"getelementptr", "bitcast", "phi", "select", "addrspacecast", "freeze"})
+
+
+def inspect(data: bytes, entry: str, name: str) -> tuple[dict[str, Any], str]:
+    """Return facts about a module, and its text with the entry renamed to `name` and without triple and data layout.
+
+    Parameters
+    ----------
+    data : bytes
+        Text or bitcode.
+    entry : str
+        The function that is to be called; "" for the only one that is defined.
+    name : str
+        What it is called from here on; "" for its own name, with what no name of C has replaced.
+
+    Returns
+    -------
+    dict
+        ``functions``, the names that are defined; ``triple`` and ``layout``; and of the entry, if it is there,
+        ``entry``, its name from here on, ``result``, a type, ``head``, its first line, and ``arguments``: each with
+        ``name``, ``type``, ``attributes`` and, of a pointer, the types ``read`` and ``stepped`` over through it, and
+        whether it is ``constant``.
+    str
+        The module.
+    """
+    module = _parsed(data)
+    module.verify()
+    defined = [function for function in module.functions if not function.is_declaration]
+    facts: dict[str, Any] = {
+        "functions": [function.name for function in defined],
+        "triple": module.triple,
+        "layout": str(module.data_layout),
+    }
+    entry = entry or (defined[0].name if len(defined) == 1 else "")
+    if entry not in facts["functions"]:
+        return facts, ""
+    for function in defined:
+        if function.linkage.name not in ("internal", "private"):
+            function.visibility = "hidden"  # else a symbol of that name in the device's process is called instead
+    function = module.get_function(entry)
+    name = name or re.sub(r"\W", "_", entry)
+    if name != entry:
+        function.name = name
+    text = _TARGET_LINE.sub("", str(module))
+    facts["entry"] = name
+    facts["head"] = next(line for line in str(function).splitlines() if line.startswith("define"))
+    facts["result"] = str(function.global_value_type).split(" (", 1)[0]
+    facts["arguments"] = [
+        {
+            "name": argument.name,
+            "type": str(argument.type),
+            "attributes": [text.decode() for text in argument.attributes],
+        }
+        for argument in function.arguments
+    ]
+    _find_elements(facts["arguments"], text, module, name)
+    return facts, text
+
+
+def _parsed(data: bytes) -> Any:
+    if data.startswith(_BITCODE):
+        return llvm.parse_bitcode(data)
+    return llvm.parse_assembly(data.decode())
+
+
+def _find_elements(arguments: list[dict[str, Any]], text: str, module: Any, name: str) -> None:
+    """Add what is done through each pointer; calls are looked into once they are inlined."""
+    plain = llvm.parse_assembly(_KEEPS_FROM_OPTIMISING.sub("nounwind", text))
+    plain.triple, plain.data_layout = module.triple, str(module.data_layout)
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_sroa_pass()
+    machine = llvm.Target.from_default_triple().create_target_machine()
+    builder = llvm.create_pass_builder(machine, _without_vectors())
+    passes.run(plain, builder)
+    seen = [_Accesses(plain).through(name, index) for index in range(len(arguments))]
+    builder.getModulePassManager().run(plain, builder)
+    for index, (facts, (read, stepped)) in enumerate(zip(arguments, seen, strict=True)):
+        if not facts["type"].startswith("ptr"):
+            continue
+        if not read:
+            read, stepped = _Accesses(plain).through(name, index)
+        attributes = list(plain.get_function(name).arguments)[index].attributes
+        facts["read"], facts["stepped"] = sorted(read), sorted(stepped)
+        facts["constant"] = any(word in (b"readonly", b"readnone") for word in attributes)
+
+
+def _without_vectors() -> Any:
+    return llvm.create_pipeline_tuning_options(speed_level=2)  # nothing is vectorised unless it is asked for
+
+
+class _Accesses:
+    """What is done through the pointers of a module's functions."""
+
+    def __init__(self, module: Any) -> None:
+        self._functions = {function.name: function for function in module.functions}
+        self._seen: set[tuple[str, int]] = set()
+        self._read: set[str] = set()
+        self._stepped: set[str] = set()
+
+    def through(self, name: str, index: int) -> tuple[set[str], set[str]]:
+        """Return the types that are read or written through a parameter, and those that it is moved in steps of.
+
+        Calls are followed.
+        """
+        function = self._functions.get(name)
+        if function is None or function.is_declaration or (name, index) in self._seen:
+            return self._read, self._stepped
+        self._seen.add((name, index))
+        instructions = list(_instructions(function))
+        aliases = _aliases(list(function.arguments)[index], instructions)
+        for instruction in instructions:
+            self._note(instruction, aliases)
+        return self._read, self._stepped
+
+    def _note(self, instruction: Any, aliases: list[Any]) -> None:
+        opcode = instruction.opcode
+        if opcode == "load" and next(instruction.operands) in aliases:
+            self._read.add(str(instruction.type))
+        elif opcode == "store":
+            value, place = instruction.operands
+            if place in aliases:
+                self._read.add(str(value.type))
+        elif opcode == "getelementptr" and instruction in aliases:
+            step = _GEP.search(str(instruction))
+            self._stepped.update(step.groups() if step else ())
+        elif opcode == "call":
+            *given, callee = instruction.operands
+            for position, value in enumerate(given):
+                if value in aliases:
+                    self.through(callee.name, position)
+
+
+def _aliases(argument: Any, instructions: list[Any]) -> list[Any]:
+    """Return the argument, and every value that may be a pointer into the same memory."""
+    found = [argument]
+    passing = [instruction for instruction in instructions if instruction.opcode in _PASS_ON]
+    grown = True
+    while grown:
+        new = [one for one in passing if one not in found and any(operand in found for operand in one.operands)]
+        found += new
+        grown = bool(new)
+    return found
+
+
+def _instructions(function: Any) -> Iterator[Any]:
+    for block in function.blocks:
+        yield from block.instructions
