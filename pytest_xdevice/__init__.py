@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from .kernel.types import u32
     from .kernel.types import u64
     from .sources.c import c_kernel
+    from .sources.library import library_kernel
     from .sources.llvm_ir import llvm_kernel
     from .sources.opencl_c import opencl_kernel
 
@@ -145,6 +146,7 @@ __all__ = [
     "isinf",
     "isnan",
     "kernel",
+    "library_kernel",
     "llvm_kernel",
     "local",
     "log",
@@ -179,6 +181,7 @@ _ERRORS = (
 _ELSEWHERE = {
     "c_kernel": ".sources.c",
     "llvm_kernel": ".sources.llvm_ir",
+    "library_kernel": ".sources.library",
     "local": ".kernel.opencl_types",
     "opencl_kernel": ".sources.opencl_c",
 }

@@ -145,11 +145,15 @@ class Artifact:
         ------
         OSError
             If the file cannot be written.
+        XDeviceError
+            If the two would have one name.
         """
         path = Path(path)
         if self.kind == "opencl":
             path.write_text(f"{_OPENCL_HEADER}{self.description()}\n{self.opencl_source}", encoding="utf-8")
         else:
+            if self.library and path.name == self.library.name:
+                raise XDeviceError(f"{path.name} is the library that the kernel is in: save under another name")
             path.write_bytes(self.object)
             if self.library:
                 (path.parent / self.library.name).write_bytes(self.library.data)

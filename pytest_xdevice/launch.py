@@ -87,32 +87,34 @@ def check_blocks(artifact: Artifact, device: OpenCLDevice) -> None:
                 )
 
 
-def load_into(batch: Batch, artifact: Artifact, worker: WorkerClient) -> None:
-    """Add what loads `artifact` to `batch`, unless `worker` has it."""
-    if artifact.key not in worker.loaded:
-        data = artifact.object if artifact.kind == "cpu" else artifact.opencl_source.encode()
-        options = list(artifact.build_options)
-        batch.send(
-            "load",
-            data,
-            key=artifact.key,
-            linked=artifact.is_linked,
-            build_options=options,
-            by_hand=artifact.is_handwritten,
-        )
+def load_into(batch: Batch, artifact: Artifact, worker: WorkerClient) -> list[str]:
+    """Add what loads `artifact` to `batch`, unless `worker` has it; return the keys of what will be loaded."""
+    if artifact.key in worker.loaded:
+        return []
+    library = artifact.library
+    if library is not None and library.key not in worker.loaded:
+        batch.send("library", library.data, key=library.key, name=library.name)
+    batch.send(
+        "load",
+        artifact.object if artifact.kind == "cpu" else artifact.opencl_source.encode(),
+        key=artifact.key,
+        linked=artifact.is_linked,
+        build_options=list(artifact.build_options),
+        by_hand=artifact.is_handwritten,
+        callee=[library.key, artifact.symbol] if library else [],
+    )
+    return [artifact.key, *([library.key] if library else [])]
 
 
 def load_kernel(batch: Batch, artifact: Artifact, session: Session, worker: WorkerClient) -> list[str]:
     """Add what loads a kernel to `batch`, and before the first one what reports its faults; return all their keys."""
     if artifact.kind != "cpu":
-        load_into(batch, artifact, worker)
-        return [artifact.key]
+        return load_into(batch, artifact, worker)
     reporter = session.compiler.fault_reporter(session.target)
-    load_into(batch, reporter, worker)
-    if reporter.key not in worker.loaded:
+    loads = load_into(batch, reporter, worker)
+    if loads:
         batch.add("report_faults", key=reporter.key)
-    load_into(batch, artifact, worker)
-    return [reporter.key, artifact.key]
+    return [*loads, *load_into(batch, artifact, worker)]
 
 
 class Run:
@@ -211,8 +213,7 @@ class Run:
             return {}
         session = self._device.session
         loop = session.compiler.timing_loop(session.target)
-        load_into(self._batch, loop, self._worker)
-        self._loads.append(loop.key)
+        self._loads += load_into(self._batch, loop, self._worker)
         return {"timing_loop": loop.key}
 
     def _allowed(self, timeout: float | None) -> float:

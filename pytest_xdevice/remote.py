@@ -506,10 +506,10 @@ class Device:
         kept = self.session.compiler.recall(key)
         if kept is None:
             batch = Batch()
-            load_into(batch, artifact, worker)
+            loads = load_into(batch, artifact, worker)
             batch.add("arguments", key=artifact.key, entry=artifact.name)
             answers = self.submit(batch, worker, artifact.name, self.session.settings.timeout)
-            worker.loaded.add(artifact.key)
+            worker.loaded.update(loads)
             kept = json.dumps(signature_of(artifact.name, answers[-1]).to_json()).encode()
             self.session.compiler.remember(key, kept)
         return replace(artifact, signature=Signature.from_json(json.loads(kept)))

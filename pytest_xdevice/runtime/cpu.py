@@ -74,9 +74,23 @@ class CpuBackend:
         if not facts["linked"]:
             data = self._link(key, data)
         try:
-            self._libraries[key] = _load_library(data, os.path.join(self._directory, key[:16] + ".so"))
+            library = _load_library(data, os.path.join(self._directory, key[:16] + ".so"))
         except OSError as error:
             raise DeviceProblem("LoadError", f"the device cannot load the kernel: {error}{_advice(error)}") from None
+        if facts["callee"]:
+            _connect(library, self._symbol(*facts["callee"]))
+        self._libraries[key] = library
+
+    def load_library(self, key: str, data: bytes, name: str) -> None:
+        """Load a library that others made, with the libraries that it needs, which are the device's own."""
+        if key in self._libraries:
+            return
+        folder = os.path.join(self._directory, key[:16])
+        os.makedirs(folder, exist_ok=True)
+        try:
+            self._libraries[key] = _load_library(data, os.path.join(folder, name))
+        except OSError as error:
+            raise DeviceProblem("LoadError", f"the device cannot load {name}: {error}{_advice(error)}") from None
 
     def report_faults(self, key: str) -> None:
         """Have the library of that key report the addresses at which kernels fault."""
@@ -153,7 +167,8 @@ class CpuBackend:
 def _advice(error: OSError) -> str:
     """Return what to do about a library that is missing on the device."""
     if "libgcc_s" not in str(error):
-        return ""
+        missing = "cannot open shared object file" in str(error) or "Error loading shared library" in str(error)
+        return "; install that library on the device" if missing else ""
     return (
         "; 32-bit processors divide integers by functions of libgcc_s: install it on the device (Debian's "
         "libgcc-s1, Alpine's libgcc), or name a CPU that divides and keep to 32-bit integers"
@@ -174,6 +189,11 @@ def _load_library(data: bytes, path: str) -> Any:
     descriptor = os.memfd_create(os.path.basename(path))
     os.write(descriptor, data)
     return ctypes.CDLL(f"/proc/self/fd/{descriptor}", mode=mode)
+
+
+def _connect(library: Any, function: Any) -> None:
+    """Store a function's address where the entry in `library` finds it."""
+    ctypes.c_void_p.in_dll(library, "xd_callee").value = ctypes.cast(function, ctypes.c_void_p).value
 
 
 class _Call:

@@ -63,6 +63,7 @@ class Worker:
         self._output = Output()
         self._operations: Dict[str, Operation] = {
             "load": self._load,
+            "library": lambda request: self._backend.load_library(request["key"], self._take(), request["name"]),
             "put": self._put,
             "new": self._new,
             "write": self._write,

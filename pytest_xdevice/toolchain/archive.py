@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,25 +71,39 @@ def elf_files(data: bytes) -> tuple[ElfFile, ...]:
     return tuple(ElfFile(member.data) for member in archive_members(data))
 
 
-def undefined_symbols(*inputs: bytes) -> tuple[str, ...]:
-    """Return the names that objects, and those members of static libraries that they call, leave undefined."""
+@dataclass(frozen=True)
+class Resolution:
+    """What a link of objects and static libraries takes.
+
+    Attributes
+    ----------
+    objects : tuple of bytes
+        The objects, and those members of the libraries that they call.
+    undefined : tuple of str
+        The names that all of them leave undefined.
+    """
+
+    objects: tuple[bytes, ...]
+    undefined: tuple[str, ...]
+
+
+def resolve(inputs: Sequence[bytes]) -> Resolution:
+    """Find what of the static libraries among `inputs` a link takes, in whatever order they are given."""
+    objects = [data for data in inputs if not is_archive(data)]
+    members = [(ElfFile(member.data), member.data) for data in inputs if is_archive(data) for member in
+               archive_members(data)]  # fmt: skip
     defined: set[str] = set()
     wanted: dict[str, None] = {}
-    members: list[ElfFile] = []
-    for data in inputs:
-        if is_archive(data):
-            members += elf_files(data)
-        else:
-            _take(ElfFile(data), defined, wanted)
-    while True:
-        called = [member for member in members if (member.defined & wanted.keys()) - defined]
-        if not called:
-            return tuple(name for name in wanted if name not in defined)
-        for member in called:
-            _take(member, defined, wanted)
-            members.remove(member)
-
-
-def _take(file: ElfFile, defined: set[str], wanted: dict[str, None]) -> None:
-    defined |= file.defined
-    wanted.update(dict.fromkeys(file.required))
+    fresh = [ElfFile(data) for data in objects]
+    while fresh:
+        for file in fresh:
+            defined |= file.defined
+            wanted.update(dict.fromkeys(file.required))
+        fresh = []
+        for member in list(members):
+            if (member[0].defined & wanted.keys()) - defined:
+                members.remove(member)
+                fresh.append(member[0])
+                objects.append(member[1])
+                defined |= member[0].defined
+    return Resolution(tuple(objects), tuple(name for name in wanted if name not in defined))

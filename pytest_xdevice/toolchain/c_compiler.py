@@ -268,8 +268,12 @@ def _clang_processor(target: Target, flags: Sequence[str], *, with_cpu: bool = T
     if _chooses_processor(flags):
         return []
     words = ["-target-cpu", target.cpu] if target.cpu and with_cpu else []
-    for feature in target.features:
-        words += ["-target-feature", feature]
+    # Clang forgets their order: what a later one takes back must not be said.
+    signs = {feature[1:]: feature[0] for feature in target.features}
+    if target.arch == "arm" and signs.get("neon") == "+" and signs.get("d32") == "-":
+        del signs["d32"]
+    for name, sign in signs.items():
+        words += ["-target-feature", sign + name]
     abi = [f"-mabi={target.abi}"] if target.abi else []
     return [*abi, *(part for word in words for part in ("-Xclang", word))]
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 from pytest_xdevice.errors import CompileError
 
-from .archive import is_archive
-from .archive import undefined_symbols
+from .archive import resolve
 from .cache import Cache
 from .cache import write_atomically
 from .libraries import Library
@@ -119,10 +118,11 @@ class StubLinker:
         return EMULATIONS.get(target.arch) in self.emulations
 
     def link(self, obj: bytes, target: Target, others: Sequence[bytes] = ()) -> bytes:
-        libraries, unknown = needed_by(undefined_symbols(obj, *others), target)
+        found = resolve((obj, *others))
+        libraries, unknown = needed_by(found.undefined, target)
         if unknown:
             raise UndefinedSymbols(unknown, target)
-        inputs = (obj, *others)
+        inputs = found.objects
         options = ["--no-undefined", "--as-needed"]
         stubs = [self._stub(library, target) for library in libraries]
         try:
@@ -206,7 +206,7 @@ def link_with_driver(command: Sequence[str], inputs: Sequence[bytes], libraries:
     with scratch() as folder:
         result = Path(folder, "kernel.so")
         options = ["-Wl,-z,defs", "-Wl,-z,now", "-Wl,-z,noexecstack", "-Wl,--as-needed", "-s"]
-        made = [*command, "-shared", "-o", str(result), *written(inputs, folder), *options, *libraries]
+        made = [*command, "-shared", "-o", str(result), *written(resolve(inputs).objects, folder), *options, *libraries]
         return call([*made, "-lm", "-lpthread"], result)
 
 
@@ -214,7 +214,7 @@ def written(inputs: Sequence[bytes], folder: str) -> list[str]:
     """Write what is to be linked below `folder`, and return the paths."""
     paths = []
     for index, data in enumerate(inputs):
-        path = Path(folder, f"{index or 'kernel'}{'.a' if is_archive(data) else '.o'}")
+        path = Path(folder, f"{index or 'kernel'}.o")
         path.write_bytes(data)
         paths.append(str(path))
     return paths

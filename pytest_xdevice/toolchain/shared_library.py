@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from dataclasses import field
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -17,4 +20,9 @@ class SharedLibrary:
     """
 
     name: str
-    data: bytes
+    data: bytes = field(repr=False)
+
+    @cached_property
+    def key(self) -> str:
+        """What it is known by on a device."""
+        return hashlib.sha256(self.data).hexdigest()
