@@ -255,6 +255,7 @@ class WorkerClient:
             end = self._control.request("ended", self._number, kill)
         except DeviceLost as lost:
             return lost
+        self._output(end["output"])
         return WorkerEnded(end, was_late=kill)
 
 

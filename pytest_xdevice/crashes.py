@@ -123,5 +123,5 @@ def _describe(fault: dict[str, Any], signature: Signature | None) -> str:
 
 
 def _tail(output: str) -> str:
-    lines = output.rstrip().splitlines()
+    lines = output.rstrip()[-_TAIL_LINES * 120 :].splitlines()
     return "\n".join(["\nThe last that it printed:", *lines[-_TAIL_LINES:]]) if lines else ""

@@ -6,7 +6,6 @@ import contextlib
 import json
 import operator
 import os
-import sys
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ from .crashes import error_of_end
 from .device_array import DeviceArray
 from .device_array import poison
 from .device_info import DeviceInfo
+from .device_output import DeviceOutput
 from .errors import ArgumentError
 from .errors import DeviceError
 from .errors import DeviceLost
@@ -101,6 +101,8 @@ class Session:
     info : DeviceInfo
     target : Target
         What CPU kernels are compiled for.
+    output : DeviceOutput
+        What the device printed.
     opencl_problem : str or None
         Why the device has no OpenCL, once that has been looked at.
     """
@@ -115,6 +117,7 @@ class Session:
         self.info = DeviceInfo.from_wire(control.info)
         self.target = _target(config.target or settings.target, self.info, compiler)
         self.opencl_problem: str | None = None
+        self.output = DeviceOutput(self.name)
         self._opencl: tuple[OpenCLDevice, ...] | None = None
         self._transport = transport
         self._control = control
@@ -161,6 +164,7 @@ class Session:
 
     def device(self, kind: DeviceKind) -> Device:
         """Return the device as one test sees it; `Device.release` frees what was allocated through it."""
+        self.output.begin()
         self._prepare(kind)
         return Device(self, kind)
 
@@ -240,7 +244,7 @@ class Session:
         else:
             sock, channel = self._control.relay()
             started = self._control.request("start", options, channel)
-        return WorkerClient(self._control, started["worker"], sock, _print)
+        return WorkerClient(self._control, started["worker"], sock, self.output.show)
 
 
 class Device:
@@ -452,10 +456,11 @@ class Device:
         return found
 
     def release(self) -> None:
-        """Free everything that was allocated through this object."""
+        """Free everything that was allocated through this object, and say how much output was left out."""
         for array in self._arrays:
             array.free()
         self._arrays.clear()
+        self.session.output.end()
 
     def worker(self) -> WorkerClient:
         """Return the worker that this device's operations go to."""
@@ -729,7 +734,3 @@ def _token(config: DeviceConfig, settings: Settings) -> str | None:
 
 def _silent(message: str) -> None:
     """Progress that nobody follows."""
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(text)

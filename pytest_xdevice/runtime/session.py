@@ -25,10 +25,11 @@ from .handover import send_socket
 from .info import device_info
 from .leftovers import hold
 from .leftovers import sweep
+from .output import open_log
+from .output import Trimmer
 from .relay import Relay
 
 _REAP_SECONDS = 5.0
-_LOG_TAIL = 4096
 
 _START = (
     "import sys; sys.path.insert(0, sys.argv[1]); from pytest_xdevice.runtime.worker import main; main(sys.argv[2:])"
@@ -38,11 +39,12 @@ _START = (
 class Worker:
     """A worker process as the session sees it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: str, report: int, handoff: socket.socket) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], output: Trimmer, report: int, handoff: socket.socket) -> None:
         self.process = process
-        self.log = log
+        self.output = output
         self.report = report
         self.handoff = handoff
+        output.start()
 
     def hand_over(self, stream: socket.socket) -> None:
         """Give the worker the stream to the host, or the socket that it gets the stream from; it is closed here."""
@@ -56,7 +58,7 @@ class Worker:
         Returns
         -------
         dict
-            ``signal`` or ``code``, the end of its ``output``, and the ``fault`` that it reported, or None.
+            ``signal`` or ``code``, its last ``output``, and the ``fault`` that it reported, or None.
         """
         try:
             status = self.process.wait(_REAP_SECONDS)
@@ -66,12 +68,8 @@ class Worker:
         name = signal.Signals(-status).name if status < 0 else None
         fault = read_report(self.report)
         os.close(self.report)
-        return {"signal": name, "code": None if status < 0 else status, "output": self._tail(), "fault": fault}
-
-    def _tail(self) -> str:
-        with open(self.log, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_TAIL))
-            return file.read().decode("utf-8", "replace")
+        code = None if status < 0 else status
+        return {"signal": name, "code": code, "output": self.output.stop(), "fault": fault}
 
 
 class Session:
@@ -139,22 +137,21 @@ class Session:
         self._count += 1
         number = self._count
         ours, theirs = socket.socketpair()
-        log = os.path.join(self._directory, f"worker-{number}.log")
+        log = open_log(os.path.join(self._directory, f"worker-{number}.log"))
         report, reported = os.pipe()
         files = os.path.join(self._directory, "files")
         options = dict(options, directory=self._directory, files=files, report=reported)
-        with open(log, "wb+") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-c", _START, self._code, str(theirs.fileno()), json.dumps(options)],
-                pass_fds=[theirs.fileno(), reported],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                close_fds=True,
-            )
+        process = subprocess.Popen(
+            [sys.executable, "-c", _START, self._code, str(theirs.fileno()), json.dumps(options)],
+            pass_fds=[theirs.fileno(), reported],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            close_fds=True,
+        )
         theirs.close()
         os.close(reported)
-        worker = self._workers[number] = Worker(process, log, report, ours)
+        worker = self._workers[number] = Worker(process, Trimmer(log), report, ours)
         worker.hand_over(self._source(number, options["stream"], channel))
         return {"worker": number, "path": self._socket_path}
 

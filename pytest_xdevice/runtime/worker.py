@@ -25,6 +25,7 @@ from .handover import receive_socket
 from .launch import DeviceProblem
 from .launch import Launch
 from .opencl import OpenCLBackend
+from .output import Output
 from .wire import Buffer
 from .wire import Connection
 from .wire import decode
@@ -34,8 +35,6 @@ _NO_ROOM = "the device has no memory left to pass the data on in one piece: use 
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 _SIGKILL = 9
 _STREAM_SECONDS = 30.0
-_OUTPUT_LIMIT = 256 << 10
-_IOLBF = 1  # <stdio.h>, glibc and musl
 _REMEMBERED, _REMEMBERED_BYTES = 64, 4096  # batches, and the longest one
 Operation = Callable[[Any], Any]
 
@@ -201,28 +200,6 @@ def _read(text: bytes) -> List[Tuple[str, Any]]:
 
 # A launch that is done again and again comes as the same bytes each time. Nobody changes what is read here.
 _recall = lru_cache(_REMEMBERED)(_read)
-
-
-class Output:
-    """What kernels and libraries printed: the session has this process's stdout and stderr go to a file."""
-
-    def __init__(self) -> None:
-        self._libc = ctypes.CDLL(None)
-        self._seen = os.fstat(1).st_size
-        try:
-            # By line, so that what was printed before a crash is not lost in a buffer.
-            self._libc.setvbuf(ctypes.c_void_p.in_dll(self._libc, "stdout"), None, _IOLBF, 0)
-        except ValueError:
-            return  # a C library that has no such symbol: its lines come at the next flush
-
-    def fresh(self) -> str:
-        """Return what was printed since the last call, the last 256 KiB of it."""
-        self._libc.fflush(None)
-        size = os.fstat(1).st_size
-        if size <= self._seen:
-            return ""
-        start, self._seen = max(self._seen, size - _OUTPUT_LIMIT), size
-        return os.pread(1, size - start, start).decode("utf-8", "replace")
 
 
 def open_stream(given: socket.socket, way: str) -> socket.socket:
