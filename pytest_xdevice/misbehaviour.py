@@ -44,10 +44,10 @@ def _violation(problem: Problem, signature: Signature) -> MemoryViolation:
     """Name the argument and the element that a changed canary byte belongs to."""
     param = signature.params[problem.details["position"]]
     assert isinstance(param.type, (ArrayType, PointerType))
-    offset, nbytes = problem.details["offset"], problem.details["nbytes"]
+    offset, count, nbytes = (problem.details[name] for name in ("offset", "count", "nbytes"))
     width = param.type.element.nbytes if param.type.element else 1
     index = offset // width
-    where = f"{offset - nbytes + 1} bytes past the end" if offset >= 0 else f"{-offset} bytes before the start"
+    where = f"{count} byte{'s'[: count != 1]} {'past the end' if offset >= 0 else 'before the start'}"
     return MemoryViolation(
         f"{signature.name} wrote {where} of argument {param.name} (index {index} of {nbytes // width})",
         kernel=signature.name,

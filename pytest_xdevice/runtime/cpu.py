@@ -231,7 +231,7 @@ def _check_status(launch: Launch, status: int) -> None:
 
 def _check_fences(arrays: Sequence[Optional[Array]]) -> None:
     for position, array in enumerate(arrays):
-        offset = array.violation() if array is not None else None
-        if array is not None and offset is not None:
-            where = {"position": position, "offset": offset, "nbytes": array.nbytes}
+        found = array.violation() if array is not None else None
+        if array is not None and found is not None:
+            where = {"position": position, "offset": found[0], "count": found[1], "nbytes": array.nbytes}
             raise DeviceProblem("MemoryViolation", "wrote outside of an array", **where)

@@ -18,6 +18,7 @@ from typing import Any
 from typing import Dict
 from typing import List
 from typing import Optional
+from typing import Tuple
 
 ALIGNMENT = 64  # a cache line, and the widest vector that there is
 CANARY = 0xC5
@@ -47,7 +48,7 @@ def _libc() -> Any:
 
 
 _LIBC = _libc()
-_CANARIES = bytes([CANARY]) * (PAGE + ALIGNMENT)  # as much as the slack on one side can be
+_CANARIES = bytes([CANARY]) * (2 * PAGE + ALIGNMENT)  # as much as there can be on one side
 
 
 class OutOfMemory(Exception):
@@ -66,14 +67,14 @@ class Array:
         The data as writable bytes.
     """
 
-    def __init__(self, base: int, span: int, nbytes: int, guarded: bool) -> None:
+    def __init__(self, base: int, span: int, nbytes: int, guarded: bool, margin: int) -> None:
         self.base = base
         self.span = span
         self.nbytes = nbytes
         self.guarded = guarded
         self._is_read_only = False
         rear = base + span - GUARD
-        self.address = (rear - nbytes) // ALIGNMENT * ALIGNMENT
+        self.address = (rear - margin - nbytes) // ALIGNMENT * ALIGNMENT
         self._front = self.address - (base + GUARD)
         self._back = rear - (self.address + nbytes)
         self.view = memoryview((ctypes.c_char * nbytes).from_address(self.address)).cast("B")
@@ -97,24 +98,35 @@ class Array:
         ctypes.memset(self.address, byte, first - self.address)
         ctypes.memset(last, byte, end - last)
 
-    def violation(self) -> Optional[int]:
-        """Return where a canary byte has changed, as an offset from the start of the data in bytes, or None."""
+    def violation(self) -> Optional[Tuple[int, int]]:
+        """Return where a canary byte has changed, in bytes from the start of the data, and how many did, or None."""
         if not self.guarded:
             return None
         if self._front and _LIBC.memcmp(self.address - self._front, _CANARIES, self._front):
             front = ctypes.string_at(self.address - self._front, self._front)
-            return max(i for i, byte in enumerate(front) if byte != CANARY) - self._front
+            changed = [i for i, byte in enumerate(front) if byte != CANARY]
+            return changed[-1] - self._front, len(changed)
         if self._back and _LIBC.memcmp(self.address + self.nbytes, _CANARIES, self._back):
             back = ctypes.string_at(self.address + self.nbytes, self._back)
-            return self.nbytes + min(i for i, byte in enumerate(back) if byte != CANARY)
+            changed = [i for i, byte in enumerate(back) if byte != CANARY]
+            return self.nbytes + changed[0], len(changed)
         return None
 
 
 class Memory:
-    """All arrays of one worker. Blocks that are freed are kept, up to 32 MiB, for the next array of their size."""
+    """All arrays of one worker. Blocks that are freed are kept, up to 32 MiB, for the next array of their size.
 
-    def __init__(self, guard: bool) -> None:
+    Parameters
+    ----------
+    guard : bool
+        Whether arrays are fenced.
+    margin : int
+        Bytes of canaries, up to a page, that each end of an array has at least.
+    """
+
+    def __init__(self, guard: bool, margin: int = 0) -> None:
         self._guard = guard
+        self._margin = margin
         self._free: Dict[int, List[int]] = {}
         self._free_bytes = 0
 
@@ -126,12 +138,12 @@ class Memory:
         OutOfMemory
             If the device cannot give that much.
         """
-        span = (max(nbytes, 1) + ALIGNMENT + PAGE - 1) // PAGE * PAGE + 2 * GUARD
+        span = (max(nbytes, 1) + 2 * self._margin + ALIGNMENT + PAGE - 1) // PAGE * PAGE + 2 * GUARD
         blocks = self._free.get(span)
         if blocks:
             self._free_bytes -= span - 2 * GUARD
-            return Array(blocks.pop(), span, nbytes, self._guard)
-        return Array(self._map(span, nbytes), span, nbytes, self._guard)
+            return Array(blocks.pop(), span, nbytes, self._guard, self._margin)
+        return Array(self._map(span, nbytes), span, nbytes, self._guard, self._margin)
 
     def free(self, array: Array) -> None:
         """Give the array's memory back; its view must not be used afterwards."""

@@ -17,9 +17,12 @@ from .launch import DeviceProblem
 from .launch import Launch
 from .launch import measure
 from .launch import SLOT
+from .memory import OutOfMemory
 from .memory import SPARSE
 from .opencl_arguments import arguments_of
 from .opencl_arguments import KEEP
+from .opencl_memory import Buffer
+from .opencl_memory import memory_of
 
 _MISSING = (
     "no OpenCL there: {}. Install pyopencl on the device (pip install pyopencl, or Debian's python3-pyopencl), "
@@ -31,20 +34,6 @@ _END = 1 << 20  # bytes at each end of a huge block that are filled on a CPU
 _PROBE = "__kernel void xd_probe(__global float *a) { a[get_global_id(0)] += 1.0f; }"
 
 
-class Buffer:
-    """A block of device memory.
-
-    Attributes
-    ----------
-    handle : pyopencl.Buffer
-    nbytes : int
-    """
-
-    def __init__(self, handle: Any, nbytes: int) -> None:
-        self.handle = handle
-        self.nbytes = nbytes
-
-
 class OpenCLBackend:
     """Builds OpenCL C programs on one device and launches their kernels.
 
@@ -52,9 +41,11 @@ class OpenCLBackend:
     ----------
     choice : str
         Which device: a part of its name or its platform's, in any case; "" takes the first, a GPU before others.
+    guard : bool
+        Whether arrays have red zones.
     """
 
-    def __init__(self, choice: str) -> None:
+    def __init__(self, choice: str, guard: bool) -> None:
         self._cl = _import()
         self.devices = _devices(self._cl)
         if not self.devices:
@@ -62,6 +53,7 @@ class OpenCLBackend:
         self._device, self._context = self._first_working(_candidates(self.devices, choice))
         profiling = self._cl.command_queue_properties.PROFILING_ENABLE
         self._queue = self._cl.CommandQueue(self._context, properties=profiling)
+        self._memory = memory_of(self._cl, self._device, self._queue, guard)
         self._programs: Dict[str, _Program] = {}
 
     def describe(self) -> Dict[str, Any]:
@@ -79,14 +71,15 @@ class OpenCLBackend:
                 f"{self._device.global_mem_size} that it has)",
             )
         try:
-            handle = self._cl.Buffer(self._context, self._cl.mem_flags.READ_WRITE, max(nbytes, 1))
+            return self._memory.allocate(nbytes)
+        except OutOfMemory as error:
+            raise DeviceProblem("OutOfMemory", str(error)) from None
         except self._cl.Error as error:
             raise self._no_room(nbytes, error) from None
-        return Buffer(handle, nbytes)
 
     def free(self, array: Buffer) -> None:
         """Give a block back."""
-        array.handle.release()
+        self._memory.free(array)
 
     def fill(self, array: Buffer, byte: int) -> None:
         """Set every byte of a block; on a CPU those of a huge one at its ends alone, which costs no memory between."""
@@ -159,6 +152,7 @@ class OpenCLBackend:
         """Enqueue every phase once and wait for the last."""
         with deadline(launch.timeout):
             self._finish(self._enqueue(launch, arrays))
+        self._check_zones(arrays)
 
     def time(
         self, launch: Launch, arrays: Sequence[Optional[Buffer]], number: Any, repeat: Any, min_repeat_ms: Any
@@ -171,7 +165,9 @@ class OpenCLBackend:
                 self._finish(events)
             return float(sum(event.profile.end - event.profile.start for event in events)) * 1e-9
 
-        return measure(sample, number, repeat, min_repeat_ms)
+        figures = measure(sample, number, repeat, min_repeat_ms)
+        self._check_zones(arrays)
+        return figures
 
     def _no_room(self, nbytes: int, error: Exception) -> DeviceProblem:
         there = self._device.global_mem_size
@@ -199,9 +195,7 @@ class OpenCLBackend:
 
     def _enqueue(self, launch: Launch, arrays: Sequence[Optional[Buffer]]) -> List[Any]:
         carry_bytes = launch.options.get("carry_bytes", 0)
-        carry = self.allocate(carry_bytes) if carry_bytes else None
-        if carry is not None:
-            self.fill(carry, 0)
+        carry = self._carry(carry_bytes) if carry_bytes else None
         events = []
         for phase in launch.options["phases"]:
             if 0 in phase["global"]:
@@ -221,6 +215,12 @@ class OpenCLBackend:
                 raise self._refused(launch, kernel, phase, error) from None
         return events
 
+    def _carry(self, nbytes: int) -> Any:
+        """Return a buffer of zeros in which one phase leaves what the next needs."""
+        handle = self._cl.Buffer(self._context, self._cl.mem_flags.READ_WRITE, nbytes)
+        self._cl.enqueue_fill_buffer(self._queue, handle, bytes(1), 0, nbytes)
+        return handle
+
     def _refused(self, launch: Launch, kernel: Any, phase: Dict[str, Any], error: Exception) -> DeviceProblem:
         """Return the problem of a launch that the driver refuses: often one kernel takes less than the device could."""
         message = "{} cannot be launched: {}".format(phase["entry"], error)
@@ -239,9 +239,7 @@ class OpenCLBackend:
             f"{limit} for this kernel: give smaller ones",
         )
 
-    def _set_arguments(
-        self, kernel: Any, launch: Launch, arrays: Sequence[Optional[Buffer]], carry: Optional[Buffer]
-    ) -> None:
+    def _set_arguments(self, kernel: Any, launch: Launch, arrays: Sequence[Optional[Buffer]], carry: Any) -> None:
         sizes = launch.options["sizes"]
         for position, (argument, array) in enumerate(zip(launch.arguments, arrays)):
             if array is not None:
@@ -252,7 +250,7 @@ class OpenCLBackend:
                 start = (-1 - argument) * SLOT
                 kernel.set_arg(position, launch.values[start : start + sizes[position]])
         if carry is not None:
-            kernel.set_arg(len(launch.arguments), carry.handle)
+            kernel.set_arg(len(launch.arguments), carry)
 
     def _check_local_memory(self, launch: Launch, program: _Program, entry: str) -> None:
         """Refuse a kernel that needs more than there is: drivers do so in ways of their own, PoCL by an abort."""
@@ -268,6 +266,11 @@ class OpenCLBackend:
                 f"{self._device.name.strip()} has {limit}",
             )
         launch.prepared = True
+
+    def _check_zones(self, arrays: Sequence[Optional[Buffer]]) -> None:
+        violation = self._memory.violation(arrays)
+        if violation is not None:
+            raise DeviceProblem("MemoryViolation", "wrote outside of an array", **violation)
 
     def _finish(self, events: List[Any]) -> None:
         try:

@@ -134,7 +134,7 @@ class Worker:
 
     def _open(self) -> Dict[str, Any]:
         if self._options["kind"] == "opencl":
-            self._backend = OpenCLBackend(self._options["opencl"])
+            self._backend = OpenCLBackend(self._options["opencl"], self._options["guard"])
         else:
             self._backend = CpuBackend(self._options["directory"], self._options["guard"], self._options["report"])
         description: Dict[str, Any] = self._backend.describe()

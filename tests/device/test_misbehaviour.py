@@ -113,6 +113,30 @@ class TestKernels:
 
 @pytest.mark.cpu
 @pytest.mark.opencl
+class TestCanaries:
+    @pytest.mark.parametrize("size", [0, 5, 1023])
+    def test_an_overrun_names_the_argument_and_counts_the_bytes(self, xdevice: Device, size: int) -> None:
+        message = rf"wrote 4 bytes past the end of argument b \(index {size} of {size}\)"
+        with pytest.raises(MemoryViolation, match=message) as violation:
+            xdevice.run(write_one_too_many, ramp(size))
+        assert (violation.value.argument, violation.value.index) == ("b", size)
+        np.testing.assert_array_equal(xdevice.run(add_one, ramp()), ramp() + 1)
+
+
+@pytest.mark.opencl
+class TestOpenCL:
+    def test_an_overrun_of_an_array_that_ends_with_a_page(self, xdevice: Device) -> None:
+        with pytest.raises(MemoryViolation, match=r"wrote 4 bytes past the end of argument b \(index 1024 of 1024\)"):
+            xdevice.run(write_one_too_many, ramp(1024))
+
+    def test_an_overrun_is_found_when_a_kernel_is_timed(self, xdevice: Device) -> None:
+        a, b = xdevice.array(ramp(64)), xdevice.empty(64)
+        with pytest.raises(MemoryViolation, match="argument b"):
+            xdevice.compile(write_one_too_many).time(a, b, number=1, repeat=2)
+
+
+@pytest.mark.cpu
+@pytest.mark.opencl
 class TestShapes:
     def test_a_local_is_carried_from_a_loop_into_a_parallel_one(self, xdevice: Device) -> None:
         xdevice.assert_close(xdevice.run(normalise, ramp()), ramp() / ramp().sum())
