@@ -82,6 +82,7 @@ class Device:
         self.queue = cl.CommandQueue(self.context, properties=cl.command_queue_properties.PROFILING_ENABLE)
         exact = self.device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
         self._options = ["-cl-fp32-correctly-rounded-divide-sqrt"] if exact else []
+        self._options += ["-DXD_GPU"] if self.type == "gpu" else []
 
     def __str__(self) -> str:
         return f"{self.device.name.strip()} ({self.device.platform.name.strip()}, driver {self.device.driver_version})"

@@ -74,6 +74,17 @@ _BOOL_OPERATORS: Final = {"and": "&&", "or": "||", "xor": "!="}
 # In C these overflow without a meaning when signed, so they are done unsigned.
 _WRAPPING: Final = frozenset({"add", "sub", "mul", "shl"})
 _INDENT: Final = "    "
+# A GPU takes up to twice the time to count a long, so that it counts strips which an int can count.
+_COUNTING: Final = """\
+#ifdef XD_GPU
+#define XD_COUNT(c, e, n, k, start, stop) \\
+    for (long c = start, e = stop, n; c < e && (n = (long)min((ulong)e - (ulong)c, 1UL << 30)); c += n) \\
+        for (int k = 0; k < (int)n; ++k)
+#define XD_COUNTED(c, k) (c + k)
+#else
+#define XD_COUNT(c, e, n, k, start, stop) for (long c = start, e = stop; c < e; ++c)
+#define XD_COUNTED(c, k) c
+#endif"""
 _MOST_DOUBLED: Final = 32  # statements of a body that is printed twice
 
 
@@ -93,7 +104,8 @@ def kernel_program(ir: KernelIR) -> OpenCLProgram:
         extents = _extents(loop) if loop else ()
         phases.append(Phase(entry, extents, loop.block, loop.grid) if loop else Phase(entry, extents))
     contract = "#pragma OPENCL FP_CONTRACT ON" if ir.fast & {"contract", "full"} else ""
-    parts = [_pragmas(ir), functions.text, contract, *kernels]
+    counting = _COUNTING if any("XD_COUNT(" in kernel for kernel in kernels) else ""
+    parts = [_pragmas(ir), counting, functions.text, contract, *kernels]
     source = "\n\n".join(part for part in parts if part) + "\n"
     return OpenCLProgram(source, tuple(phases), plan.carry_bytes, _build_options(ir.fast))
 
@@ -325,13 +337,25 @@ class _PhasePrinter:
         self._loop(statement.body)
 
     def _for(self, statement: For) -> None:
+        forward = isinstance(statement.step, Const) and statement.step.value == 1
+        if forward and not any(isinstance(inner, Break) for inner in walk(statement.body)):
+            self._count(statement)
+            return
         counter, end = f"c{self._counters}", f"e{self._counters}"
         self._counters += 1
-        forward = isinstance(statement.step, Const) and statement.step.value == 1
         test, step = (f"{counter} < {end}", f"++{counter}") if forward else (f"{counter} > {end}", f"--{counter}")
         start, stop = self._expr(statement.start), self._expr(statement.stop)
         self._emit(f"for (long {counter} = {start}, {end} = {stop}; {test}; {step}) {{")
         self._emit(f"{_INDENT}{self._name(statement.variable)} = {counter};")
+        self._loop(statement.body)
+
+    def _count(self, statement: For) -> None:
+        """Print a loop over successive values, in the way that the device counts fastest."""
+        counter, end, size, step = (f"{letter}{self._counters}" for letter in "cenk")
+        self._counters += 1
+        start, stop = self._expr(statement.start), self._expr(statement.stop)
+        self._emit(f"XD_COUNT({counter}, {end}, {size}, {step}, {start}, {stop}) {{")
+        self._emit(f"{_INDENT}{self._name(statement.variable)} = XD_COUNTED({counter}, {step});")
         self._loop(statement.body)
 
     def _loop(self, body: tuple[Stmt, ...]) -> None:

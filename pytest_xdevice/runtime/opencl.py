@@ -191,7 +191,8 @@ class OpenCLBackend:
         # Correctly rounded / and sqrt is what the language promises; not every device can be asked for it.
         config = self._device.single_fp_config
         exact = self._cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
-        return ["-cl-fp32-correctly-rounded-divide-sqrt"] if config & exact else []
+        rounded = ["-cl-fp32-correctly-rounded-divide-sqrt"] if config & exact else []
+        return [*rounded, *(["-DXD_GPU"] if _type_name(self._device.type) == "gpu" else [])]
 
     def _enqueue(self, launch: Launch, arrays: Sequence[Optional[Buffer]]) -> List[Any]:
         carry_bytes = launch.options.get("carry_bytes", 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,6 +42,7 @@ from .irbuild import const
 from .irbuild import dimension
 from .irbuild import kernel
 from .irbuild import load
+from .irbuild import loop
 from .irbuild import op
 from .irbuild import parallel
 from .irbuild import scalar
@@ -230,3 +232,25 @@ def test_every_function_of_the_math_table_is_right() -> None:
     cl_program.build(ir.signature, kernel_program(ir)).run("drawn", *given, *outs)
     for expr, out, (value, element) in zip(drawn, outs, expected, strict=True):
         np.testing.assert_allclose(out[0], value, rtol=1e-6 if element == f32 else 1e-14, err_msg=str(expr))
+
+
+@pytest.mark.usefixtures("opencl_device")
+@pytest.mark.parametrize("option", ["-DXD_CPU", "-DXD_GPU"])
+def test_loops_count_alike_on_cpus_and_gpus(option: str) -> None:
+    inner = loop("j", const(2), var("i"), store("seen", (var("i"), var("j")), op("add", var("i"), var("j"))))
+    after = store("last", var("i"), var("j"))
+    ir = kernel(
+        "counts",
+        [array("seen", i64, "n", "n", mode="inout"), array("last", i64, "n", mode="inout")],
+        loop("i", const(3), dimension("n"), inner, after),
+        i=i64,
+        j=i64,
+    )
+    program = kernel_program(ir)
+    seen, last = np.zeros((9, 9), np.int64), np.full(9, -1)
+    built = cl_program.build(ir.signature, replace(program, build_options=(*program.build_options, option)))
+    built.run("counts", seen, last)
+    expected = np.add.outer(np.arange(9), np.arange(9)) * (np.arange(9)[:, None] > np.maximum(np.arange(9), 2))
+    expected[:, :2] = 0
+    np.testing.assert_array_equal(seen, expected)
+    np.testing.assert_array_equal(last, [-1, -1, -1, 2, 3, 4, 5, 6, 7])
