@@ -21,6 +21,7 @@ from .options import read_devices
 from .options import read_settings
 
 if TYPE_CHECKING:
+    from .artifact import KernelSource
     from .remote import Session
 
 LAB: pytest.StashKey[Lab] = pytest.StashKey()
@@ -156,7 +157,12 @@ class Lab:
             ) from error
         if not self._sessions:
             self._use_own_cache()
-        return Session.open(device, self.settings, progress=progress)
+        return Session.open(device, self.settings, progress=progress, translate=self._translate)
+
+    def _translate(self, kernel: object) -> KernelSource | None:
+        """Ask plugins for a kernel of what a test gave instead of one."""
+        made: KernelSource | None = self._config.hook.pytest_xdevice_compile(config=self._config, kernel=kernel)
+        return made
 
     def _use_own_cache(self) -> None:
         """Keep what is compiled below pytest's cache directory; without that plugin, below the user's."""

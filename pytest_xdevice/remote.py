@@ -62,6 +62,7 @@ from .transport.gateway import Control
 from .transport.spec import parse
 
 DeviceKind = Literal["cpu", "opencl"]
+Translate = Callable[[object], Union[KernelSource, None]]
 Sizes = Union[int, "tuple[int, ...]", None]
 
 __all__ = ["Device", "DeviceArray", "Function", "OpenCLDevice", "Session"]
@@ -105,6 +106,8 @@ class Session:
         What the device printed.
     opencl_problem : str or None
         Why the device has no OpenCL, once that has been looked at.
+    translate : callable
+        Makes a kernel of what a test gives that is none by itself, or returns None.
     """
 
     def __init__(
@@ -118,6 +121,7 @@ class Session:
         self.target = _target(config.target or settings.target, self.info, compiler)
         self.opencl_problem: str | None = None
         self.output = DeviceOutput(self.name)
+        self.translate: Translate = _nothing
         self._opencl: tuple[OpenCLDevice, ...] | None = None
         self._transport = transport
         self._control = control
@@ -132,6 +136,7 @@ class Session:
         *,
         compiler: Compiler | None = None,
         progress: Callable[[str], None] | None = None,
+        translate: Translate | None = None,
     ) -> Session:
         """Connect to a device.
 
@@ -143,6 +148,8 @@ class Session:
             What builds kernels; the process's own by default.
         progress : callable, optional
             Told, in a few words, what is being waited for.
+        translate : callable, optional
+            Makes a kernel of what a test gives that is none by itself, or returns None.
 
         Raises
         ------
@@ -157,10 +164,12 @@ class Session:
         transport = open_transport(spec, token=_token(config, settings), progress=progress or _silent)
         control = transport.open()
         try:
-            return cls(config, settings, transport, control, compiler or default_compiler())
+            session = cls(config, settings, transport, control, compiler or default_compiler())
         except BaseException:
             transport.close()
             raise
+        session.translate = translate or _nothing
+        return session
 
     def device(self, kind: DeviceKind) -> Device:
         """Return the device as one test sees it; `Device.release` frees what was allocated through it."""
@@ -305,7 +314,8 @@ class Device:
             If `threads` is no such number, or more than 1 on an OpenCL device.
         """
         __tracebackhide__ = True
-        return self._loaded(self._build(kernel, threads), kernel)
+        source = self._source(kernel)
+        return self._loaded(self._build(source, threads), source)
 
     def load(self, path: str | os.PathLike[str]) -> Function:
         """Upload an artifact that `Artifact.save` wrote, and load it.
@@ -374,6 +384,7 @@ class Device:
         Parameters
         ----------
         kernel : Kernel
+            In any language, or what a plugin makes one of.
         *args, **kwargs
             Its arguments, NumPy arrays (which are never changed) or arrays on the device. `Out` arrays whose dims are
             bound by the others need not be given.
@@ -399,9 +410,10 @@ class Device:
             If it misbehaves on the device.
         """
         __tracebackhide__ = True
+        source = self._source(kernel)
         if block is not None or grid is not None:
-            kernel = self.shaped(kernel, LaunchShape.read(block, grid))
-        artifact = self._described(self._build(kernel, threads))
+            source = self.shaped(source, LaunchShape.read(block, grid))
+        artifact = self._described(self._build(source, threads))
         ndrange = read_ndrange(artifact, {"global_size": global_size, "local_size": local_size, "offset": offset})
         binding = bind(artifact.signature, args, kwargs, allow_missing_out=True)
         return Run(self, artifact, binding, ndrange).execute(timeout)
@@ -485,10 +497,16 @@ class Device:
         except Problem as problem:
             raise error_of_problem(problem, kernel, signature) from None
 
+    def _source(self, kernel: object) -> KernelSource:
+        """Return a kernel, or what a plugin makes of an object that is none by itself."""
+        __tracebackhide__ = True
+        source = kernel if isinstance(kernel, KernelSource) else self.session.translate(kernel)
+        if not isinstance(source, KernelSource):
+            raise ArgumentError(f"{kernel!r} is no kernel: decorate the function with @kernel")
+        return source
+
     def _build(self, kernel: KernelSource, threads: int) -> Artifact:
         __tracebackhide__ = True
-        if not isinstance(kernel, KernelSource):
-            raise ArgumentError(f"{kernel!r} is no kernel: decorate the function with @kernel")
         try:
             artifact = self.session.compiler.build(kernel, self.target, threads=threads)
         except XDeviceError as error:
@@ -538,8 +556,6 @@ class Device:
             If it has no parallel loop for them.
         """
         __tracebackhide__ = True
-        if not isinstance(kernel, KernelSource):
-            raise ArgumentError(f"{kernel!r} is no kernel: decorate the function with @kernel")
         if not isinstance(kernel, ShapedSource):
             raise ArgumentError(f"{kernel.signature.name}: {shape}: only kernels in Python have loops that it is for")
         variant = kernel.with_shape(shape)
@@ -730,6 +746,10 @@ def _target(text: str | None, info: DeviceInfo, compiler: Compiler) -> Target:
 def _token(config: DeviceConfig, settings: Settings) -> str | None:
     path = config.token_file or settings.token_file
     return Path(path).read_text().strip() if path else settings.token
+
+
+def _nothing(kernel: object) -> None:
+    """Make no kernels of other things."""
 
 
 def _silent(message: str) -> None:
