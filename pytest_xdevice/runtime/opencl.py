@@ -151,7 +151,9 @@ class OpenCLBackend:
     def launch(self, launch: Launch, arrays: Sequence[Optional[Buffer]]) -> None:
         """Enqueue every phase once and wait for the last."""
         with deadline(launch.timeout):
-            self._finish(self._enqueue(launch, arrays))
+            events = self._enqueue(launch, arrays)
+            self._memory.look(arrays)
+            self._finish(events)
         self._check_zones(arrays)
 
     def time(
@@ -166,6 +168,8 @@ class OpenCLBackend:
             return float(sum(event.profile.end - event.profile.start for event in events)) * 1e-9
 
         figures = measure(sample, number, repeat, min_repeat_ms)
+        self._memory.look(arrays)
+        self._finish([])
         self._check_zones(arrays)
         return figures
 

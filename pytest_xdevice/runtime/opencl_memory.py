@@ -12,8 +12,10 @@ import ctypes
 import struct
 from typing import Any
 from typing import Dict
+from typing import List
 from typing import Optional
 from typing import Sequence
+from typing import Tuple
 
 from .memory import Array
 from .memory import CANARY
@@ -21,22 +23,29 @@ from .memory import Memory
 from .memory import PAGE
 
 _POCL = "Portable Computing Language"
-_SLOTS = 128  # arguments of a launch that are looked at; no device takes many more
+_TOGETHER = 8  # arrays that one launch of the kernel below looks at
 _ZONE = 1024  # bytes at each end on a device with memory of its own
 _FOUND = struct.Struct("=iiii")  # lowest offset behind the data, highest one before it, their numbers
 _NOTHING = _FOUND.pack((1 << 31) - 1, -(1 << 31), 0, 0)
+_BLOCKS = range(_TOGETHER)
 _SOURCE = """
-__kernel void xd_zones(
-    __global const uchar *block, uint slot, uint zone, ulong nbytes, uchar canary, volatile __global int *found)
-{
-    size_t i = get_global_id(0);
+__kernel void xd_zones({blocks}, {sizes}, uint zone, uchar canary, volatile __global int *found)
+{{
+    __global const uchar *blocks[] = {{ {names} }};
+    const ulong sizes[] = {{ {numbers} }};
+    size_t i = get_global_id(0), slot = get_global_id(1);
     int offset = (int)i - (int)zone;
+    if (blocks[slot][i < zone ? i : i + sizes[slot]] == canary) return;
     found += 4 * slot;
-    if (block[i < zone ? i : i + nbytes] == canary) return;
-    if (i < zone) { atomic_max(found + 1, offset); atomic_inc(found + 3); }
-    else { atomic_min(found, offset); atomic_inc(found + 2); }
-}
-"""
+    if (i < zone) {{ atomic_max(found + 1, offset); atomic_inc(found + 3); }}
+    else {{ atomic_min(found, offset); atomic_inc(found + 2); }}
+}}
+""".format(
+    blocks=", ".join(f"__global const uchar *b{k}" for k in _BLOCKS),
+    sizes=", ".join(f"ulong n{k}" for k in _BLOCKS),
+    names=", ".join(f"b{k}" for k in _BLOCKS),
+    numbers=", ".join(f"n{k}" for k in _BLOCKS),
+)
 
 Violation = Dict[str, int]
 
@@ -90,8 +99,14 @@ class PlainMemory:
         """Give a block back."""
         buffer.handle.release()
 
+    def look(self, buffers: Sequence[Optional[Buffer]]) -> None:
+        """Have the red zones looked at as soon as the device has done what it was given."""
+
     def violation(self, buffers: Sequence[Optional[Buffer]]) -> Optional[Violation]:
-        """Return which argument's red zone was written, where (in bytes from its start) and how much, or None."""
+        """Return which argument's red zone was written, where (in bytes from its start) and how much, or None.
+
+        The device has finished since `look` was called.
+        """
         return None
 
 
@@ -135,9 +150,9 @@ class ZonedMemory(PlainMemory):
         super().__init__(cl, queue)
         alignment = max(queue.device.mem_base_addr_align // 8, 1)
         self._zone = -(-_ZONE // alignment) * alignment
-        self._check = cl.Kernel(cl.Program(queue.context, _SOURCE).build(), "xd_zones")
-        self._found = cl.Buffer(queue.context, self._flags, _SLOTS * _FOUND.size)
-        self._forget()
+        self._program = cl.Program(queue.context, _SOURCE).build()
+        self._watched: List[Optional[Buffer]] = []
+        self._checks: List[_Check] = []
 
     def allocate(self, nbytes: int) -> Buffer:
         zone, size = self._zone, max(nbytes, 1)
@@ -148,25 +163,60 @@ class ZonedMemory(PlainMemory):
         return Buffer(block.get_sub_region(zone, size, self._flags), nbytes, block)
 
     def free(self, buffer: Buffer) -> None:
+        if any(buffer is watched for watched in self._watched):
+            self._watched, self._checks = [], []
         buffer.handle.release()
         buffer.behind.release()
 
+    def look(self, buffers: Sequence[Optional[Buffer]]) -> None:
+        watched = list(buffers)
+        if watched != self._watched:
+            given = [(position, buffer) for position, buffer in enumerate(watched) if buffer is not None]
+            groups = [given[start : start + _TOGETHER] for start in range(0, len(given), _TOGETHER)]
+            self._checks = [_Check(self._cl, self._queue, self._program, self._zone, group) for group in groups]
+            self._watched = watched
+        for check in self._checks:
+            check.enqueue()
+
     def violation(self, buffers: Sequence[Optional[Buffer]]) -> Optional[Violation]:
-        given = [(position, buffer) for position, buffer in enumerate(buffers) if buffer is not None][:_SLOTS]
-        for slot, (_, buffer) in enumerate(given):
-            sizes = struct.pack("=IIQB", slot, self._zone, buffer.nbytes, CANARY)
-            for index, value in enumerate((buffer.behind, sizes[:4], sizes[4:8], sizes[8:16], sizes[16:], self._found)):
-                self._check.set_arg(index, value)
-            self._cl.enqueue_nd_range_kernel(self._queue, self._check, (2 * self._zone,), None)
-        answer = bytearray(len(given) * _FOUND.size)
-        if given:
-            self._cl.enqueue_copy(self._queue, answer, self._found, is_blocking=True)
-        for (position, buffer), (behind, before, many_behind, many_before) in zip(given, _FOUND.iter_unpack(answer)):
+        found = [violation for violation in (check.violation() for check in self._checks) if violation]
+        if found:
+            self._watched = []  # what was counted is not to be counted again
+        return found[0] if found else None
+
+
+class _Check:
+    """A launch of the kernel that looks at the red zones of a few arrays, to be made again and again."""
+
+    def __init__(self, cl: Any, queue: Any, program: Any, zone: int, given: List[Tuple[int, Buffer]]) -> None:
+        self._cl = cl
+        self._queue = queue
+        self._given = given
+        self._size = (2 * zone, len(given))
+        self._answer = bytearray(_NOTHING * len(given))
+        flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
+        self._found = cl.Buffer(queue.context, flags, hostbuf=self._answer)
+        self._kernel = cl.Kernel(program, "xd_zones")
+        padded = [buffer for _, buffer in given] + [given[0][1]] * (_TOGETHER - len(given))
+        for index, buffer in enumerate(padded):
+            self._kernel.set_arg(index, buffer.behind)
+            self._kernel.set_arg(_TOGETHER + index, struct.pack("=Q", buffer.nbytes))
+        for index, value in enumerate((struct.pack("=I", zone), bytes([CANARY]), self._found)):
+            self._kernel.set_arg(2 * _TOGETHER + index, value)
+
+    def enqueue(self) -> None:
+        """Have the device look once it has done what it was given before."""
+        self._cl.enqueue_nd_range_kernel(self._queue, self._kernel, self._size, None)
+        self._cl.enqueue_copy(self._queue, self._answer, self._found, is_blocking=False)
+
+    def violation(self) -> Optional[Violation]:
+        """Return what was found."""
+        if self._answer == _NOTHING * len(self._given):
+            return None
+        for (position, buffer), (behind, before, many_behind, many_before) in zip(
+            self._given, _FOUND.iter_unpack(self._answer)
+        ):
             if many_behind or many_before:
-                self._forget()
                 offset, count = (before, many_before) if many_before else (buffer.nbytes + behind, many_behind)
                 return {"position": position, "offset": offset, "count": count, "nbytes": buffer.nbytes}
         return None
-
-    def _forget(self) -> None:
-        self._cl.enqueue_copy(self._queue, self._found, _NOTHING * _SLOTS, is_blocking=True)
