@@ -9,6 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from .poison import is_poison
+
 # Relative and absolute tolerance by dtype: those of torch.testing.assert_close
 # (https://docs.pytorch.org/docs/stable/testing.html). Integers and bools have to be equal.
 _TOLERANCES: Final = {"float16": (1e-3, 1e-5), "float32": (1.3e-6, 1e-5), "float64": (1e-7, 1e-7)}
@@ -79,6 +81,8 @@ def assert_close(
     atol = _tolerance("atol", default_atol if atol is None else atol)
     right = np.broadcast_to(right, left.shape)
     wrong = ~_close(left, right, rtol, atol, equal_nan)
+    if left.dtype.kind == "b":
+        wrong |= is_poison(left)  # which NumPy takes for True
     if wrong.any():
         raise AssertionError(_message(_Mismatch(left, right, wrong, rtol, atol, dtype)))
 
@@ -184,6 +188,7 @@ def _message(found: _Mismatch) -> str:
     lines = [f"arrays are not {tolerance}: {count} of {size} elements{shape} mismatch ({_percent(count, size)})"]
     lines += _worst(found)
     lines += _special(found)
+    lines += _unwritten(found)
     return "\n".join(lines)
 
 
@@ -229,6 +234,18 @@ def _special(found: _Mismatch) -> list[str]:
             values = f"actual {found.actual[index]!s}, desired {found.desired[index]!s}"
             lines.append(f"  {text}: {int(where.sum())}, the first at {_index_text(index)} ({values})")
     return lines
+
+
+def _unwritten(found: _Mismatch) -> list[str]:
+    """Say which mismatches hold what memory on a device holds until it is written."""
+    where = found.wrong & is_poison(found.actual)
+    if not where.any():
+        return []
+    index = np.unravel_index(int(np.argmax(where)), where.shape)
+    return [
+        f"  never written: {int(where.sum())}, the first at {_index_text(index)}: what memory on a device holds until "
+        "a kernel writes it, or a float computed from that"
+    ]
 
 
 def _array_text(array: _Array) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from typing import Any
-from typing import Final
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from .remote import Device
 
 NDArray = np.ndarray[Any, np.dtype[Any]]
-
-_POISON_FLOAT: Final = 0xFF  # every byte of it: a NaN in any width
-_POISON_OTHER: Final = 0xA5
 
 
 class DeviceArray:
@@ -175,8 +171,3 @@ class DeviceArray:
     def _submit(self, batch: Batch) -> None:
         __tracebackhide__ = True
         self._device.submit(batch, self.worker, "", self._device.session.settings.timeout)
-
-
-def poison(dtype: np.dtype[Any]) -> int:
-    """Return the byte that fills an array which nobody has written yet."""
-    return _POISON_FLOAT if dtype.kind == "f" else _POISON_OTHER

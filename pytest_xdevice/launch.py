@@ -17,7 +17,6 @@ from .client import bytes_of
 from .client import WorkerClient
 from .device_array import DeviceArray
 from .device_array import NDArray
-from .device_array import poison
 from .errors import ArgumentError
 from .kernel.binding import Binding
 from .kernel.geometry import Phase
@@ -26,6 +25,7 @@ from .kernel.types import ArrayType
 from .kernel.types import PointerType
 from .kernel.types import ScalarType
 from .ndrange import NDRange
+from .poison import poison
 from .timing import LaunchRecord
 from .timing import Timing
 from .timing import TimingRecord

@@ -34,7 +34,6 @@ from .config import DeviceConfig
 from .config import Settings
 from .crashes import error_of_end
 from .device_array import DeviceArray
-from .device_array import poison
 from .device_info import DeviceInfo
 from .device_output import DeviceOutput
 from .errors import ArgumentError
@@ -52,6 +51,7 @@ from .launch import Run
 from .misbehaviour import error_of_problem
 from .ndrange import NDSize
 from .ndrange import read_ndrange
+from .poison import poison
 from .target import Target
 from .timing import LaunchRecord
 from .timing import Timing

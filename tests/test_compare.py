@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pytest_xdevice.compare import assert_close
 from pytest_xdevice.compare import ulp_error
+from pytest_xdevice.poison import poison
 
 FLOATS = (np.float16, np.float32, np.float64)
 
@@ -51,6 +52,22 @@ def test_integers_and_bools_have_to_be_equal() -> None:
         "    error    1, relative 0.25"
     )
     assert "worst element: [1]" in message(np.array([True, False]), np.array([True, True]))
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "i4", "u8", "?"])
+def test_elements_that_a_device_never_wrote_are_told(dtype: str) -> None:
+    desired = np.ones((3, 4), dtype)
+    actual = desired.copy()
+    kept = actual.view(np.uint8).reshape(3, 4, -1)
+    kept[1, 2:] = poison(desired.dtype)
+    lines = message(actual, desired).splitlines()
+    assert lines[-1].startswith("  never written: 2, the first at [1, 2]: what memory on a device holds until a k")
+    assert "never written" in message(actual[:, 2], desired[:, 2])
+
+
+def test_a_nan_that_was_computed_is_not_taken_for_memory_that_was_never_written() -> None:
+    with np.errstate(all="ignore"):
+        assert "never written" not in message(np.zeros(3) / 0.0, np.zeros(3))
 
 
 def test_large_integers_are_compared_exactly() -> None:

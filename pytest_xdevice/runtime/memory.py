@@ -138,7 +138,7 @@ class Memory:
         OutOfMemory
             If the device cannot give that much.
         """
-        span = (max(nbytes, 1) + 2 * self._margin + ALIGNMENT + PAGE - 1) // PAGE * PAGE + 2 * GUARD
+        span = (max(nbytes, 1) + 2 * self._margin + PAGE - 1) // PAGE * PAGE + 2 * GUARD
         blocks = self._free.get(span)
         if blocks:
             self._free_bytes -= span - 2 * GUARD
