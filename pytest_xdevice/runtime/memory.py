@@ -10,6 +10,7 @@ shares the pages of the data, so that they can be read-only while a kernel runs 
 from __future__ import annotations
 
 import ctypes
+import itertools
 import mmap
 import os
 import sys
@@ -21,7 +22,6 @@ from typing import Optional
 from typing import Tuple
 
 ALIGNMENT = 64  # a cache line, and the widest vector that there is
-CANARY = 0xC5
 PAGE = mmap.PAGESIZE
 GUARD = max(64 << 10, PAGE)  # bytes at each end: a stride that misses the first page is still put down to the array
 
@@ -48,7 +48,20 @@ def _libc() -> Any:
 
 
 _LIBC = _libc()
-_CANARIES = bytes([CANARY]) * (2 * PAGE + ALIGNMENT)  # as much as there can be on one side
+# Neither poison nor a number that is often met. Each array has another than its neighbours, so that a loop that goes on
+# too far from one array to the other does not copy canaries on to canaries, which would show nothing.
+_CANARIES = itertools.cycle(range(0xC1, 0xFE))
+
+
+def next_canary() -> int:
+    """Return the byte that fills the slack around the next array."""
+    return next(_CANARIES)
+
+
+@lru_cache(maxsize=None)
+def _canaries(byte: int) -> bytes:
+    """Return as many of a byte as there can be on one side of an array."""
+    return bytes([byte]) * (2 * PAGE + ALIGNMENT)
 
 
 class OutOfMemory(Exception):
@@ -79,8 +92,9 @@ class Array:
         self._back = rear - (self.address + nbytes)
         self.view = memoryview((ctypes.c_char * nbytes).from_address(self.address)).cast("B")
         if guarded:
-            ctypes.memset(base + GUARD, CANARY, self._front)
-            ctypes.memset(self.address + nbytes, CANARY, self._back)
+            self._canary = next_canary()
+            ctypes.memset(base + GUARD, self._canary, self._front)
+            ctypes.memset(self.address + nbytes, self._canary, self._back)
 
     def protect(self, read_only: bool) -> None:
         """Let the data be written or not; without guards it always can be."""
@@ -102,13 +116,14 @@ class Array:
         """Return where a canary byte has changed, in bytes from the start of the data, and how many did, or None."""
         if not self.guarded:
             return None
-        if self._front and _LIBC.memcmp(self.address - self._front, _CANARIES, self._front):
+        canaries = _canaries(self._canary)
+        if self._front and _LIBC.memcmp(self.address - self._front, canaries, self._front):
             front = ctypes.string_at(self.address - self._front, self._front)
-            changed = [i for i, byte in enumerate(front) if byte != CANARY]
+            changed = [i for i, byte in enumerate(front) if byte != self._canary]
             return changed[-1] - self._front, len(changed)
-        if self._back and _LIBC.memcmp(self.address + self.nbytes, _CANARIES, self._back):
+        if self._back and _LIBC.memcmp(self.address + self.nbytes, canaries, self._back):
             back = ctypes.string_at(self.address + self.nbytes, self._back)
-            changed = [i for i, byte in enumerate(back) if byte != CANARY]
+            changed = [i for i, byte in enumerate(back) if byte != self._canary]
             return self.nbytes + changed[0], len(changed)
         return None
 

@@ -18,8 +18,8 @@ from typing import Sequence
 from typing import Tuple
 
 from .memory import Array
-from .memory import CANARY
 from .memory import Memory
+from .memory import next_canary
 from .memory import PAGE
 
 _POCL = "Portable Computing Language"
@@ -29,12 +29,13 @@ _FOUND = struct.Struct("=iiii")  # lowest offset behind the data, highest one be
 _NOTHING = _FOUND.pack((1 << 31) - 1, -(1 << 31), 0, 0)
 _BLOCKS = range(_TOGETHER)
 _SOURCE = """
-__kernel void xd_zones({blocks}, {sizes}, uint zone, uchar canary, volatile __global int *found)
+__kernel void xd_zones({blocks}, {sizes}, uint zone, uchar8 canaries, volatile __global int *found)
 {{
     __global const uchar *blocks[] = {{ {names} }};
     const ulong sizes[] = {{ {numbers} }};
     size_t i = get_global_id(0), slot = get_global_id(1);
     int offset = (int)i - (int)zone;
+    uchar canary = ((const uchar *)&canaries)[slot];
     if (blocks[slot][i < zone ? i : i + sizes[slot]] == canary) return;
     found += 4 * slot;
     if (i < zone) {{ atomic_max(found + 1, offset); atomic_inc(found + 3); }}
@@ -60,12 +61,15 @@ class Buffer:
     nbytes : int
     behind : Array, pyopencl.Buffer or None
         What its memory lies in, with the red zones.
+    canary : int
+        The byte that fills red zones on the device.
     """
 
-    def __init__(self, handle: Any, nbytes: int, behind: Any = None) -> None:
+    def __init__(self, handle: Any, nbytes: int, behind: Any = None, canary: int = 0) -> None:
         self.handle = handle
         self.nbytes = nbytes
         self.behind = behind
+        self.canary = canary
 
 
 def memory_of(cl: Any, device: Any, queue: Any, guard: bool) -> PlainMemory:
@@ -157,10 +161,10 @@ class ZonedMemory(PlainMemory):
     def allocate(self, nbytes: int) -> Buffer:
         zone, size = self._zone, max(nbytes, 1)
         block = self._cl.Buffer(self._queue.context, self._flags, zone + size + zone)
-        canary = bytes([CANARY])
-        self._cl.enqueue_fill_buffer(self._queue, block, canary, 0, zone)
-        self._cl.enqueue_fill_buffer(self._queue, block, canary, zone + nbytes, zone)
-        return Buffer(block.get_sub_region(zone, size, self._flags), nbytes, block)
+        canary = next_canary()
+        self._cl.enqueue_fill_buffer(self._queue, block, bytes([canary]), 0, zone)
+        self._cl.enqueue_fill_buffer(self._queue, block, bytes([canary]), zone + nbytes, zone)
+        return Buffer(block.get_sub_region(zone, size, self._flags), nbytes, block, canary)
 
     def free(self, buffer: Buffer) -> None:
         if any(buffer is watched for watched in self._watched):
@@ -201,7 +205,8 @@ class _Check:
         for index, buffer in enumerate(padded):
             self._kernel.set_arg(index, buffer.behind)
             self._kernel.set_arg(_TOGETHER + index, struct.pack("=Q", buffer.nbytes))
-        for index, value in enumerate((struct.pack("=I", zone), bytes([CANARY]), self._found)):
+        canaries = bytes(buffer.canary for buffer in padded)
+        for index, value in enumerate((struct.pack("=I", zone), canaries, self._found)):
             self._kernel.set_arg(2 * _TOGETHER + index, value)
 
     def enqueue(self) -> None:

@@ -120,8 +120,8 @@ def end_of_the_last_row(a: In[f32, m, n], b: Out[f32, m, n]) -> None:
 
 @kernel
 def counts_outside(x: InOut[i32, n]) -> None:
-    for _ in parallel(n):
-        atomic_add(x, n, 1)
+    for i in parallel(n):
+        atomic_add(x[n + i // n], 1)
 
 
 ONES = np.ones(PAGES, np.float32)
@@ -184,7 +184,8 @@ C_BUGS = {
     "a loop up to and with n": ("for (int i = 0; i <= n; i++) y[i] = x[0]", "y", lambda size: size),
     "a write to const": ("((float *)x)[7] = 1", "x", lambda size: 7),
     "a write to the first of const": ("((float *)x)[0] = 1", "x", lambda size: 0),
-    "arguments that were swapped": ("memcpy((float *)x, y, 4 * n)", "x", lambda size: 0),
+    "arguments that were swapped": ("for (int i = 0; i < n; i++) ((volatile float *)x)[i] = y[i]", "x", lambda size: 0),
+    "an element more from one to the other": ("for (int i = 0; i <= n; i++) y[i] = x[i]", None, lambda size: size),
     "a write before const": ("((float *)x)[-1] = 1", "x", lambda size: -1),
 }
 
@@ -215,23 +216,23 @@ def leaving(element: Any, name: str) -> Any:
     @kernel
     def every_other(a: In[element, n], b: Out[element, n]) -> None:
         for i in parallel(n // 2):
-            b[2 * i] = a[i]
+            b[2 * i] = element(a[i])
 
     @kernel
     def from_one_on(a: In[element, n], b: Out[element, n]) -> None:
         for i in parallel(range(1, n)):
-            b[i] = a[i]
+            b[i] = element(a[i])
 
     @kernel
     def all_but_the_last(a: In[element, n], b: Out[element, n]) -> None:
         for i in parallel(n - 1):
-            b[i] = a[i]
+            b[i] = element(a[i])
 
     @kernel
     def nothing(a: In[element, n], b: Out[element, n]) -> None:
         if n > 1:
             return
-        b[0] = a[0]
+        b[0] = element(a[0])
 
     return {each.name: each for each in (every_other, from_one_on, all_but_the_last, nothing)}[name]
 
