@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from collections import deque
 from typing import Any
+from typing import Deque
 from typing import Dict
+from typing import Iterator
 from typing import List
 from typing import Optional
 from typing import Sequence
@@ -24,6 +27,7 @@ from .memory import PAGE
 
 _POCL = "Portable Computing Language"
 _TOGETHER = 8  # arrays that one launch of the kernel below looks at
+_KEPT_BYTES = 32 << 20  # of arrays that were freed, for the next ones of their size
 _ZONE = 1024  # bytes at each end on a device with memory of its own
 _FOUND = struct.Struct("=iiii")  # lowest offset behind the data, highest one before it, their numbers
 _NOTHING = _FOUND.pack((1 << 31) - 1, -(1 << 31), 0, 0)
@@ -157,8 +161,15 @@ class ZonedMemory(PlainMemory):
         self._program = cl.Program(queue.context, _SOURCE).build()
         self._watched: List[Optional[Buffer]] = []
         self._checks: List[_Check] = []
+        self._damaged: List[Buffer] = []
+        self._kept: Dict[int, Deque[Buffer]] = {}
+        self._kept_bytes = 0
 
     def allocate(self, nbytes: int) -> Buffer:
+        kept = self._kept.get(nbytes)
+        if kept:
+            self._kept_bytes -= nbytes
+            return kept.popleft()  # in the order that they came in, so that the same launch gets the same ones
         zone, size = self._zone, max(nbytes, 1)
         block = self._cl.Buffer(self._queue.context, self._flags, zone + size + zone)
         canary = next_canary()
@@ -167,7 +178,13 @@ class ZonedMemory(PlainMemory):
         return Buffer(block.get_sub_region(zone, size, self._flags), nbytes, block, canary)
 
     def free(self, buffer: Buffer) -> None:
-        if any(buffer is watched for watched in self._watched):
+        if buffer not in self._damaged and self._kept_bytes + buffer.nbytes <= _KEPT_BYTES:
+            self._kept.setdefault(buffer.nbytes, deque()).append(buffer)
+            self._kept_bytes += buffer.nbytes
+            return
+        if buffer in self._damaged:
+            self._damaged.remove(buffer)
+        if buffer in self._watched:
             self._watched, self._checks = [], []
         buffer.handle.release()
         buffer.behind.release()
@@ -183,10 +200,13 @@ class ZonedMemory(PlainMemory):
             check.enqueue()
 
     def violation(self, buffers: Sequence[Optional[Buffer]]) -> Optional[Violation]:
-        found = [violation for violation in (check.violation() for check in self._checks) if violation]
-        if found:
-            self._watched = []  # what was counted is not to be counted again
-        return found[0] if found else None
+        found = [damage for check in self._checks for damage in check.damages()]
+        if not found:
+            return None
+        self._watched, self._checks = [], []  # what was counted is not to be counted again
+        self._damaged += [buffer for _, buffer, _, _ in found if buffer not in self._damaged]
+        position, buffer, offset, count = found[0]
+        return {"position": position, "offset": offset, "count": count, "nbytes": buffer.nbytes}
 
 
 class _Check:
@@ -197,7 +217,8 @@ class _Check:
         self._queue = queue
         self._given = given
         self._size = (2 * zone, len(given))
-        self._answer = bytearray(_NOTHING * len(given))
+        self._nothing = _NOTHING * len(given)
+        self._answer = bytearray(self._nothing)
         flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
         self._found = cl.Buffer(queue.context, flags, hostbuf=self._answer)
         self._kernel = cl.Kernel(program, "xd_zones")
@@ -214,14 +235,13 @@ class _Check:
         self._cl.enqueue_nd_range_kernel(self._queue, self._kernel, self._size, None)
         self._cl.enqueue_copy(self._queue, self._answer, self._found, is_blocking=False)
 
-    def violation(self) -> Optional[Violation]:
-        """Return what was found."""
-        if self._answer == _NOTHING * len(self._given):
-            return None
+    def damages(self) -> Iterator[Tuple[int, Buffer, int, int]]:
+        """Yield what was found: an argument's position, its array, where that was written outside, and how much."""
+        if self._answer == self._nothing:
+            return
         for (position, buffer), (behind, before, many_behind, many_before) in zip(
             self._given, _FOUND.iter_unpack(self._answer)
         ):
             if many_behind or many_before:
                 offset, count = (before, many_before) if many_before else (buffer.nbytes + behind, many_behind)
-                return {"position": position, "offset": offset, "count": count, "nbytes": buffer.nbytes}
-        return None
+                yield position, buffer, offset, count
