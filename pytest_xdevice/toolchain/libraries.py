@@ -27,7 +27,8 @@ _MATH: Final = _names(
     "fma fmax fmin fmod frexp hypot ilogb ldexp lgamma llrint llround log log10 log1p log2 logb lrint lround modf nan "
     "nearbyint nextafter pow remainder remquo rint round scalbln scalbn sin sincos sinh sqrt tan tanh tgamma trunc"
 )
-# glibc gave these a quicker implementation, without the errno wrapper, under a new version.
+# glibc gave these a quicker implementation, without the errno wrapper, under a new version; on RISC-V, which never had
+# the wrapper, they kept the old one.
 _FASTER: Final[Mapping[str, tuple[int, int]]] = {
     "expf": (2, 27), "exp2f": (2, 27), "logf": (2, 27), "log2f": (2, 27), "powf": (2, 27),
     "exp": (2, 29), "exp2": (2, 29), "log": (2, 29), "log2": (2, 29), "pow": (2, 29),
@@ -48,9 +49,15 @@ _I686_MATH: Final = _names(
     "trunc exp10"
 )
 _LIBC: Final = _names(
-    "abort bcmp calloc exit free getpid malloc memchr memcmp memcpy memmove memset printf putchar puts raise realloc "
-    "sigfillset sigprocmask strcmp strlen syscall"
+    "abort abs atof atoi atol bcmp bsearch calloc exit fflush fprintf fputc fputs free fwrite getenv getpid "
+    "gettimeofday labs malloc memchr memcmp memcpy memmove memset printf putchar puts qsort raise rand realloc "
+    "sigfillset sigprocmask snprintf sprintf srand stderr stdout strcat strchr strcmp strcpy strdup strlen "
+    "strncat strncmp strncpy strrchr strstr strtod strtof strtol strtoul syscall time usleep vfprintf vsnprintf"
 )
+# What came after the first version of the C library on some architecture.
+_LATER_LIBC: Final[Mapping[str, tuple[int, int]]] = {
+    "posix_memalign": (2, 2), "aligned_alloc": (2, 16), "__assert_fail": (2, 0), "__errno_location": (2, 0),
+}  # fmt: skip
 _THREADS: Final = _names("pthread_create pthread_join")
 _THREADS_IN_LIBC: Final = (2, 34)  # the first glibc without a libpthread of its own
 _AEABI_MEMORY: Final = tuple(
@@ -104,7 +111,7 @@ def libraries_for(target: Target) -> tuple[Library, ...]:
     """Return the libraries that kernels for `target` may need, in the order in which they are searched."""
     gcc = _libgcc(target)
     math = {name + suffix for name in _MATH for suffix in ("", "f")}
-    plain = dict.fromkeys((*sorted(math), *_ADDED, *_LIBC, *_THREADS, "clock_gettime"), "")
+    plain = dict.fromkeys((*sorted(math), *_ADDED, *_LIBC, *_LATER_LIBC, *_THREADS, "clock_gettime"), "")
     if target.libc == "musl":
         name = _MUSL_ARCHES[target.triple.split("-")[0]]
         return (Library(f"libc.musl-{name}.so.1", _aeabi_memory(plain, target, "")), gcc)
@@ -152,7 +159,7 @@ def _glibc_libm(target: Target, names: Iterable[str]) -> Library:
     symbols: dict[str, str] = {}
     for name in names:
         oldest = (2, 1) if target.arch == "i686" and name in later else base
-        newer = _FASTER.get(name, (0,))
+        newer = _FASTER.get(name, (0,)) if target.arch != "riscv64" else (0,)
         symbols[name] = _glibc(newer if oldest < newer <= have else oldest)
     symbols.update({name: _glibc(max(added, base)) for name, added in _ADDED.items() if added <= have})
     return Library("libm.so.6", symbols)
@@ -162,6 +169,7 @@ def _glibc_libc(target: Target) -> Iterator[Library]:
     """Yield libc, and libpthread as long as that was another."""
     base = _glibc(_BASE[target.arch])
     symbols = dict.fromkeys(_LIBC, base)
+    symbols.update({name: _glibc(max(added, _BASE[target.arch])) for name, added in _LATER_LIBC.items()})
     if target.arch == "x86_64":
         symbols["memcpy"] = "GLIBC_2.14"  # the older one has the semantics of memmove
     symbols["clock_gettime"] = _glibc(max((2, 17), _BASE[target.arch]))  # before 2.17 it was in librt

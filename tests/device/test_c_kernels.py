@@ -185,3 +185,29 @@ int lanes(const float *x, float *y) { for (int i = 0; i < 4; i++) y[i] = x[i] + 
     y, which = xdevice.run(kernel, np.float32([1, 2, 3, 4]), np.zeros(4, np.float32))
     np.testing.assert_array_equal(y, [2, 4, 6, 8])
     assert which == {"arm": 1, "aarch64": 1, "x86_64": 2, "i686": 2}.get(xdevice.target.arch, 0)
+
+
+def test_a_static_function_of_a_program_is_reached_by_a_text_around_it(xdevice: Device, tmp_path: Path) -> None:
+    (tmp_path / "program.c").write_text(
+        "#include <stdio.h>\n#include <stdlib.h>\n#define N 4\n"
+        "static void kernel_sum(int n, double s[N], double a[N][N])\n"
+        "{ for (int i = 0; i < n; i++) { s[i] = 0; for (int j = 0; j < n; j++) s[i] += a[i][j]; } }\n"
+        "static int compare(const void *a, const void *b) { return *(const double *)a < *(const double *)b; }\n"
+        "static void sort(double s[N]) { qsort(s, N, sizeof *s, compare); }\n"
+        'int main(void) { fprintf(stderr, "not called\\n"); return 0; }\n'
+    )
+    kernel = c_kernel(
+        '#include "program.c"\nvoid sums(int n, double s[N], double a[N][N]) { kernel_sum(n, s, a); sort(s); }\n',
+        "void sums(int n, double *s, double a[4][4])",
+        include_dirs=[tmp_path],
+    )
+    a = np.arange(16.0).reshape(4, 4)
+    s, same = xdevice.run(kernel, 4, np.zeros(4), a)
+    np.testing.assert_array_equal(s, a.sum(1)[::-1])
+    np.testing.assert_array_equal(same, a)
+
+
+def test_what_it_prints_is_the_tests_output(xdevice: Device, capsys: pytest.CaptureFixture[str]) -> None:
+    kernel = c_kernel('#include <stdio.h>\nvoid say(int n) { printf("n is %d\\n", n); }\n', "void say(int n)")
+    xdevice.run(kernel, 7)
+    assert "n is 7" in capsys.readouterr().out

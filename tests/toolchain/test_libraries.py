@@ -9,6 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,12 @@ def test_the_quicker_functions_are_used_where_the_device_has_them(
     library = elf.ElfFile(compiler.build(TextKernel(SCALE + CALLS), target).object)
     versions = {symbol.name: symbol.version for symbol in library.symbols if not symbol.defined}
     assert (versions["expf"], versions["pow"]) == (expf, pow_)
+
+
+def test_riscv_has_one_version_of_each(compiler: Compiler) -> None:
+    target = Target.parse("riscv64-linux-gnu")
+    library = elf.ElfFile(compiler.build(TextKernel(SCALE + CALLS), replace(target, glibc=(2, 43))).object)
+    assert {symbol.version for symbol in library.symbols if not symbol.defined} == {"GLIBC_2.27"}
 
 
 def test_readelf_reads_the_same(compiler: Compiler, tmp_path: Path, request: pytest.FixtureRequest) -> None:
