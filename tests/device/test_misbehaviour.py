@@ -99,6 +99,7 @@ class TestKernels:
             xdevice.run(write_one_too_many, ramp(1024))
         assert (violation.value.argument, violation.value.index) == ("b", 1024)
 
+    @pytest.mark.opencl
     def test_an_endless_loop_is_ended_on_the_device(self, xdevice: Device) -> None:
         zeros = np.zeros(4, np.int32)
         with pytest.raises(KernelTimeout, match=r"spin ran longer than 0\.3 s") as timeout:
