@@ -210,8 +210,9 @@ class Session:
         self._transport.close()
 
     def _prepare(self, kind: DeviceKind) -> None:
-        """Have the first worker for `kind` start while the test's kernel is compiled."""
-        if kind not in self._workers and kind not in self._starting:
+        """Have a worker for `kind` start while the test's kernel is compiled, if there is none that lives."""
+        worker = self._workers.get(kind)
+        if (worker is None or not worker.alive) and kind not in self._starting:
             with contextlib.suppress(XDeviceError):  # whoever asks for the worker tries again and hears of it
                 self._starting[kind] = self._attach_worker(kind)
 

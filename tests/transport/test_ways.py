@@ -18,6 +18,7 @@ import pytest
 
 from pytest_xdevice import AuthenticationError
 from pytest_xdevice import ConfigError
+from pytest_xdevice import DeviceError
 from pytest_xdevice import DeviceLost
 from pytest_xdevice import DeviceUnreachable
 from pytest_xdevice import dim
@@ -241,3 +242,13 @@ def test_specifications(text: str, spec: Spec) -> None:
 def test_what_is_no_specification(text: str) -> None:
     with pytest.raises(ConfigError):
         parse(text)
+
+
+def test_a_device_with_little_memory_says_so_and_goes_on() -> None:
+    address = f"exec:sh -c 'ulimit -v 600000; exec {shlex.quote(sys.executable)} \"$@\"' python"
+    session = open_session(address)
+    device = session.device("cpu")
+    with pytest.raises(DeviceError, match=r"no room for 4294967296 bytes \(Cannot|4294967296 bytes are more than"):
+        device.empty(1 << 30)
+    np.testing.assert_array_equal(device.run(add_one, np.zeros(5, np.float32)), np.ones(5))
+    session.close()
