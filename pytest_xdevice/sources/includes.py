@@ -13,7 +13,7 @@ _ONCE: Final = re.compile(r"^[ \t]*#[ \t]*pragma[ \t]+once\b", re.MULTILINE)
 _DEEPEST: Final = 50
 
 
-def expanded(text: str, name: str, folder: Path, include_dirs: Sequence[Path]) -> str:
+def expanded(text: str, name: str, folder: Path, include_dirs: Sequence[Path], first: int = 1) -> str:
     """Return `text` with the files that it includes in place; ``#line`` directives say where each line is from.
 
     Parameters
@@ -25,16 +25,18 @@ def expanded(text: str, name: str, folder: Path, include_dirs: Sequence[Path]) -
         Where it stands, which is looked at first.
     include_dirs : sequence of Path
         Where else included files are looked for. One that is nowhere is left to the compiler.
+    first : int
+        The number of its first line.
     """
-    return "\n".join(_lines(text, name, folder, include_dirs, set(), 0)) + "\n"
+    return "\n".join(_lines(text, name, folder, include_dirs, set(), 0, first)) + "\n"
 
 
 def _lines(
-    text: str, name: str, folder: Path, include_dirs: Sequence[Path], once: set[Path], depth: int
+    text: str, name: str, folder: Path, include_dirs: Sequence[Path], once: set[Path], depth: int, first: int = 1
 ) -> Iterator[str]:
     shown = name.replace("\\", "\\\\").replace('"', '\\"')
-    yield f'#line 1 "{shown}"'
-    for number, line in enumerate(text.splitlines(), start=1):
+    yield f'#line {first} "{shown}"'
+    for number, line in enumerate(text.splitlines(), start=first):
         match = _INCLUDE.match(line)
         path = _found(match[1], folder, include_dirs) if match and depth < _DEEPEST else None
         if path is None:

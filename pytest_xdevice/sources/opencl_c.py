@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+import os
+import re
 from collections.abc import Mapping
 from collections.abc import Sequence
 from functools import cached_property
@@ -13,9 +14,10 @@ from typing import Union
 
 from ..artifact import OpenCLProgram
 from ..errors import ArgumentError
+from ..errors import CompileError
 from ..kernel.signature import Signature
+from .call_site import CallSite
 from .includes import expanded
-from .text import GivenSource
 
 if TYPE_CHECKING:
     from ..target import Target
@@ -24,18 +26,18 @@ Define = Union[str, int, float, bool, None]
 
 
 def opencl_kernel(
-    source: str | Path,
+    source: str | os.PathLike[str],
     entry: str,
     *,
     options: Sequence[str] = (),
     defines: Mapping[str, Define] | None = None,
-    include_dirs: Sequence[str | Path] = (),
+    include_dirs: Sequence[str | os.PathLike[str]] = (),
 ) -> OpenCLKernel:
     """Make a kernel of OpenCL C, to be run by tests that are marked ``opencl``.
 
     Parameters
     ----------
-    source : str or Path
+    source : str or path
         A file, relative to the working directory or to the calling file, or the text itself.
     entry : str
         The name of the ``__kernel`` function.
@@ -43,7 +45,7 @@ def opencl_kernel(
         Options for the driver's compiler, such as ``"-cl-fast-relaxed-math"``; a path in them is one on the device.
     defines : mapping of str to str, int, float or bool, optional
         Macros.
-    include_dirs : sequence of str or Path
+    include_dirs : sequence of str or path
         Where on this host ``#include "file"`` is looked for, beside the folder of the file that has it. What is not
         there is left to the driver's compiler.
 
@@ -51,8 +53,9 @@ def opencl_kernel(
     -------
     OpenCLKernel
     """
-    given = GivenSource.of(source, sys._getframe(1))
-    return OpenCLKernel(given, entry, tuple(options), dict(defines or {}), tuple(map(Path, include_dirs)))
+    site = CallSite.above()
+    folders = tuple(Path(*site.resolve(os.fspath(folder))) for folder in include_dirs)
+    return OpenCLKernel(source, entry, tuple(options), dict(defines or {}), folders, site)
 
 
 class OpenCLKernel:
@@ -66,20 +69,23 @@ class OpenCLKernel:
 
     def __init__(
         self,
-        given: GivenSource,
+        source: str | os.PathLike[str],
         entry: str,
         options: tuple[str, ...],
         defines: dict[str, Define],
         include_dirs: tuple[Path, ...],
+        site: CallSite,
     ) -> None:
         self.name = entry
-        self._given = given
+        self._source = os.fspath(source)
+        self._is_text = isinstance(source, str) and bool(re.search(r"[\n{;]", source))
+        self._site = site
         self._options = options
         self._defines = defines
         self._include_dirs = include_dirs
 
     def __repr__(self) -> str:
-        return f"<opencl_kernel {self.name} of {self._given.name}>"
+        return f"<OpenCLKernel {self.name} at {self._site.shown}:{self._site.line}>"
 
     @property
     def signature(self) -> Signature:
@@ -96,7 +102,17 @@ class OpenCLKernel:
             If its file cannot be read.
         """
         defines = "".join(f"#define {name}{_written(value)}\n" for name, value in self._defines.items())
-        return defines + expanded(self._given.read(), self._given.name, self._given.folder, self._include_dirs)
+        if self._is_text:
+            first = self._site.line_of(self._source)
+            name = self._site.shown if first else f"{self.name}.cl"
+            return defines + expanded(self._source, name, Path(self._site.folder), self._include_dirs, first or 1)
+        path = Path(*self._site.resolve(self._source))
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise CompileError(f"{self._site.shown}:{self._site.line}: cannot read {self._source}: {reason}") from None
+        return defines + expanded(text, self._source, path.parent, self._include_dirs)
 
     def opencl_program(self) -> OpenCLProgram:
         """Return the program."""
