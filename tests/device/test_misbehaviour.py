@@ -117,7 +117,8 @@ class TestKernels:
 class TestCanaries:
     @pytest.mark.parametrize("size", [0, 5, 1023])
     def test_an_overrun_names_the_argument_and_counts_the_bytes(self, xdevice: Device, size: int) -> None:
-        message = rf"wrote 4 bytes past the end of argument b \(index {size} of {size}\)"
+        # An array of none ends with a page; whether a fault there was a write, not every emulated processor tells.
+        message = rf"(wrote|touched) 4 bytes past the end of argument b \(index {size} of {size}\)"
         with pytest.raises(MemoryViolation, match=message) as violation:
             xdevice.run(write_one_too_many, ramp(size))
         assert (violation.value.argument, violation.value.index) == ("b", size)
