@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from functools import cached_property
@@ -71,6 +72,8 @@ class Artifact:
         Whether it is a kernel in OpenCL C: a device says what parameters it takes, and a launch how large it is.
     listing : callable, optional
         Makes `assembly` where that is not made of `llvm_ir`.
+    inputs : mapping of str to bytes
+        What a kernel in another language was linked of, by file names, and ``commands.txt``.
     """
 
     kind: Literal["cpu", "opencl"]
@@ -89,6 +92,7 @@ class Artifact:
     library: SharedLibrary | None = field(default=None, repr=False)
     symbol: str = ""
     listing: Callable[[], str] | None = field(default=None, repr=False, compare=False)
+    inputs: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:

@@ -202,7 +202,8 @@ class Compiler:
             with contextlib.suppress(CompileError):
                 target.validate(self._process)
             raise error from None
-        artifact = self._build_ir(source.llvm_ir(target), source.signature, target, parts=parts)
+        entry = source.llvm_ir(target)
+        artifact = self._build_ir(entry, source.signature, target, parts=parts)
         return replace(
             artifact,
             source=parts.source,
@@ -210,6 +211,7 @@ class Compiler:
             listing=parts.assembly,
             library=parts.library,
             symbol=parts.symbol,
+            inputs={"entry.ll": entry.encode(), **parts.files(self.linker_for(target), target)},
         )
 
     def _build_ir(

@@ -75,6 +75,8 @@ class Settings:
         File that holds that token; used where a device names none of its own.
     target : str or None
         The target to compile for; used where a device names none of its own.
+    artifacts : Path or None
+        Where failing tests leave their kernels and arguments.
     """
 
     timeout: float = 60.0
@@ -83,6 +85,7 @@ class Settings:
     token: str | None = None
     token_file: Path | None = None
     target: str | None = None
+    artifacts: Path | None = None
 
 
 def split_environment(text: str) -> list[str]:

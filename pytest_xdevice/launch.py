@@ -144,6 +144,8 @@ class Run:
         _check_aliases(artifact, binding)
         self._loads = load_kernel(self._batch, artifact, device.session, self._worker)
         self._pack()
+        if device.kept is not None:
+            device.kept.note(artifact, binding, ndrange)
         self._described = tuple(_describe(binding, artifact))
         self._record = LaunchRecord(artifact.name, artifact.target, self._described, artifact.threads)
         self._seconds = 0.0

@@ -102,6 +102,7 @@ def read_settings(config: pytest.Config) -> Settings:
         token=os.environ.get("XDEVICE_TOKEN", "").strip() or None,
         token_file=_token_file(config),
         target=_value(config, "target"),
+        artifacts=_artifacts(config),
     )
 
 
@@ -154,6 +155,12 @@ def _token_file(config: pytest.Config) -> Path | None:
     return path
 
 
+def _artifacts(config: pytest.Config) -> Path | None:
+    """Return where failing tests leave their kernels; a relative path is from where pytest was started."""
+    given = _value(config, "artifacts")
+    return None if given is None else config.invocation_params.dir / Path(given).expanduser()
+
+
 def _kind(text: str) -> str:
     if text not in ("cpu", "opencl"):
         raise argparse.ArgumentTypeError(f"{text!r} is no kind of device; allowed: cpu, opencl")
@@ -191,6 +198,13 @@ _VALUES: Final[tuple[tuple[str, str, Callable[[str], Any], str], ...]] = (
         "SUBSTRING",
         _not_empty,
         "Which OpenCL device: part of its name or of its platform's. Default: the first.",
+    ),
+    (
+        "artifacts",
+        "DIR",
+        _not_empty,
+        "Keep the kernels of failing tests below DIR: source, IR, assembly, objects, arguments (.npy), and a script "
+        "that runs them again.",
     ),
     (
         "token-file",

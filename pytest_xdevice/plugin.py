@@ -132,7 +132,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and device is not None:
         from .report.failure import describe_run
 
-        report.sections.append(("xdevice", describe_run(device)))
+        report.sections.append(("xdevice", "\n".join([describe_run(device), *_keep(item, device)])))
     return report
 
 
@@ -197,6 +197,19 @@ def _teller(config: pytest.Config) -> Callable[[str], None]:
         return lambda line: None
     write: Callable[[str], None] = reporter.write_line
     return write
+
+
+def _keep(item: pytest.Item, device: Device) -> Iterator[str]:
+    """Leave what a failed test launched where --xdevice-artifacts says, and yield the line that tells of it."""
+    directory = device.session.settings.artifacts
+    if device.kept is not None and directory is not None:
+        try:
+            folder = device.kept.write(directory, item.nodeid, device)
+        except OSError as error:
+            yield f"kept       nothing: {error}"
+        else:
+            if folder is not None:
+                yield f"kept       {folder}"
 
 
 def _give_up(item: pytest.Item, lane: Lane | None, error: XDeviceError) -> NoReturn:

@@ -40,6 +40,7 @@ from .errors import ArgumentError
 from .errors import DeviceError
 from .errors import DeviceLost
 from .errors import XDeviceError
+from .kept import KeptLaunches
 from .kernel.binding import bind
 from .kernel.launch_shape import LaunchShape
 from .kernel.signature import Signature
@@ -267,12 +268,15 @@ class Device:
         Whether kernels run on the device's CPU or on its OpenCL device.
     records : list of LaunchRecord or TimingRecord
         What was launched and timed through this object, oldest first.
+    kept : KeptLaunches or None
+        The launches with their arguments, where failing tests are to leave them.
     """
 
     def __init__(self, session: Session, kind: DeviceKind) -> None:
         self.session = session
         self.kind: DeviceKind = kind
         self.records: list[LaunchRecord | TimingRecord] = []
+        self.kept = KeptLaunches() if session.settings.artifacts else None
         self._arrays: list[DeviceArray] = []
 
     def __repr__(self) -> str:

@@ -135,6 +135,7 @@ class CKernel(PrototypedKernel):
         KernelError
             If there is a mistake in the prototype.
         """
+        from ..toolchain.c_compiler import command_line
         from ..toolchain.c_compiler import link_units
         from ..toolchain.c_compiler import list_unit
         from ..toolchain.c_objects import compiled
@@ -156,6 +157,7 @@ class CKernel(PrototypedKernel):
             source=Path(units[0].folder, units[0].path).read_text(errors="replace"),
             llvm_ir=functools.partial(list_unit, compiler, units[0], target, "llvm_ir"),
             assembly=functools.partial(list_unit, compiler, units[0], target, "assembly"),
+            commands=tuple(command_line(compiler, unit, target, f"{index}.o") for index, unit in enumerate(units, 1)),
         )
 
     def _remember(self, target: Target, made: Sequence[CachedObject]) -> None:

@@ -222,6 +222,12 @@ def link_units(
     return link_with_driver([*compiler.link_command(target, language), *kept], inputs, kept)
 
 
+def command_line(compiler: CCompiler, unit: Unit, target: Target, result: str) -> str:
+    """Return the command that makes the object `result` of a unit, for a shell."""
+    command = shlex.join([*_called(compiler, unit, target), "-c"])
+    return f'(cd {shlex.quote(unit.folder)} && {command} -o "$OLDPWD/{result}")'
+
+
 def environment() -> str:
     """Return what of the environment changes where headers are found."""
     return "\0".join(f"{name}={os.environ.get(name, '')}" for name in _ENVIRONMENT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -51,6 +52,10 @@ class Linker(Protocol):
 
     def serves(self, target: Target) -> bool:
         """Tell whether it can link for `target`."""
+        ...
+
+    def line(self, target: Target) -> str:
+        """Return how it is called, all but the files and the device's libraries."""
         ...
 
     def link(self, obj: bytes, target: Target, others: Sequence[bytes] = ()) -> bytes:
@@ -117,6 +122,9 @@ class StubLinker:
     def serves(self, target: Target) -> bool:
         return EMULATIONS.get(target.arch) in self.emulations
 
+    def line(self, target: Target) -> str:
+        return shlex.join([*self.command, "-m", EMULATIONS[target.arch], "-shared", *_LAYOUT, "-o", "kernel.so"])
+
     def link(self, obj: bytes, target: Target, others: Sequence[bytes] = ()) -> bytes:
         found = resolve((obj, *others))
         libraries, unknown = needed_by(found.undefined, target)
@@ -182,6 +190,9 @@ class DriverLinker:
     def serves(self, target: Target) -> bool:
         newer = self.glibc and target.glibc and self.glibc > target.glibc
         return gnu_triple(target) == self.machine and not newer
+
+    def line(self, target: Target) -> str:
+        return shlex.join([*self.command, "-shared", "-lm", "-o", "kernel.so"])
 
     def link(self, obj: bytes, target: Target, others: Sequence[bytes] = ()) -> bytes:
         return link_with_driver(self.command, (obj, *others))

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from pytest_xdevice.errors import CompileError
 
+from .archive import is_archive
 from .c_compiler import CCompiler
 from .cache import Cache
 from .cache import write_atomically
 from .find_c_compilers import find_c_compilers
+from .linker import Linker
 from .shared_library import SharedLibrary
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class Parts:
         Whether that IR is optimised, or left as it is.
     llvm_ir, assembly : callable, optional
         Make the listings when they are first asked for.
+    commands : tuple of str
+        How the objects were made, one a line.
     """
 
     objects: tuple[bytes, ...] = ()
@@ -58,6 +62,15 @@ class Parts:
     optimise: bool = True
     llvm_ir: Callable[[], str] | None = None
     assembly: Callable[[], str] | None = None
+    commands: tuple[str, ...] = ()
+
+    def files(self, linker: Linker | None, target: Target) -> dict[str, bytes]:
+        """Return the objects by the names that the commands call them, and the commands."""
+        named = {f"{index}.{'a' if is_archive(data) else 'o'}": data for index, data in enumerate(self.objects, 1)}
+        lines = list(self.commands)
+        if linker is not None:
+            lines.append(f"{linker.line(target)} entry.o {' '.join(named)}")
+        return {**named, "commands.txt": "".join(f"{line}\n" for line in lines).encode()}
 
     @property
     def digest(self) -> str:

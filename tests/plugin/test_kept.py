@@ -1,0 +1,95 @@
+"""What failing tests leave with --xdevice-artifacts, and that it can be run again by hand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+MODULE = """
+import numpy as np
+import pytest
+from kernels import add_one
+from pytest_xdevice import c_kernel
+
+scale = c_kernel(
+    "void scale(int n, float a, float *x) { for (int i = 0; i < n; i++) x[i] *= a; }",
+    "void scale(int n, float a, float *x)",
+)
+crash = c_kernel("#include <stdlib.h>\\nvoid crash(float *x) { abort(); }", "void crash(float *x)")
+
+def test_in_c(xdevice):
+    xdevice.run(scale, 1, 1.0, np.float32([8]))
+    assert xdevice.run(scale, 2, 3.0, np.float32([1, 2])).tolist() == [0, 0]
+
+def test_in_python(xdevice):
+    a = xdevice.array(np.ones(3, np.float32))
+    b = xdevice.empty(3, np.float32)
+    xdevice.compile(add_one)(a, b)
+    assert b.numpy().tolist() == []
+
+def test_crash(xdevice):
+    xdevice.compile(crash)(xdevice.array(np.ones(3, np.float32)))
+
+def test_that_passes(xdevice):
+    xdevice.run(scale, 1, 1.0, np.float32([8]))
+
+def test_that_launches_nothing(xdevice):
+    assert False
+"""
+
+
+@pytest.fixture
+def kept(add_one: pytest.Pytester) -> Path:
+    """Return the folder that a run of `MODULE` left."""
+    add_one.makepyfile(test_it=MODULE)
+    result = add_one.runpytest_subprocess("--xdevice-artifacts=out")
+    result.assert_outcomes(passed=1, failed=4)
+    result.stdout.fnmatch_lines(["kept       *out/test_it.py-test_in_c[[]cpu[]]"])
+    return add_one.path / "out"
+
+
+def test_each_failing_test_has_a_folder_with_its_kernels(kept: Path) -> None:
+    assert sorted(each.name for each in kept.iterdir()) == [
+        "test_it.py-test_crash[cpu]",
+        "test_it.py-test_in_c[cpu]",
+        "test_it.py-test_in_python[cpu]",
+    ]
+    in_c = {each.name for each in (kept / "test_it.py-test_in_c[cpu]" / "scale").iterdir()}
+    assert in_c == {
+        "1.o", "README.md", "a.npy", "commands.txt", "entry.ll", "kernel-scale.so", "n.npy", "rerun.py", "scale.ll",
+        "scale.s", "source.c", "x.npy",
+    }  # fmt: skip
+    in_python = {each.name for each in (kept / "test_it.py-test_in_python[cpu]" / "add_one").iterdir()}
+    assert in_python == {
+        "README.md", "a.npy", "add_one.ll", "add_one.s", "b.npy", "kernel-add_one.so", "rerun.py",
+    }  # fmt: skip
+
+
+def test_the_arguments_are_those_of_the_last_launch(kept: Path) -> None:
+    folder = kept / "test_it.py-test_in_c[cpu]" / "scale"
+    np.testing.assert_array_equal(np.load(folder / "x.npy"), np.float32([1, 2]))
+    assert np.load(folder / "a.npy") == 3.0
+    assert np.load(kept / "test_it.py-test_in_python[cpu]" / "add_one" / "b.npy").tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [("test_in_c[cpu]/scale", "x [3. 6.]"), ("test_in_python[cpu]/add_one", "b [2. 2. 2.]")],
+)
+def test_the_script_runs_the_kernel_again(name: str, printed: str, kept: Path) -> None:
+    script = kept / f"test_it.py-{name}" / "rerun.py"
+    said = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout
+    assert printed in said
+
+
+def test_the_commands_make_the_objects_again(kept: Path) -> None:
+    folder = kept / "test_it.py-test_in_c[cpu]" / "scale"
+    before = (folder / "1.o").read_bytes()
+    (folder / "1.o").unlink()
+    first = (folder / "commands.txt").read_text().splitlines()[0]
+    subprocess.run(first, shell=True, cwd=folder, check=True)
+    assert (folder / "1.o").read_bytes() == before
