@@ -141,12 +141,11 @@ def _switch(config: pytest.Config, dest: str) -> bool:
 
 
 def _token_file(config: pytest.Config) -> Path | None:
-    """Return the token file, which the ini file names relative to itself and the command line to where it was given."""
+    """Return the token file, if one is named."""
     given = _value(config, "token-file")
     if given is None:
         return None
-    on_command_line = config.getoption("xdevice_token_file") is not None
-    path = (config.invocation_params.dir if on_command_line else config.rootpath) / Path(given).expanduser()
+    path = _path(config, "token-file", given)
     if not path.is_file():
         raise pytest.UsageError(
             f"--xdevice-token-file: there is no file {path}; the device's server prints its token when it starts, "
@@ -155,10 +154,16 @@ def _token_file(config: pytest.Config) -> Path | None:
     return path
 
 
+def _path(config: pytest.Config, name: str, given: str) -> Path:
+    """Return a path, which the ini file names relative to itself and the command line to where it was given."""
+    on_command_line = config.getoption(f"xdevice_{name}".replace("-", "_")) is not None
+    return (config.invocation_params.dir if on_command_line else config.rootpath) / Path(given).expanduser()
+
+
 def _artifacts(config: pytest.Config) -> Path | None:
-    """Return where failing tests leave their kernels; a relative path is from where pytest was started."""
+    """Return where failing tests leave their kernels, or None."""
     given = _value(config, "artifacts")
-    return None if given is None else config.invocation_params.dir / Path(given).expanduser()
+    return None if given is None else _path(config, "artifacts", given)
 
 
 def _kind(text: str) -> str:

@@ -90,7 +90,8 @@ def test_every_setting_has_an_option_and_an_ini_option(
     monkeypatch.setenv("XDEVICE_TOKEN", "from the environment")
     expected = (
         "settings: Settings(timeout=2.5, guard=False, opencl='pthread', token='from the environment', "
-        f"token_file={type(token)(token)!r}, target='aarch64-linux-gnu')"
+        f"token_file={type(token)(token)!r}, target='aarch64-linux-gnu', "
+        f"artifacts={type(token)(pytester.path / 'kept')!r})"
     )
     options = [
         "--xdevice-timeout=2.5",
@@ -98,6 +99,7 @@ def test_every_setting_has_an_option_and_an_ini_option(
         "--xdevice-opencl=pthread",
         f"--xdevice-token-file={token.name}",
         "--xdevice-target=aarch64-linux-gnu",
+        "--xdevice-artifacts=kept",
     ]
     assert expected in pytester.runpytest("-s", *options).outlines
     pytester.makeini(
@@ -108,6 +110,7 @@ def test_every_setting_has_an_option_and_an_ini_option(
         xdevice_opencl = pthread
         xdevice_token_file = {token.name}
         xdevice_target = aarch64-linux-gnu
+        xdevice_artifacts = kept
         """
     )
     assert expected in pytester.runpytest("-s").outlines
