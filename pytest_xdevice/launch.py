@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 from typing import Final
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from .kernel.opencl_types import LocalType
 from .kernel.types import ArrayType
 from .kernel.types import PointerType
 from .kernel.types import ScalarType
+from .measurement import Measurement
 from .ndrange import NDRange
 from .poison import poison
 from .timing import LaunchRecord
@@ -41,6 +43,8 @@ _GPU_BLOCKS: Final = ((256,), (8, 32), (1, 8, 32))
 _CPU_BLOCKS: Final = ((64,), (4, 16), (1, 4, 16))
 _LARGE_CPU_BLOCKS: Final = ((512,), (8, 64), (1, 8, 64))
 _LARGE_LAUNCH: Final = 1 << 15  # work-items
+_CALIBRATIONS: Final = 16  # samples beside those that count, which find how many calls one has
+_FLUSH_SECONDS: Final = 2.0  # in which any device reads more than its caches hold
 
 
 def work_sizes(phase: Phase, values: Mapping[str, int], device_type: str) -> tuple[list[int], list[int]]:
@@ -174,22 +178,34 @@ class Run:
         self._submit(self._seconds, 1)
         return None if not self._results else self._results[0] if len(self._results) == 1 else tuple(self._results)
 
-    def time(
-        self, number: int | None, repeat: int | None, min_repeat_ms: float | None, timeout: float | None
-    ) -> Timing:
-        """Measure; return the samples."""
+    def time(self, measurement: Measurement, timeout: float | None, others: Sequence[Run] = ()) -> list[Timing]:
+        """Measure this launch, and `others` in turns with it, in one request; return the samples of each.
+
+        All that the others need has to be on the device already.
+        """
         __tracebackhide__ = True
         seconds = self._allowed(timeout)
-        launch = {**self._launch(seconds), **self._timing_loop()}
+        runs = (self, *others)
+        launches = [run._timed(seconds) for run in runs]
         self._batch.timed = True
-        self._batch.add("time", number=number, repeat=repeat, min_repeat_ms=min_repeat_ms, **launch)
+        self._batch.add("time", launches=launches, plan=measurement.to_wire())
         position = len(self._batch.operations) - 1
         self._free_temporary()
-        answers = self._submit(seconds, (repeat or 31) + 16)
-        answer = answers[position]
-        timing = Timing(tuple(answer["results"]), answer["number"], bytes=self._nbytes)
+        samples = (measurement.samples + _CALIBRATIONS) * len(runs)
+        between = measurement.cooldown + (_FLUSH_SECONDS if measurement.flush_cache else 0.0)
+        answers = self._submit(seconds + between, samples)
+        return [run._took(answer, measurement) for run, answer in zip(runs, answers[position], strict=True)]
+
+    def _timed(self, seconds: float) -> dict[str, Any]:
+        return {**self._launch(seconds), **self._timing_loop()}
+
+    def _took(self, answer: dict[str, Any], measurement: Measurement) -> Timing:
+        """Return, and keep among the test's records, what the device measured."""
+        nbytes = self._nbytes if measurement.bytes is None else measurement.bytes
+        timing = Timing(tuple(answer["results"]), answer["number"], bytes=nbytes, flops=measurement.flops)
         made = self._artifact
-        self._device.records.append(TimingRecord(made.name, made.target, self._described, timing, made.threads))
+        record = TimingRecord(made.name, made.target, self._described, timing, made.threads, made.key)
+        self._device.records.append(record)
         return timing
 
     def _free_temporary(self) -> None:
@@ -254,7 +270,7 @@ class Run:
                 raise ArgumentError(f"{argument!r} lives on another device than this launch ({self._device!r})")
             if kind.mode != "in":
                 self._results.append(argument)
-            self._nbytes += argument.nbytes
+            self._nbytes += _moved(kind, argument.nbytes)
             return argument.identity
         identity = self._worker.new_identity()
         self._temporary.append(identity)
@@ -266,7 +282,7 @@ class Run:
             source: NDArray = argument  # type: ignore[assignment]  # bind() accepts nothing else
             self._batch.send("put", bytes_of(source), id=identity)
             values = source if kind.mode == "in" else np.empty_like(source)
-        self._nbytes += values.nbytes
+        self._nbytes += _moved(kind, values.nbytes)
         if kind.mode != "in":
             self._results.append(values)
             self._fetches.append((identity, values))
@@ -321,6 +337,11 @@ def _check_aliases(artifact: Artifact, binding: Binding) -> None:
                 f"{artifact.name}: the same array is given for {other} and {param.name}, and one of them is written: "
                 "declare one InOut parameter instead, or copy the array"
             )
+
+
+def _moved(kind: ArrayType | PointerType, nbytes: int) -> int:
+    """Return how many bytes of an array a kernel moves: of a pointer nobody knows whether what it names is read."""
+    return 2 * nbytes if isinstance(kind, ArrayType) and kind.mode == "inout" else nbytes
 
 
 def _describe(binding: Binding, artifact: Artifact) -> list[str]:

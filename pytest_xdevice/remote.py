@@ -49,6 +49,7 @@ from .launch import check_blocks
 from .launch import load_into
 from .launch import load_kernel
 from .launch import Run
+from .measurement import Measurement
 from .misbehaviour import error_of_problem
 from .ndrange import NDSize
 from .ndrange import read_ndrange
@@ -668,6 +669,11 @@ class Function:
         number: int | None = None,
         repeat: int | None = None,
         min_repeat_ms: float | None = None,
+        warmup: int = 1,
+        flush_cache: bool = False,
+        cooldown: float = 0.0,
+        flops: float | None = None,
+        bytes: float | None = None,
         block: Sizes = None,
         grid: Sizes = None,
         global_size: NDSize = None,
@@ -683,13 +689,25 @@ class Function:
         *args, **kwargs
             As for a launch.
         number : int, optional
-            Calls in a sample; by default as many as take about 0.2 ms.
+            Calls in a sample; by default as many as take about 0.2 ms and 100 ticks of the device's clock, and 1 with
+            `flush_cache`.
         repeat : int, optional
             Samples (default 31, fewer when they are long).
         min_repeat_ms : float, optional
             Milliseconds that a sample lasts at least; `number` is raised until it does.
+        warmup : int
+            Calls that come first and do not count, 1 or more.
+        flush_cache : bool
+            Whether each sample starts with caches that hold nothing of the kernel's.
+        cooldown : float
+            Seconds of rest before each sample, for a device that gets hot.
+        flops, bytes : float, optional
+            Floating-point operations of one call, and the bytes it moves, by default those of its arrays: an `InOut`
+            array is read and written. GFLOP/s and GB/s come of them.
         block, grid, global_size, local_size, offset : int or tuple of int, optional
             As for a launch.
+        timeout : float, optional
+            Seconds that a sample may take.
 
         Returns
         -------
@@ -699,15 +717,19 @@ class Function:
         Raises
         ------
         ArgumentError
-            If `number`, `repeat` or `min_repeat_ms` is not positive, or the arguments do not fit.
+            If an option has a value that it cannot have, or the arguments do not fit.
+        KernelCrash, KernelTimeout, MemoryViolation
+            If the kernel misbehaves while it is timed.
         """
         __tracebackhide__ = True
-        for name, value in (("number", number), ("repeat", repeat), ("min_repeat_ms", min_repeat_ms)):
-            if value is not None and value <= 0:
-                raise ArgumentError(f"time: {name} must be positive; got {value}")
+        measurement = Measurement.read(
+            number=number, repeat=repeat, min_repeat_ms=min_repeat_ms, warmup=warmup, flush_cache=flush_cache,
+            cooldown=cooldown, flops=flops, bytes=bytes,
+        )  # fmt: skip
         function = self if block is None and grid is None else self._with_shape(block, grid)
         sizes = {"global_size": global_size, "local_size": local_size, "offset": offset}
-        return function._prepare(args, kwargs, sizes).time(number, repeat, min_repeat_ms, timeout)
+        (timing,) = function._prepare(args, kwargs, sizes).time(measurement, timeout)
+        return timing
 
     def _with_shape(self, block: Sizes, grid: Sizes) -> Function:
         """Return the function with the work-groups of a launch: on the CPU this one."""

@@ -73,6 +73,32 @@ class Timing:
         return statistics.stdev(self.results) if len(self.results) > 1 else 0.0
 
     @property
+    def cv(self) -> float:
+        """Coefficient of variation: `stdev` over `mean`; 0.0 where nothing was measurable."""
+        return self.stdev / self.mean if self.mean > 0 else 0.0
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """The first and the third quartile, in seconds per call, interpolated between repetitions."""
+        if len(self.results) < 2:
+            return self.results[0], self.results[0]
+        first, _, third = statistics.quantiles(self.results, n=4, method="inclusive")
+        return first, third
+
+    @property
+    def iqr(self) -> float:
+        """Interquartile range: how far apart the middle half of the repetitions lies, in seconds per call."""
+        first, third = self.quartiles
+        return third - first
+
+    @property
+    def outliers(self) -> int:
+        """How many repetitions are further than 1.5 interquartile ranges from the middle half (Tukey's fences)."""
+        first, third = self.quartiles
+        reach = 1.5 * (third - first)
+        return sum(not first - reach <= seconds <= third + reach for seconds in self.results)
+
+    @property
     def bytes_per_second(self) -> float | None:
         """`bytes` over the mean time, or None where either is unknown or nothing was measurable."""
         return _rate(self.bytes, self.mean)
@@ -89,6 +115,8 @@ class Timing:
             parts.append(
                 f"median {format_seconds(self.median)}, min {format_seconds(self.min)}, max {format_seconds(self.max)}"
             )
+        if self.outliers:
+            parts.append(f"{self.outliers} outlier{'s' if self.outliers > 1 else ''}")
         parts.append(f"{self.repeat} × {self.number} calls")
         if self.bytes_per_second is not None:
             parts.append(f"{format_rate(self.bytes_per_second)} GB/s")
@@ -121,13 +149,21 @@ class LaunchRecord:
 
 @dataclass(frozen=True)
 class TimingRecord:
-    """One measurement of a kernel in a test; the attributes of `LaunchRecord`, and `timing`."""
+    """One measurement of a kernel in a test: the attributes of `LaunchRecord`, and these.
+
+    Attributes
+    ----------
+    timing : Timing
+    key : str
+        What stands for the kernel's code as it was built: another one after any change.
+    """
 
     kernel: str
     target: str
     arguments: tuple[str, ...]
     timing: Timing
     threads: int = 1
+    key: str = ""
 
 
 def format_seconds(seconds: float) -> str:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 
+import numpy as np
 import pytest
 
+from pytest_xdevice.errors import ArgumentError
+from pytest_xdevice.measurement import Measurement
 from pytest_xdevice.report.properties import DEVICE
 from pytest_xdevice.report.properties import KIND
 from pytest_xdevice.report.table import largest_shape
 from pytest_xdevice.report.table import TimedKernel
 from pytest_xdevice.report.table import timing_table
 from pytest_xdevice.report.table import timings_of
+from pytest_xdevice.runtime.caches import largest_cache
+from pytest_xdevice.runtime.timing import measure
+from pytest_xdevice.runtime.timing import Plan
 from pytest_xdevice.timing import format_bytes
 from pytest_xdevice.timing import format_rate
 from pytest_xdevice.timing import format_seconds
@@ -33,7 +40,25 @@ def test_statistics_are_those_of_the_repetitions() -> None:
 
 
 def test_a_single_repetition_does_not_deviate() -> None:
-    assert Timing((1e-6,), 1).stdev == 0.0
+    timing = Timing((1e-6,), 1)
+    assert (timing.stdev, timing.cv, timing.iqr, timing.outliers) == (0.0, 0.0, 0.0, 0)
+    assert timing.quartiles == (1e-6, 1e-6)
+
+
+def test_spread_is_told_in_ways_that_outliers_do_and_do_not_change() -> None:
+    results = (1.0, 2.0, 3.0, 4.0, 100.0)
+    timing = Timing(results, 1)
+    assert timing.quartiles == (2.0, 4.0)
+    assert timing.iqr == 2.0
+    assert timing.outliers == 1
+    assert timing.cv == pytest.approx(statistics.stdev(results) / 22)
+    assert ", 1 outlier, 5 × 1 calls" in str(timing)
+
+
+def test_nothing_measurable_does_not_vary() -> None:
+    timing = Timing((0.0, 0.0), 10_000)
+    assert (timing.cv, timing.bytes_per_second) == (0.0, None)
+    assert str(timing).startswith("mean 0.000 ns ± 0.000 ns")
 
 
 def test_rates_are_over_the_mean_and_unknown_without_their_amount() -> None:
@@ -128,3 +153,99 @@ def test_the_shape_is_that_of_the_largest_array() -> None:
 
 def test_properties_from_another_process_are_lists() -> None:
     assert timings_of([[DEVICE, "local"], [KIND, "cpu"], ["mine", 3]]) == []  # type: ignore[list-item]
+
+
+class Work:
+    """Calls that take so many seconds each by a clock of their own."""
+
+    def __init__(self, seconds: float, log: list[str] | None = None, name: str = "") -> None:
+        self.seconds = seconds
+        self.calls: list[int] = []
+        self.log = [] if log is None else log
+        self.name = name
+
+    def __call__(self, calls: int) -> float:
+        self.calls.append(calls)
+        self.log.append(self.name)
+        return calls * self.seconds
+
+
+def plan(**options: object) -> Plan:
+    return Plan(Measurement.read(**options).to_wire())  # type: ignore[arg-type]
+
+
+def no_flush() -> None:
+    raise AssertionError("nobody asked for that")
+
+
+def test_a_sample_takes_as_many_calls_as_the_clock_needs() -> None:
+    for tick, least in ((1e-9, 200), (1e-4, 10_000)):  # 0.2 ms, and 100 ticks
+        work = Work(1e-6)
+        ((number, results),) = measure([work], plan(), tick, no_flush)
+        assert least <= number <= 2 * least
+        assert results == pytest.approx([1e-6] * 31)
+
+
+def test_long_samples_are_fewer() -> None:
+    ((number, results),) = measure([Work(0.25)], plan(), 1e-9, no_flush)
+    assert (number, len(results)) == (1, 8)
+    ((number, results),) = measure([Work(3.0)], plan(repeat=2), 1e-9, no_flush)
+    assert (number, len(results)) == (1, 2)
+
+
+def test_what_is_asked_for_is_done() -> None:
+    work = Work(1e-6)
+    measure([work], plan(number=7, repeat=3, warmup=5), 1e-9, no_flush)
+    assert work.calls == [4, 7, 7, 7, 7]  # the first call of the warm-up was made before
+
+
+def test_a_clock_that_stands_still_ends_the_search() -> None:
+    ((number, results),) = measure([Work(0.0)], plan(repeat=3), 1e-9, no_flush)
+    assert number == 10_000
+    assert results == [0.0, 0.0, 0.0]
+
+
+def test_caches_are_flushed_before_each_sample_of_one_call() -> None:
+    log: list[str] = []
+    ((number, _),) = measure(
+        [Work(1e-6, log, "run")], plan(repeat=2, flush_cache=True), 1e-9, lambda: log.append("flush")
+    )
+    assert number == 1
+    assert log == ["run", "flush", "run", "flush", "run"]
+
+
+def test_several_are_measured_in_turns() -> None:
+    log: list[str] = []
+    figures = measure([Work(1e-6, log, "a"), Work(2e-6, log, "b")], plan(number=3, repeat=2), 1e-9, no_flush)
+    assert log == ["a", "b", "a", "b", "a", "b"]
+    assert figures == [(3, pytest.approx([1e-6, 1e-6])), (3, pytest.approx([2e-6, 2e-6]))]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"number": 0}, {"number": -1}, {"number": 2.5}, {"number": True}, {"number": "3"}, {"repeat": 0}, {"warmup": 0},
+        {"min_repeat_ms": 0}, {"min_repeat_ms": float("inf")}, {"min_repeat_ms": float("nan")}, {"cooldown": -1},
+        {"cooldown": float("inf")}, {"flops": -1}, {"bytes": "many"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_values_that_cannot_be_meant_are_refused(options: dict[str, object]) -> None:
+    (name,) = options
+    with pytest.raises(ArgumentError, match=rf"^time: {name} must be .*; got {re.escape(repr(options[name]))}$"):
+        Measurement.read(**options)  # type: ignore[arg-type]
+
+
+def test_cold_calls_do_not_follow_each_other() -> None:
+    with pytest.raises(ArgumentError, match="leave one of them out"):
+        Measurement.read(flush_cache=True, min_repeat_ms=5)
+
+
+def test_numbers_of_numpy_and_amounts_as_floats_are_taken() -> None:
+    measurement = Measurement.read(number=np.int32(3), repeat=np.int64(2), flops=2e9)  # type: ignore[arg-type]
+    assert (measurement.number, measurement.repeat, measurement.flops) == (3, 2, 2_000_000_000)
+    assert type(measurement.number) is int
+
+
+def test_the_largest_cache_of_this_machine() -> None:
+    assert 1 << 14 <= largest_cache() <= 1 << 33

@@ -131,4 +131,6 @@ def _line(row: Sequence[str], columns: Sequence[_Column], widths: Sequence[int])
 
 def _record(data: dict[str, Any]) -> TimingRecord:
     timing = Timing(tuple(data["results"]), data["number"], data["bytes"], data["flops"])
-    return TimingRecord(data["kernel"], data["target"], tuple(data["arguments"]), timing, data.get("threads", 1))
+    return TimingRecord(
+        data["kernel"], data["target"], tuple(data["arguments"]), timing, data.get("threads", 1), data.get("key", "")
+    )

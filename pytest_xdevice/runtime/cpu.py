@@ -6,6 +6,7 @@ import ctypes
 import os
 import struct
 import subprocess
+import time
 from typing import Any
 from typing import Dict
 from typing import List
@@ -13,15 +14,18 @@ from typing import Optional
 from typing import Sequence
 from typing import Tuple
 
+from .caches import CacheFlusher
 from .faults import FaultReporter
 from .launch import deadline
 from .launch import DeviceProblem
 from .launch import Launch
-from .launch import measure
 from .launch import SLOT
 from .memory import Array
 from .memory import Memory
 from .memory import OutOfMemory
+from .timing import measure
+from .timing import Plan
+from .timing import Sample
 
 _LINK_SECONDS = 60.0
 
@@ -34,6 +38,7 @@ class CpuBackend:
         self._memory = Memory(guard)
         self._libraries: Dict[str, Any] = {}
         self._report = report
+        self._flush = CacheFlusher()
         self._reporter: Optional[FaultReporter] = None
 
     def describe(self) -> Dict[str, Any]:
@@ -106,9 +111,19 @@ class CpuBackend:
         _check_fences(arrays)
 
     def time(
-        self, launch: Launch, arrays: Sequence[Optional[Array]], number: Any, repeat: Any, min_repeat_ms: Any
-    ) -> Tuple[int, List[float]]:
-        """Measure the entry with the timing loop, which is native code, so that no Python is in the figure."""
+        self, launches: Sequence[Tuple[Launch, Sequence[Optional[Array]]]], plan: Plan
+    ) -> List[Tuple[int, List[float]]]:
+        """Measure entries, in turns, with the timing loop: native code, so that no Python is in the figures."""
+        samples = [self._sampler(launch, arrays) for launch, arrays in launches]
+        tick = time.get_clock_info("monotonic").resolution
+        figures = measure(samples, plan, tick, self._flush)
+        for _, arrays in launches:
+            _check_fences(arrays)
+        return figures
+
+    def _sampler(self, launch: Launch, arrays: Sequence[Optional[Array]]) -> Sample:
+        """Return what calls an entry a number of times and tells the seconds; one call is checked first."""
+        self.launch(launch, arrays)
         call = self._prepared(launch, arrays)
         entry = ctypes.cast(call.entry, ctypes.c_void_p)
         loop = self._symbol(launch.options["timing_loop"], "xd_time")
@@ -116,21 +131,24 @@ class CpuBackend:
         loop.restype = ctypes.c_int64
 
         def sample(calls: int) -> float:
+            self._watch(call)  # another launch may have been in between
             with deadline(launch.timeout):
                 return int(loop(entry, call.pointers, calls)) * 1e-9
 
-        figures = measure(sample, number, repeat, min_repeat_ms)
-        _check_fences(arrays)
-        return figures
+        return sample
 
     def _prepared(self, launch: Launch, arrays: Sequence[Optional[Array]]) -> _Call:
         call: Optional[_Call] = launch.prepared
         if call is None or call.arrays != arrays:
             call = launch.prepared = _Call(self._entry(launch), launch, arrays)
+        self._watch(call)
+        return call
+
+    def _watch(self, call: _Call) -> None:
+        """Have faults of a call be told by the arrays that it has."""
         call.protect()
         if self._reporter is not None:
             self._reporter.watch(call.arrays)
-        return call
 
     def _entry(self, launch: Launch) -> Any:
         entry = self._symbol(launch.key, launch.entry)

@@ -12,10 +12,10 @@ from typing import Sequence
 from typing import Tuple
 
 from .build_log import with_source_lines
+from .caches import CacheFlusher
 from .launch import deadline
 from .launch import DeviceProblem
 from .launch import Launch
-from .launch import measure
 from .launch import SLOT
 from .memory import OutOfMemory
 from .memory import SPARSE
@@ -23,6 +23,9 @@ from .opencl_arguments import arguments_of
 from .opencl_arguments import KEEP
 from .opencl_memory import Buffer
 from .opencl_memory import memory_of
+from .timing import measure
+from .timing import Plan
+from .timing import Sample
 
 _MISSING = (
     "no OpenCL there: {}. Install pyopencl on the device (pip install pyopencl, or Debian's python3-pyopencl), "
@@ -55,6 +58,8 @@ class OpenCLBackend:
         self._queue = self._cl.CommandQueue(self._context, properties=profiling)
         self._memory = memory_of(self._cl, self._device, self._queue, guard)
         self._programs: Dict[str, _Program] = {}
+        self._flush_cpu = CacheFlusher()
+        self._scratch: Optional[List[Any]] = None
 
     def describe(self) -> Dict[str, Any]:
         """Return the facts of every OpenCL device there is, the chosen one first."""
@@ -157,9 +162,19 @@ class OpenCLBackend:
         self._check_zones(arrays)
 
     def time(
-        self, launch: Launch, arrays: Sequence[Optional[Buffer]], number: Any, repeat: Any, min_repeat_ms: Any
-    ) -> Tuple[int, List[float]]:
-        """Measure with the device's own profiling events: the time from a kernel's start to its end."""
+        self, launches: Sequence[Tuple[Launch, Sequence[Optional[Buffer]]]], plan: Plan
+    ) -> List[Tuple[int, List[float]]]:
+        """Measure, in turns, with the device's own profiling events: the time from a kernel's start to its end."""
+        samples = [self._sampler(launch, arrays) for launch, arrays in launches]
+        tick = self._device.profiling_timer_resolution * 1e-9
+        figures = measure(samples, plan, tick, self._flush)
+        for _, arrays in launches:
+            self._check_zones(arrays)
+        return figures
+
+    def _sampler(self, launch: Launch, arrays: Sequence[Optional[Buffer]]) -> Sample:
+        """Return what launches a kernel a number of times and tells the seconds; one launch is checked first."""
+        self.launch(launch, arrays)
 
         def sample(calls: int) -> float:
             with deadline(launch.timeout):
@@ -167,11 +182,18 @@ class OpenCLBackend:
                 self._finish(events)
             return float(sum(event.profile.end - event.profile.start for event in events)) * 1e-9
 
-        figures = measure(sample, number, repeat, min_repeat_ms)
-        self._memory.look(arrays)
-        self._finish([])
-        self._check_zones(arrays)
-        return figures
+        return sample
+
+    def _flush(self) -> None:
+        """Evict what the device's caches hold: a CPU's by reading, another's by a copy of more than they hold."""
+        if _type_name(self._device.type) == "cpu":
+            self._flush_cpu()
+            return
+        if self._scratch is None:
+            nbytes = max(2 * self._device.global_mem_cache_size, 1 << 20)
+            flags = self._cl.mem_flags.READ_WRITE
+            self._scratch = [self._cl.Buffer(self._context, flags, nbytes) for _ in range(2)]
+        self._cl.enqueue_copy(self._queue, self._scratch[1], self._scratch[0]).wait()
 
     def _no_room(self, nbytes: int, error: Exception) -> DeviceProblem:
         there = self._device.global_mem_size

@@ -26,6 +26,7 @@ from .launch import DeviceProblem
 from .launch import Launch
 from .opencl import OpenCLBackend
 from .output import Output
+from .timing import Plan
 from .wire import Buffer
 from .wire import Connection
 from .wire import decode
@@ -182,12 +183,10 @@ class Worker:
     def _launch(self, launch: Launch) -> None:
         self._backend.launch(launch, self._arrays_of(launch))
 
-    def _time(self, launch: Launch) -> Dict[str, Any]:
-        options = launch.options
-        number, samples = self._backend.time(
-            launch, self._arrays_of(launch), options["number"], options["repeat"], options["min_repeat_ms"]
-        )
-        return {"number": number, "results": samples}
+    def _time(self, request: Dict[str, Any]) -> List[Dict[str, Any]]:
+        launches = [(launch, self._arrays_of(launch)) for launch in request["launches"]]
+        figures = self._backend.time(launches, request["plan"])
+        return [{"number": number, "results": results} for number, results in figures]
 
     def _arrays_of(self, launch: Launch) -> List[Any]:
         return [self._array(argument) if argument >= 0 else None for argument in launch.arguments]
@@ -195,7 +194,18 @@ class Worker:
 
 def _read(text: bytes) -> List[Tuple[str, Any]]:
     """Return the operations of a batch and their requests; what is launched or timed is read already."""
-    return [(name, Launch(request) if name in ("launch", "time") else request) for name, request in decode(text)["do"]]
+    return [(name, _READERS.get(name, _as_it_is)(request)) for name, request in decode(text)["do"]]
+
+
+def _as_it_is(request: Any) -> Any:
+    return request
+
+
+def _read_time(request: Dict[str, Any]) -> Dict[str, Any]:
+    return {"launches": [Launch(launch) for launch in request["launches"]], "plan": Plan(request["plan"])}
+
+
+_READERS: Dict[str, Operation] = {"launch": Launch, "time": _read_time}
 
 
 # A launch that is done again and again comes as the same bytes each time. Nobody changes what is read here.

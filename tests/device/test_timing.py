@@ -10,10 +10,12 @@ import pytest
 from pytest_xdevice import dim
 from pytest_xdevice import f32
 from pytest_xdevice import i32
+from pytest_xdevice import i64
 from pytest_xdevice import In
 from pytest_xdevice import InOut
 from pytest_xdevice import kernel
 from pytest_xdevice import KernelCrash
+from pytest_xdevice import KernelTimeout
 from pytest_xdevice import Out
 from pytest_xdevice import parallel
 from pytest_xdevice.client import Batch
@@ -43,6 +45,12 @@ def time(a: In[f32, n], b: Out[f32, n]) -> None:
 def write_far_away(a: In[f32, n], b: Out[f32, n]) -> None:
     for i in parallel(n):
         b[i + 100000000] = a[i]
+
+
+@kernel
+def spin(a: InOut[i64, 1]) -> None:
+    while a[0] >= 0:
+        a[0] = (a[0] * 3 + 1) & 1023
 
 
 @pytest.mark.cpu
@@ -90,3 +98,48 @@ def test_timing_goes_on_after_a_crash(xdevice: Device) -> None:
     with pytest.raises(KernelCrash):
         xdevice.run(write_far_away, ones)
     assert function.time(xdevice.array(ones), xdevice.empty(64), number=3, repeat=4).min > 0
+
+
+def test_the_work_of_a_call_becomes_rates(xdevice: Device) -> None:
+    function = xdevice.compile(add_one)
+    a, b = xdevice.array(np.ones(64, np.float32)), xdevice.empty(64)
+    timing = function.time(a, b, number=3, repeat=4)
+    assert (timing.bytes, timing.flops) == (2 * 64 * 4, None)
+    timing = function.time(a, b, number=3, repeat=4, flops=64, bytes=1e3)
+    assert (timing.bytes, timing.flops) == (1000, 64)
+    assert "GFLOP/s" in str(timing)
+
+
+def test_an_array_that_is_read_and_written_moves_twice(xdevice: Device) -> None:
+    assert xdevice.compile(count).time(xdevice.array(np.zeros(1, np.int32)), number=1, repeat=1).bytes == 8
+
+
+def test_the_calls_of_a_warm_up_are_made(xdevice: Device) -> None:
+    calls = xdevice.array(np.zeros(1, np.int32))
+    xdevice.compile(count).time(calls, number=10, repeat=5, warmup=7)
+    assert calls.numpy()[0] == 7 + 10 + 5 * 10
+
+
+@pytest.mark.cpu
+@pytest.mark.opencl
+def test_cold_and_rested_samples(xdevice: Device) -> None:
+    function = xdevice.compile(add_one)
+    a, b = xdevice.array(np.ones(1 << 16, np.float32)), xdevice.empty(1 << 16)
+    timing = function.time(a, b, repeat=5, flush_cache=True, cooldown=0.001)
+    assert (timing.number, timing.repeat) == (1, 5)
+    assert timing.min > 0
+    np.testing.assert_array_equal(b, np.full(1 << 16, 2, np.float32))
+
+
+def test_a_crash_while_timing_is_the_kernel_s(xdevice: Device) -> None:
+    function = xdevice.compile(write_far_away)
+    a, b = xdevice.array(np.ones(64, np.float32)), xdevice.empty(64)
+    with pytest.raises(KernelCrash) as caught:
+        function.time(a, b)
+    assert caught.value.kernel == "write_far_away"
+
+
+def test_a_kernel_that_takes_too_long_to_time(xdevice: Device) -> None:
+    function = xdevice.compile(spin)
+    with pytest.raises(KernelTimeout):
+        function.time(xdevice.array(np.zeros(1, np.int64)), timeout=0.2)

@@ -1,0 +1,151 @@
+"""What a test asks of a measurement: how many calls and samples, and what happens between them."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from typing import SupportsIndex
+
+from .errors import ArgumentError
+
+DEFAULT_SAMPLES = 31
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A measurement to be made, with values that were looked at.
+
+    Attributes
+    ----------
+    number : int or None
+        Calls in a sample.
+    repeat : int or None
+        Samples.
+    min_repeat_ms : float or None
+        Milliseconds that a sample lasts at least.
+    warmup : int
+        Calls that come first and do not count.
+    flush_cache : bool
+        Whether the caches are emptied before each sample.
+    cooldown : float
+        Seconds of rest before each sample.
+    flops, bytes : int or None
+        Work of one call, where the caller knows it.
+    most : int
+        Samples where `repeat` is not given.
+    """
+
+    number: int | None = None
+    repeat: int | None = None
+    min_repeat_ms: float | None = None
+    warmup: int = 1
+    flush_cache: bool = False
+    cooldown: float = 0.0
+    flops: int | None = None
+    bytes: int | None = None
+    most: int = DEFAULT_SAMPLES
+
+    @classmethod
+    def read(
+        cls,
+        *,
+        number: SupportsIndex | None = None,
+        repeat: SupportsIndex | None = None,
+        min_repeat_ms: float | None = None,
+        warmup: SupportsIndex = 1,
+        flush_cache: bool = False,
+        cooldown: float = 0.0,
+        flops: float | None = None,
+        bytes: float | None = None,
+        most: int = DEFAULT_SAMPLES,
+    ) -> Measurement:
+        """Check what a test gave.
+
+        Raises
+        ------
+        ArgumentError
+            If a value cannot be meant; it says which, and what may be given.
+        """
+        __tracebackhide__ = True
+        if flush_cache and min_repeat_ms is not None:
+            raise ArgumentError(
+                "time: flush_cache measures calls that find nothing in the caches, one a sample; min_repeat_ms would "
+                "have many follow each other: leave one of them out"
+            )
+        return cls(
+            number=_maybe(_count, "number", number),
+            repeat=_maybe(_count, "repeat", repeat),
+            min_repeat_ms=_maybe(_positive, "min_repeat_ms", min_repeat_ms),
+            warmup=_count("warmup", warmup),
+            flush_cache=bool(flush_cache),
+            cooldown=_amount("cooldown", cooldown),
+            flops=_maybe(_whole, "flops", flops),
+            bytes=_maybe(_whole, "bytes", bytes),
+            most=most,
+        )
+
+    @property
+    def samples(self) -> int:
+        """Samples at most."""
+        return self.most if self.repeat is None else self.repeat
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return what the device is told."""
+        return {
+            "number": self.number,
+            "repeat": self.repeat,
+            "most": self.most,
+            "min_repeat_ms": self.min_repeat_ms,
+            "warmup": self.warmup,
+            "flush_cache": self.flush_cache,
+            "cooldown": self.cooldown,
+        }
+
+
+def _maybe(check: Callable[[str, Any], Any], name: str, value: Any) -> Any:
+    __tracebackhide__ = True
+    return None if value is None else check(name, value)
+
+
+def _count(name: str, value: Any) -> int:
+    __tracebackhide__ = True
+    try:
+        count = operator.index(value)
+    except TypeError:
+        count = 0
+    if isinstance(value, bool) or count < 1:
+        raise ArgumentError(f"time: {name} must be positive, a whole number of at least 1; got {value!r}")
+    return count
+
+
+def _positive(name: str, value: Any) -> float:
+    __tracebackhide__ = True
+    amount = _number(value)
+    if not 0 < amount < math.inf:
+        raise ArgumentError(f"time: {name} must be positive; got {value!r}")
+    return amount
+
+
+def _amount(name: str, value: Any) -> float:
+    __tracebackhide__ = True
+    amount = _number(value)
+    if not 0 <= amount < math.inf:
+        raise ArgumentError(f"time: {name} must be 0 or more, and finite; got {value!r}")
+    return amount
+
+
+def _whole(name: str, value: Any) -> int:
+    """Return an amount of work, which may come as a float such as ``2e9``."""
+    __tracebackhide__ = True
+    return round(_amount(name, value))
+
+
+def _number(value: Any) -> float:
+    """Return a number as a float, or NaN for what is none."""
+    try:
+        return math.nan if isinstance(value, (bool, str)) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
