@@ -14,6 +14,7 @@ from typing import Union
 from ..errors import ArgumentError
 from .opencl_types import LocalBytes
 from .opencl_types import LocalType
+from .opencl_types import RecordType
 from .opencl_types import VectorType
 from .promote import integer_range
 from .signature import Param
@@ -173,6 +174,8 @@ def _plan(kernel: str, param: Param) -> _Plan:
         return _PointerPlan(kernel, param)
     if isinstance(param.type, VectorType):
         return _VectorPlan(kernel, param.name, param.type)
+    if isinstance(param.type, RecordType):
+        return _RecordPlan(kernel, param.name, param.type)
     if isinstance(param.type, LocalType):
         return _LocalPlan(kernel, param)
     return _ScalarPlan(kernel, param)
@@ -249,6 +252,28 @@ class _VectorPlan:
                 f"{self._where}: expected {self._lanes} numbers ({self._type}), got {argument!r}: pass a tuple of them"
             )
         return np.array([self._scalar.take(value, found)[0] for value in given]), None
+
+
+class _RecordPlan:
+    """Checks the size of a structure."""
+
+    def __init__(self, kernel: str, name: str, kind: RecordType) -> None:
+        self._where = f"{kernel}: {name}"
+        self._nbytes = kind.nbytes
+
+    def take(self, argument: Any, found: dict[str, int]) -> tuple[Any, None]:
+        """Return its bytes as a NumPy array."""
+        import numpy as np
+
+        data = argument.tobytes() if isinstance(argument, (np.void, np.ndarray)) else argument
+        if not isinstance(data, bytes) or len(data) != self._nbytes:
+            size = f" of {len(data)} bytes" if isinstance(data, bytes) else ""
+            raise ArgumentError(
+                f"{self._where}: expected a structure of {self._nbytes} bytes, got {type(argument).__name__}{size}: "
+                "pass a record or an array of NumPy with as many, or bytes; np.dtype(..., align=True) leaves room as C "
+                "does"
+            )
+        return np.frombuffer(data, np.uint8), None
 
 
 class _LocalPlan:
@@ -361,4 +386,4 @@ class _ScalarPlan:
         )
 
 
-_Plan = Union[_ArrayPlan, _PointerPlan, _ScalarPlan, _VectorPlan, _LocalPlan]
+_Plan = Union[_ArrayPlan, _PointerPlan, _ScalarPlan, _VectorPlan, _RecordPlan, _LocalPlan]

@@ -1,4 +1,4 @@
-"""Types of parameters that only OpenCL C has: vectors by value, and local memory whose size a launch chooses."""
+"""Types of parameters that only OpenCL C has: vectors and structures by value, and local memory of a chosen size."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ class VectorType:
 
     def __repr__(self) -> str:
         return f"{self.element}x{self.lanes}"
+
+
+@dataclass(frozen=True)
+class RecordType:
+    """The type of a structure that is passed by value: bytes that only the kernel can tell."""
+
+    nbytes: int
+
+    def __repr__(self) -> str:
+        return f"{self.nbytes} bytes"
 
 
 @dataclass(frozen=True)

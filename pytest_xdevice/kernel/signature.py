@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .opencl_types import LocalType
+from .opencl_types import RecordType
 from .opencl_types import VectorType
 from .types import ArrayType
 from .types import Dim
@@ -20,7 +21,7 @@ class Param:
     """One parameter: an array, a bare scalar, or what only OpenCL C has."""
 
     name: str
-    type: ArrayType | PointerType | ScalarType | VectorType | LocalType
+    type: ArrayType | PointerType | ScalarType | VectorType | RecordType | LocalType
 
     @property
     def is_array(self) -> bool:
@@ -69,6 +70,8 @@ class Signature:
                 params.append({**entry, "signless": True} if param.type.is_signless else entry)
             elif isinstance(param.type, VectorType):
                 params.append({"name": param.name, "type": param.type.element.name, "lanes": param.type.lanes})
+            elif isinstance(param.type, RecordType):
+                params.append({"name": param.name, "type": None, "nbytes": param.type.nbytes})
             elif isinstance(param.type, LocalType):
                 element = param.type.element.name if param.type.element else None
                 params.append({"name": param.name, "type": element, "memory": "local"})
@@ -91,6 +94,8 @@ class Signature:
 def _param_from_json(entry: Mapping[str, Any]) -> Param:
     name = entry["name"]
     element = None if entry["type"] is None else SCALARS[entry["type"]]
+    if "nbytes" in entry:
+        return Param(name, RecordType(int(entry["nbytes"])))
     if "memory" in entry:
         return Param(name, LocalType(element))
     if element is None or ("mode" in entry and "extents" not in entry):

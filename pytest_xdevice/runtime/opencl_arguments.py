@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from typing import Any
 from typing import Dict
 from typing import List
@@ -39,8 +40,8 @@ def arguments_of(cl: Any, kernel: Any, source: str, options: List[str]) -> List[
     -------
     list of dict
         ``name``; ``type``, a built-in one (``float4``), ``struct`` for another, or what the source calls it where
-        nothing else is known; ``pointer`` and ``const``, booleans; ``space``, the address space; ``image``, whether it
-        is an image or a pipe.
+        nothing else is known; ``nbytes``, its size, or 0 where nobody had to ask for it; ``pointer`` and ``const``,
+        booleans; ``space``, the address space; ``image``, whether it is an image or a pipe.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def arguments_of(cl: Any, kernel: Any, source: str, options: List[str]) -> List[
             cl, kernel.context, kernel.get_info(cl.kernel_info.PROGRAM).devices[0], source, options, unknown
         )
         for entry in found:
-            entry["type"] = meant.get(entry["type"], entry["type"])
+            entry["type"], entry["nbytes"] = meant.get(entry["type"], (entry["type"], 0))
     return found
 
 
@@ -66,22 +67,26 @@ def _argument(cl: Any, kernel: Any, index: int) -> Dict[str, Any]:
     name = " ".join(word for word in words if word != "*")
     qualifiers = kernel.get_arg_info(index, info.TYPE_QUALIFIER)
     access = kernel.get_arg_info(index, info.ACCESS_QUALIFIER)
+    space = _SPACES.get(kernel.get_arg_info(index, info.ADDRESS_QUALIFIER), "private")
     return {
         "name": kernel.get_arg_info(index, info.NAME) or f"arg{index}",
         "type": _LONG_NAMES.get(name, name),
-        "pointer": "*" in words,
+        "nbytes": 0,
+        "pointer": "*" in words or space != "private",
         "const": bool(qualifiers & _CONST),
-        "space": _SPACES.get(kernel.get_arg_info(index, info.ADDRESS_QUALIFIER), "private"),
+        "space": space,
         "image": access != _NO_ACCESS or bool(qualifiers & _PIPE),
     }
 
 
-def _meaning(cl: Any, context: Any, device: Any, source: str, options: List[str], names: List[str]) -> Dict[str, str]:
-    """Return what the source's own names of types stand for, by way of a kernel that is added to it and run."""
+def _meaning(
+    cl: Any, context: Any, device: Any, source: str, options: List[str], names: List[str]
+) -> Dict[str, Tuple[str, int]]:
+    """Return what the source's own names of types stand for, and their sizes: a kernel that is added to it says so."""
     codes = _asked(cl, context, device, source, options, names)
     if codes is not None:
         return dict(zip(names, codes))
-    meant: Dict[str, str] = {}
+    meant: Dict[str, Tuple[str, int]] = {}
     for name in names:
         alone = _asked(cl, context, device, source, options, [name])
         if alone is not None:
@@ -91,20 +96,20 @@ def _meaning(cl: Any, context: Any, device: Any, source: str, options: List[str]
 
 def _asked(
     cl: Any, context: Any, device: Any, source: str, options: List[str], names: List[str]
-) -> Optional[List[str]]:
+) -> Optional[List[Tuple[str, int]]]:
     spellings, overloads = _overloads()
-    asking = "".join(f"out[{index}] = xd_type((__private {name} *)0); " for index, name in enumerate(names))
-    text = f"{source}\n{overloads}\n__kernel void xd_types(__global int *out) {{ {asking}}}\n"
+    asking = "".join(f"*out++ = (int2)(xd_type((__private {name} *)0), sizeof({name})); " for name in names)
+    text = f"{source}\n{overloads}\n__kernel void xd_types(__global int2 *out) {{ {asking}}}\n"
     try:
         program = cl.Program(context, text).build(options=options)
         queue = cl.CommandQueue(context, device)
-        answer = bytearray(4 * len(names))
+        answer = bytearray(8 * len(names))
         out = cl.Buffer(context, cl.mem_flags.READ_WRITE, len(answer))
         cl.Kernel(program, "xd_types")(queue, (1,), None, out)
         cl.enqueue_copy(queue, answer, out, is_blocking=True)
     except cl.Error:
         return None
-    return [spellings[code] for code in memoryview(answer).cast("i")]
+    return [(spellings[code], nbytes) for code, nbytes in struct.iter_unpack("=ii", answer)]
 
 
 def _overloads() -> Tuple[List[str], str]:

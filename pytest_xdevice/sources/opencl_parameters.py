@@ -11,6 +11,7 @@ from typing import Final
 
 from ..errors import CompileError
 from ..kernel.opencl_types import LocalType
+from ..kernel.opencl_types import RecordType
 from ..kernel.opencl_types import VectorType
 from ..kernel.signature import Param
 from ..kernel.signature import Signature
@@ -38,17 +39,17 @@ def signature_of(entry: str, arguments: Sequence[dict[str, Any]]) -> Signature:
     Raises
     ------
     CompileError
-        If a test cannot give one of them: an image, a structure by value.
+        If a test cannot give one of them, such as an image.
     """
     return Signature(entry, tuple(Param(facts["name"], _type(entry, facts)) for facts in arguments))
 
 
 def signature_key(program: str, entry: str, device: Sequence[str]) -> str:
     """Return under which key a signature is kept that one device told of one program."""
-    return hashlib.sha256(json.dumps(["arguments", program, entry, *device]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(["arguments 2", program, entry, *device]).encode()).hexdigest()
 
 
-def _type(entry: str, facts: dict[str, Any]) -> PointerType | ScalarType | VectorType | LocalType:
+def _type(entry: str, facts: dict[str, Any]) -> PointerType | ScalarType | VectorType | RecordType | LocalType:
     written: str = facts["type"]
     what = next((words for start, words in _REFUSED.items() if written.startswith(start)), None)
     if what is not None or facts["image"]:
@@ -59,10 +60,12 @@ def _type(entry: str, facts: dict[str, Any]) -> PointerType | ScalarType | Vecto
         return LocalType(element)
     if facts["pointer"]:
         return PointerType(element, "in" if facts["const"] or facts["space"] == "constant" else "inout")
+    if element is None and facts["nbytes"]:
+        return RecordType(facts["nbytes"])
     if element is None:
         raise CompileError(
-            f"{entry}: parameter {facts['name']} is a {written} by value, which cannot be passed from a test: have it "
-            "passed by a pointer, to which any array is given as the bytes of a structure"
+            f"{entry}: parameter {facts['name']} is a {written}, of which the device does not tell the size: have it "
+            "passed by a pointer"
         )
     assert found is not None
     return VectorType(element, int(found[2])) if found[2] else element
