@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from .config import DeviceConfig
 from .config import find_pyproject
+from .config import read_fingerprint
 from .config import resolve_devices
 from .config import Settings
+from .config import token_of_environment
 from .errors import ConfigError
 from .errors import XDeviceError
 
@@ -75,6 +77,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="file with the token of the device's server (or the environment variable XDEVICE_TOKEN with the token)",
     )
+    info.add_argument(
+        "--tls-fingerprint", metavar="SHA256", help="speak TLS, and only to the server whose certificate has this one"
+    )
+    info.add_argument("--insecure", action="store_true", help="go without a token to a server on this machine")
     info.set_defaults(run=_info)
     bundle = commands.add_parser(
         "bundle",
@@ -92,7 +98,13 @@ def _info(options: argparse.Namespace) -> int:
     (device,) = resolve_devices([options.device], find_pyproject(Path.cwd()))
     if options.token_file is not None and not options.token_file.is_file():
         raise ConfigError(f"--token-file: there is no file {options.token_file}")
-    settings = Settings(token=os.environ.get("XDEVICE_TOKEN", "").strip() or None, token_file=options.token_file)
+    fingerprint = None if options.tls_fingerprint is None else read_fingerprint(options.tls_fingerprint)
+    settings = Settings(
+        token=token_of_environment(),
+        token_file=options.token_file,
+        tls_fingerprint=fingerprint,
+        insecure=options.insecure,
+    )
     session = _open(device, settings)
     try:
         for name, text in _facts(session):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -22,7 +23,7 @@ FORMS: Final = (
     "an execnet spec (popen//python=..., ssh=...)",
 )
 
-_KEYS: Final = ("address", "target", "token-file", "python")
+_KEYS: Final = ("address", "target", "token-file", "python", "tls-fingerprint", "insecure")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # Forms that may hold spaces and commas of their own: an exec: command and execnet's key=value specs.
 _SPACED_FORM: Final = re.compile(r"exec:|popen\b|[a-z_]+=")
@@ -44,6 +45,10 @@ class DeviceConfig:
         File that holds the token of the device's server.
     python : str or None
         The device's Python, for ``ssh://``; None is ``python3``.
+    tls_fingerprint : str or None
+        SHA-256 of the certificate that the device's server must show, as 64 hexadecimal digits; None is without TLS.
+    insecure : bool
+        Whether to go without a token, to a server on this machine that does too.
     """
 
     name: str
@@ -51,6 +56,8 @@ class DeviceConfig:
     target: str | None = None
     token_file: Path | None = None
     python: str | None = None
+    tls_fingerprint: str | None = None
+    insecure: bool = False
 
     def say(self, problem: object) -> str:
         """Return a sentence on this device, led by its name, which `problem` may begin with already."""
@@ -77,6 +84,10 @@ class Settings:
         The target to compile for; used where a device names none of its own.
     artifacts : Path or None
         Where failing tests leave their kernels and arguments.
+    tls_fingerprint : str or None
+        Of the server's certificate; used where a device names none of its own.
+    insecure : bool
+        Whether to go without a token where a device names no token file of its own.
     """
 
     timeout: float = 60.0
@@ -86,6 +97,15 @@ class Settings:
     token_file: Path | None = None
     target: str | None = None
     artifacts: Path | None = None
+    tls_fingerprint: str | None = None
+    insecure: bool = False
+
+
+def token_of_environment() -> str | None:
+    """Return the token in ``XDEVICE_TOKEN``, or None; its `repr` does not tell it."""
+    from .runtime.tokens import Token
+
+    return Token(os.environ.get("XDEVICE_TOKEN", "").strip()) or None
 
 
 def split_environment(text: str) -> list[str]:
@@ -129,7 +149,8 @@ def resolve_devices(specs: Iterable[str], pyproject: Path) -> tuple[DeviceConfig
 
 
 def read_named_devices(pyproject: Path) -> dict[str, DeviceConfig]:
-    """Read the tables ``[tool.xdevice.devices.NAME]``: address (required), target, token-file, python.
+    """Read the tables ``[tool.xdevice.devices.NAME]``: address (required), target, token-file, python,
+    tls-fingerprint, insecure.
 
     Raises
     ------
@@ -177,19 +198,47 @@ def _read_device(name: str, entry: object, pyproject: Path) -> DeviceConfig:
         raise ConfigError(f"{where}: expected a table with the keys {', '.join(_KEYS)}; got {entry!r}")
     _check_keys(entry, _KEYS, where)
     for key, value in entry.items():
-        if not isinstance(value, str) or not value.strip():
+        if key == "insecure":
+            if not isinstance(value, bool):
+                raise ConfigError(f"{where}: insecure is true or false; got {value!r}")
+        elif not isinstance(value, str) or not value.strip():
             raise ConfigError(f"{where}: {key} is a string that is not empty; got {value!r}")
     if "address" not in entry:
         raise ConfigError(f"{where}: address is missing; it is one of: {'; '.join(_address_forms())}")
     _check_address(entry["address"], where)
-    token_file = entry.get("token-file")
+    token_file, fingerprint = entry.get("token-file"), entry.get("tls-fingerprint")
     return DeviceConfig(
         name=name,
         address=entry["address"].strip(),
         target=entry.get("target"),
         token_file=None if token_file is None else pyproject.parent / Path(token_file).expanduser(),
         python=entry.get("python"),
+        tls_fingerprint=None if fingerprint is None else _read_fingerprint(fingerprint, where),
+        insecure=entry.get("insecure", False),
     )
+
+
+def read_fingerprint(text: str) -> str:
+    """Return a SHA-256 fingerprint as 64 hexadecimal digits; colons and capitals, as openssl writes it, are taken too.
+
+    Raises
+    ------
+    ConfigError
+        If it is none.
+    """
+    digits = text.strip().lower().replace(":", "")
+    if not re.fullmatch("[0-9a-f]{64}", digits):
+        raise ConfigError(
+            f"{text!r} is no SHA-256 fingerprint: 64 hexadecimal digits, as the server prints at its start"
+        )
+    return digits
+
+
+def _read_fingerprint(text: str, where: str) -> str:
+    try:
+        return read_fingerprint(text)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: tls-fingerprint: {error}") from None
 
 
 def _check_keys(table: Mapping[str, object], known: tuple[str, ...], where: str) -> None:

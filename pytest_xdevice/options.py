@@ -16,9 +16,11 @@ from typing import Literal
 import pytest
 
 from .config import DeviceConfig
+from .config import read_fingerprint
 from .config import resolve_devices
 from .config import Settings
 from .config import split_environment
+from .config import token_of_environment
 from .errors import ConfigError
 
 Kind = Literal["cpu", "opencl"]
@@ -66,6 +68,13 @@ def _add_switches(parser: pytest.Parser, group: pytest.OptionGroup) -> None:
         help="Put arrays into plain memory.",
     )
     parser.addini("xdevice_guard", "Default of --xdevice-guard", type="bool", default=True)
+    group.addoption(
+        "--xdevice-insecure",
+        action="store_true",
+        default=None,
+        help="Go without a token to a server on this machine that was started with --insecure.",
+    )
+    parser.addini("xdevice_insecure", "Default of --xdevice-insecure", type="bool", default=False)
 
 
 def read_devices(config: pytest.Config) -> list[DeviceConfig]:
@@ -99,10 +108,12 @@ def read_settings(config: pytest.Config) -> Settings:
         timeout=Settings.timeout if timeout is None else timeout,
         guard=_switch(config, "xdevice_guard"),
         opencl=_value(config, "opencl"),
-        token=os.environ.get("XDEVICE_TOKEN", "").strip() or None,
+        token=token_of_environment(),
         token_file=_token_file(config),
         target=_value(config, "target"),
         artifacts=_artifacts(config),
+        tls_fingerprint=_value(config, "tls-fingerprint"),
+        insecure=_switch(config, "xdevice_insecure"),
     )
 
 
@@ -182,6 +193,13 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _fingerprint(text: str) -> str:
+    try:
+        return read_fingerprint(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _not_empty(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("the value is empty; leave the option out for the default")
@@ -216,6 +234,12 @@ _VALUES: Final[tuple[tuple[str, str, Callable[[str], Any], str], ...]] = (
         "FILE",
         _not_empty,
         "File with the token of the devices' servers; the environment variable XDEVICE_TOKEN holds a token itself.",
+    ),
+    (
+        "tls-fingerprint",
+        "SHA256",
+        _fingerprint,
+        "Speak TLS to the devices' servers, and only to one whose certificate has this fingerprint, which it prints.",
     ),
 )
 _CONVERTERS: Final = {name: convert for name, _, convert, _ in _VALUES}

@@ -60,6 +60,7 @@ from .timing import Timing
 from .timing import TimingRecord
 from .transport import open_transport
 from .transport import Transport
+from .transport.credentials import read_credentials
 from .transport.gateway import Control
 from .transport.spec import parse
 
@@ -163,7 +164,8 @@ class Session:
         settings = settings or Settings()
         spec = parse(config.address)
         spec = replace(spec, python=spec.python or config.python)
-        transport = open_transport(spec, token=_token(config, settings), progress=progress or _silent)
+        credentials = read_credentials(config, settings)
+        transport = open_transport(spec, credentials=credentials, progress=progress or _silent)
         control = transport.open()
         try:
             session = cls(config, settings, transport, control, compiler or default_compiler())
@@ -768,11 +770,6 @@ def _target(text: str | None, info: DeviceInfo, compiler: Compiler) -> Target:
     target = Target.parse(text).completed(info)
     compiler.check(target, info)
     return target
-
-
-def _token(config: DeviceConfig, settings: Settings) -> str | None:
-    path = config.token_file or settings.token_file
-    return Path(path).read_text().strip() if path else settings.token
 
 
 def _nothing(kernel: object) -> None:

@@ -76,22 +76,24 @@ def test_other_things_are_refused_with_the_forms(spec: str, pyproject: Path) -> 
 
 def test_a_named_device_is_read_whole(pyproject: Path) -> None:
     pyproject.write_text(
-        """
+        f"""
         [tool.xdevice.devices.rk3399]
         address = "10.0.0.1:9090"
         target = "aarch64-linux-gnu"
         token-file = "secrets/token"
         python = "python3.9"
+        tls-fingerprint = "AB:ab{"ab" * 30}"
         [tool.xdevice.devices."pi.4"]
         address = "ssh://pi@pi"
         token-file = "/etc/token"
+        insecure = true
         """
     )
     assert read_named_devices(pyproject) == {
         "rk3399": DeviceConfig(
-            "rk3399", "10.0.0.1:9090", "aarch64-linux-gnu", pyproject.parent / "secrets/token", "python3.9"
+            "rk3399", "10.0.0.1:9090", "aarch64-linux-gnu", pyproject.parent / "secrets/token", "python3.9", "ab" * 32
         ),
-        "pi.4": DeviceConfig("pi.4", "ssh://pi@pi", token_file=Path("/etc/token")),
+        "pi.4": DeviceConfig("pi.4", "ssh://pi@pi", token_file=Path("/etc/token"), insecure=True),
     }
     assert [device.name for device in resolve_devices(["pi.4", "local"], pyproject)] == ["pi.4", "local"]
 
@@ -106,8 +108,13 @@ def test_a_named_device_is_read_whole(pyproject: Path) -> None:
         ("[tool.xdevice.devices.a]\naddress = 'local'\nshell = 'sh'", "unknown key 'shell'; known: address, target"),
         ("[tool.xdevice.devices.a]\ntarget = 'x'", "address is missing; it is one of: local; HOST:PORT"),
         ("[tool.xdevice.devices.a]\naddress = 9090", "address is a string that is not empty; got 9090"),
+        ("[tool.xdevice.devices.a]\naddress = 'local'\ninsecure = 1", "insecure is true or false; got 1"),
+        ("[tool.xdevice.devices.a]\naddress = 'local'\ntls-fingerprint = 'x'", "'x' is no SHA-256 fingerprint"),
         ("[tool.xdevice.devices.a]\naddress = 'b'", "An address is local, HOST:PORT"),
-        ("[tool.xdevice.devices]\na = 'local'", "expected a table with the keys address, target, token-file, python"),
+        (
+            "[tool.xdevice.devices]\na = 'local'",
+            "expected a table with the keys address, target, token-file, python, tls",
+        ),
         ("[tool.xdevice.devices.local]\naddress = 'local'", "'local' cannot name a device"),
         ("[tool.xdevice.devices.'a:1']\naddress = 'local'", "'a:1' cannot name a device"),
         ("[tool.xdevice.device.a]\naddress = 'local'", r"unknown key 'device' \(did you mean 'devices'\?\)"),

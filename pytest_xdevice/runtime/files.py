@@ -8,6 +8,8 @@ from typing import List
 
 from .launch import DeviceProblem
 
+_LONGEST = 1024  # bytes of a name; the path to the directory comes before it, and both within 4096
+
 
 class FileStore:
     """Named files below one directory.
@@ -41,9 +43,9 @@ class FileStore:
 
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with all below it."""
-        path = self._path(name)
+        path = self._path(name, follow=False)  # of a link, the link itself
         try:
-            if os.path.isdir(path):
+            if os.path.isdir(path) and not os.path.islink(path):
                 shutil.rmtree(path)
             else:
                 os.remove(path)
@@ -58,9 +60,26 @@ class FileStore:
             found += [os.path.normpath(os.path.join(relative, name)) for name in names]
         return sorted(found)
 
-    def _path(self, name: str) -> str:
+    def _path(self, name: str, follow: bool = True) -> str:
+        """Return the path that a name stands for, which lies inside the directory even when links are followed."""
         root = os.path.realpath(self._directory)
-        path = os.path.realpath(os.path.join(root, name)) if name and "\0" not in name else root
+        if not _is_name(name):
+            raise DeviceProblem("FileError", f"{name!r:.200} is no name of a file")
+        if follow:
+            path = os.path.realpath(os.path.join(root, name))
+        else:
+            folder, last = os.path.split(os.path.normpath(os.path.join(root, name)))
+            path = os.path.join(os.path.realpath(folder), last)
         if path == root or not path.startswith(root + os.sep):
             raise DeviceProblem("FileError", f"{name!r} is not a name inside the session's directory")
         return path
+
+
+def _is_name(name: object) -> bool:
+    """Return whether the operating system could take it for a path."""
+    if not isinstance(name, str) or not name or "\0" in name:
+        return False
+    try:
+        return len(os.fsencode(name)) <= _LONGEST
+    except UnicodeEncodeError:
+        return False

@@ -1,7 +1,8 @@
 """Mutual authentication of host and device server, before anything else is read.
 
 Both ends know a token. Each proves it with an HMAC-SHA-256 over the two fresh nonces, a word that says which side
-speaks, and the request itself, so that an answer cannot be reflected, replayed or used for another purpose:
+speaks, the request itself, and the channel: "plain", or the fingerprint of the certificate that TLS showed. So an
+answer cannot be reflected, replayed, used for another purpose, or carried from one channel into another:
 
     server → "XDEVICE/1 <nonce>\\n"
     client → {"request": {...}, "nonce": ..., "mac": HMAC(token, "client", server nonce, client nonce, request)}\\n
@@ -17,10 +18,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import secrets
 import socket
 import time
 from typing import Any
+from typing import Callable
 from typing import Dict
 from typing import Optional
 from typing import Tuple
@@ -29,6 +32,8 @@ VERSION = b"XDEVICE/1"
 NONCE_BYTES = 32
 MAX_LINE = 4096
 PURPOSES = ("session", "stream")
+PLAIN = "plain"  # the channel without TLS
+_HEX = re.compile("[0-9a-f]{64}")  # a nonce, and a MAC as well
 
 
 class HandshakeError(Exception):
@@ -39,12 +44,13 @@ class Refused(Exception):
     """The token does not match, or the server declines the request; the message says which and why."""
 
 
-def new_token() -> str:
-    """Return a fresh token of 256 random bits, as 43 URL-safe characters."""
-    return secrets.token_urlsafe(32)
-
-
-def authenticate_client(sock: socket.socket, token: str, timeout: float = 20.0) -> Dict[str, Any]:
+def authenticate_client(
+    sock: socket.socket,
+    token: str,
+    timeout: float = 20.0,
+    channel: str = PLAIN,
+    before_refusal: Callable[[], None] = lambda: None,
+) -> Dict[str, Any]:
     """Server side: challenge whoever connected and return the request that it proves itself with.
 
     Parameters
@@ -55,6 +61,10 @@ def authenticate_client(sock: socket.socket, token: str, timeout: float = 20.0) 
         The shared secret.
     timeout : float
         Seconds for the whole exchange.
+    channel : str
+        `PLAIN`, or the fingerprint of the certificate that this side showed.
+    before_refusal : callable
+        Called before a wrong proof is answered; may take its time.
 
     Raises
     ------
@@ -67,21 +77,38 @@ def authenticate_client(sock: socket.socket, token: str, timeout: float = 20.0) 
     nonce = secrets.token_hex(NONCE_BYTES)
     _send(sock, VERSION + b" " + nonce.encode() + b"\n", deadline)
     answer = _parse(read_line(sock, deadline))
-    request, theirs, mac = answer.get("request"), answer.get("nonce"), answer.get("mac")
+    request, theirs, mac = answer.get("request"), _hex(answer.get("nonce")), _hex(answer.get("mac"))
     if not isinstance(request, dict) or request.get("purpose") not in PURPOSES:
         raise HandshakeError("the request has no known purpose")
-    if not isinstance(theirs, str) or len(theirs) != 2 * NONCE_BYTES or not isinstance(mac, str):
+    if any(isinstance(value, (dict, list)) for value in request.values()):
+        raise HandshakeError("the request is nested")
+    if not theirs or not mac:
         raise HandshakeError("the request carries no proof")
-    if not _same(mac, _mac(token, "client", nonce, theirs, request)):
-        _send(sock, b'{"error":"the token does not match"}\n', deadline)
+    if not hmac.compare_digest(mac, _mac(token, channel, "client", nonce, theirs, request)):
+        before_refusal()
+        reason = "the token does not match" if token else "the server runs with --insecure, which a host must ask for"
+        _send(sock, json.dumps({"error": reason}).encode() + b"\n", time.monotonic() + 1.0)
         raise Refused("wrong token")
-    proof = {"ok": True, "mac": _mac(token, "server", nonce, theirs, request)}
+    proof = {"ok": True, "mac": _mac(token, channel, "server", nonce, theirs, request)}
     _send(sock, json.dumps(proof).encode() + b"\n", deadline)
     return request
 
 
-def authenticate_server(sock: socket.socket, token: str, request: Dict[str, Any], timeout: float = 20.0) -> None:
+def authenticate_server(
+    sock: socket.socket, token: str, request: Dict[str, Any], timeout: float = 20.0, channel: str = PLAIN
+) -> None:
     """Client side: prove the token for `request`, and check that the server knows it too.
+
+    Parameters
+    ----------
+    sock : socket
+    token : str
+    request : dict
+        Of strings, numbers, booleans or None, with a ``purpose``.
+    timeout : float
+        Seconds for the whole exchange.
+    channel : str
+        `PLAIN`, or the fingerprint of the certificate that the server showed.
 
     Raises
     ------
@@ -91,16 +118,16 @@ def authenticate_server(sock: socket.socket, token: str, request: Dict[str, Any]
         If either side's token is another one.
     """
     deadline = time.monotonic() + timeout
-    version, _, nonce = read_line(sock, deadline).partition(b" ")
-    if version != VERSION or len(nonce) != 2 * NONCE_BYTES:
+    version, _, theirs = read_line(sock, deadline).decode("ascii", "replace").partition(" ")
+    if version != VERSION.decode() or not _hex(theirs):
         raise HandshakeError("what answers there is no pytest-xdevice server of this version")
-    mine, theirs = secrets.token_hex(NONCE_BYTES), nonce.decode("ascii", "replace")
-    proof = {"request": request, "nonce": mine, "mac": _mac(token, "client", theirs, mine, request)}
+    mine = secrets.token_hex(NONCE_BYTES)
+    proof = {"request": request, "nonce": mine, "mac": _mac(token, channel, "client", theirs, mine, request)}
     _send(sock, json.dumps(proof).encode() + b"\n", deadline)
     answer = _parse(read_line(sock, deadline))
     if "error" in answer:
-        raise Refused(str(answer["error"]))
-    if not _same(str(answer.get("mac")), _mac(token, "server", theirs, mine, request)):
+        raise Refused(printable(str(answer["error"])))
+    if not hmac.compare_digest(_hex(answer.get("mac")), _mac(token, channel, "server", theirs, mine, request)):
         raise Refused("the server does not know the token: it may be another one than you think")
 
 
@@ -167,13 +194,20 @@ def _parse(line: bytes) -> Dict[str, Any]:
     return value
 
 
-def _mac(token: str, side: str, server_nonce: str, client_nonce: str, request: Dict[str, Any]) -> str:
-    parts = (VERSION.decode(), side, server_nonce, client_nonce, json.dumps(request, sort_keys=True))
+def _mac(token: str, channel: str, side: str, server_nonce: str, client_nonce: str, request: Dict[str, Any]) -> str:
+    asked = json.dumps(request, sort_keys=True)  # ASCII, in one line
+    parts = (VERSION.decode(), channel, side, server_nonce, client_nonce, asked)
     return hmac.new(token.encode(), "\n".join(parts).encode(), hashlib.sha256).hexdigest()
 
 
-def _same(left: str, right: str) -> bool:
-    return hmac.compare_digest(left.encode(), right.encode())
+def _hex(value: Any) -> str:
+    """Return what should be 64 hexadecimal digits; nothing if it is not."""
+    return value if isinstance(value, str) and _HEX.fullmatch(value) else ""
+
+
+def printable(text: str) -> str:
+    """Return what another end said, fit for a line of a log: 200 characters, none that a terminal obeys."""
+    return "".join(character if character.isprintable() else "?" for character in text[:200])
 
 
 def split_address(text: str) -> Tuple[str, int]:

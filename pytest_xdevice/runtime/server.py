@@ -7,7 +7,6 @@ bootstraps from the host; further connections of the same host, proven with the 
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import socket
 import subprocess
@@ -19,15 +18,23 @@ from typing import Dict
 from typing import List
 from typing import Optional
 from typing import Tuple
+from typing import TYPE_CHECKING
 
+from .admission import Admission
+from .admission import is_worth_a_line
 from .handover import send_socket
 from .handshake import authenticate_client
 from .handshake import HandshakeError
+from .handshake import PLAIN
+from .handshake import printable
 from .handshake import Refused
 from .tcp_options import tune
 
+if TYPE_CHECKING:
+    from ssl import SSLContext  # not every device's Python has it
+
 HANDSHAKE_SECONDS = 10.0
-MAX_PENDING = 64  # connections that have not authenticated yet
+_PAUSE = 0.1  # seconds
 
 # The session process: a socket, and execnet's one line of source. The line ends where the host waits for an answer.
 _BOOT = """
@@ -50,7 +57,7 @@ class Lease:
 
     def __init__(self, request: Dict[str, Any], peer: str) -> None:
         self.identity = secrets.token_hex(16)
-        self.holder = "{} from {}".format(str(request.get("client", "someone"))[:80], peer)
+        self.holder = "{} from {}".format(printable(str(request.get("client", "someone")))[:80], peer)
         self.since = time.time()
         self.passing: Optional[socket.socket] = None
 
@@ -62,14 +69,22 @@ class Server:
     ----------
     listener : socket
         Bound and listening.
-    token : str or None
+    token : str
         The shared secret.
+    tls : SSLContext, optional
+        Speak TLS, and nothing else.
+    channel : str
+        The fingerprint of that context's certificate.
     """
 
-    def __init__(self, listener: socket.socket, token: str) -> None:
+    def __init__(
+        self, listener: socket.socket, token: str, tls: Optional[SSLContext] = None, channel: str = PLAIN
+    ) -> None:
         self._listener = listener
         self._token = token
-        self._pending = threading.Semaphore(MAX_PENDING)
+        self._tls = tls
+        self._channel = channel
+        self._admission = Admission()
         self._turn = threading.Condition()
         self._line: List[Lease] = []  # the first one holds the device, the others wait in order
 
@@ -78,37 +93,71 @@ class Server:
         while True:
             try:
                 connection, (host, port, *_) = self._listener.accept()
-            except OSError:
-                return
+            except OSError as error:
+                if self._listener.fileno() < 0:
+                    return
+                log(f"cannot accept a connection: {error}")
+                time.sleep(_PAUSE)  # out of descriptors, most likely: those of strangers are closed in time
+                continue
             peer = f"{host}:{port}"
-            if not self._pending.acquire(blocking=False):
-                log(f"{peer}: too many connections that do not authenticate; closed")
+            obstacle = self._admission.enter(host)
+            if obstacle:
+                self._log_failure(host, f"{peer}: {obstacle}; closed")
                 connection.close()
                 continue
-            threading.Thread(target=self._admit, args=(connection, peer), daemon=True).start()
-
-    def _admit(self, connection: socket.socket, peer: str) -> None:
-        try:
-            tune(connection)
             try:
-                request = authenticate_client(connection, self._token, HANDSHAKE_SECONDS)
+                threading.Thread(target=self._admit, args=(connection, host, peer), daemon=True).start()
+            except RuntimeError as error:
+                log(f"{peer}: {error}; closed")
+                self._admission.leave(host)
+                connection.close()
+
+    def _admit(self, connection: socket.socket, host: str, peer: str) -> None:
+        try:
+            try:
+                tune(connection)
+                connection, request = self._authenticate(connection, host)
             finally:
-                self._pending.release()
+                self._admission.leave(host)
+            self._admission.succeeded(host)
+        except (HandshakeError, Refused, OSError) as error:
+            self._log_failure(host, f"{peer}: {error}")
+            connection.close()
+            return
+        try:
             if request["purpose"] == "stream":
                 self._pass_on(connection, str(request.get("session")))
             else:
                 self._run_session(connection, Lease(request, peer))
-        except (HandshakeError, Refused) as error:
-            log(f"{peer}: {error}")
         except OSError as error:
             log(f"{peer}: the connection broke: {error}")
         finally:
             connection.close()
 
+    def _authenticate(self, connection: socket.socket, host: str) -> Tuple[socket.socket, Dict[str, Any]]:
+        """Return the connection to speak over, which with TLS is another socket, and what its proven owner asks for."""
+        if self._tls is not None:
+            from . import tls
+
+            connection = tls.accept(connection, self._tls, HANDSHAKE_SECONDS)
+        try:
+            request = authenticate_client(
+                connection, self._token, HANDSHAKE_SECONDS, self._channel, lambda: self._admission.hold(host)
+            )
+        except BaseException:
+            connection.close()
+            raise
+        return connection, request
+
+    def _log_failure(self, host: str, message: str) -> None:
+        count = self._admission.failed(host)
+        if is_worth_a_line(count):
+            log(message if count <= 5 else f"{message} ({count} failures in a row)")
+
     def _pass_on(self, connection: socket.socket, identity: str) -> None:
         with self._turn:
             lease = self._line[0] if self._line else None
-            if lease is None or lease.passing is None or not secrets.compare_digest(lease.identity, identity):
+            if lease is None or lease.passing is None or not _same(lease.identity, identity):
                 _tell(connection, {"error": "that session is not running any more"})
                 return
             _tell(connection, {"state": "granted"})
@@ -186,38 +235,10 @@ def log(message: str) -> None:
     sys.stderr.flush()
 
 
+def _same(left: str, right: str) -> bool:
+    """Compare in constant time; what a host sends may be any text."""
+    return secrets.compare_digest(left.encode(errors="replace"), right.encode(errors="replace"))
+
+
 def _tell(connection: socket.socket, message: Dict[str, Any]) -> None:
     connection.sendall(json.dumps(message).encode() + b"\n")
-
-
-def read_token(path: str) -> Tuple[str, bool]:
-    """Return the token in a file; where there is no such file, make one, readable by its owner alone.
-
-    Returns
-    -------
-    tuple of str and bool
-        The token, and whether it is new.
-
-    Raises
-    ------
-    PermissionError
-        If others may read the file.
-    ValueError
-        If the file holds no token of at least 16 characters.
-    """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    else:
-        token = secrets.token_urlsafe(32)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(token + "\n")
-        return token, True
-    if os.stat(path).st_mode & 0o077:
-        raise PermissionError(f"{path} can be read by others: chmod 600 {path}")
-    with open(path) as file:
-        token = file.read().strip()
-    if len(token) < 16:
-        raise ValueError(f"{path} holds no token: it must have at least 16 characters")
-    return token, False

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import AuthenticationError
+from .credentials import Credentials
 from .protocol import Transport
 from .spec import Spec
 
 __all__ = ["Spec", "Transport", "open_transport"]
 
 
-def open_transport(spec: Spec, *, token: str | None, progress: Callable[[str], None]) -> Transport:
+def open_transport(spec: Spec, *, credentials: Credentials, progress: Callable[[str], None]) -> Transport:
     """Return the transport for `spec`, not yet opened.
 
     Parameters
     ----------
     spec : Spec
-    token : str or None
-        The device server's token; only a socket needs one.
+    credentials : Credentials
+        The device server's token and certificate; only a socket needs them.
     progress : callable
         Told, in a few words, what is being waited for.
 
@@ -30,12 +31,12 @@ def open_transport(spec: Spec, *, token: str | None, progress: Callable[[str], N
     if spec.kind == "socket":
         from .tcp import SocketTransport
 
-        if not token:
+        if credentials.token is None:
             raise AuthenticationError(
                 f"{spec.host}:{spec.port}: no token: give the one that the server printed at its start, "
                 "as --xdevice-token-file FILE or in the environment variable XDEVICE_TOKEN"
             )
-        return SocketTransport(spec, token, progress)
+        return SocketTransport(spec, credentials, progress)
     if spec.kind == "ssh":
         from .ssh import SshTransport
 

@@ -13,8 +13,10 @@ from typing import Final
 from ..errors import AuthenticationError
 from ..errors import DeviceUnreachable
 from ..runtime import handshake
+from ..runtime.admission import is_loopback
 from ..runtime.tcp_options import tune
 from . import gateway
+from .credentials import Credentials
 from .gateway import Control
 from .protocol import StreamWay
 from .spec import Spec
@@ -27,10 +29,10 @@ class SocketTransport:
 
     stream_way: StreamWay = "passed"
 
-    def __init__(self, spec: Spec, token: str, progress: Callable[[str], None]) -> None:
+    def __init__(self, spec: Spec, credentials: Credentials, progress: Callable[[str], None]) -> None:
         self._address = (spec.host, spec.port or 0)
         self._label = f"{spec.host}:{spec.port}"
-        self._token = token
+        self._credentials = credentials
         self._progress = progress
         self._session = ""
         self._control: Control | None = None
@@ -72,21 +74,41 @@ class SocketTransport:
                 f"python3 xdevice-runtime.pyz --host 0.0.0.0 --port {self._address[1]}"
             ) from None
         try:
+            return self._authenticate(sock, request)
+        except handshake.Refused as refused:
+            raise AuthenticationError(f"{self._label}: the server refused: {refused}. {self._advice()}") from None
+        except handshake.HandshakeError as error:
+            raise DeviceUnreachable(
+                f"{self._label}: {error}. Something listens there, but is it a pytest-xdevice server of this version? "
+                + self._advice_on_tls()
+            ) from None
+
+    def _authenticate(self, sock: socket.socket, request: dict[str, Any]) -> socket.socket:
+        """Prove who this is, and have the server prove it; return the socket to speak over, or close it."""
+        credentials = self._credentials
+        try:
+            if credentials.insecure and not is_loopback(sock.getpeername()[0]):
+                raise handshake.Refused("this address is not loopback, and only there one may go without a token")
             sock.settimeout(None)
             tune(sock)
-            handshake.authenticate_server(sock, self._token, request, CONNECT_SECONDS)
-        except handshake.Refused as refused:
+            if credentials.tls_fingerprint:
+                sock = _speak_tls(sock, credentials.tls_fingerprint)
+            channel = credentials.tls_fingerprint or handshake.PLAIN
+            handshake.authenticate_server(sock, credentials.token or "", request, CONNECT_SECONDS, channel)
+        except BaseException:
             sock.close()
-            raise AuthenticationError(
-                f"{self._label}: the server refused: {refused}. Give the token that it printed at its start, "
-                "as --xdevice-token-file FILE or in XDEVICE_TOKEN"
-            ) from None
-        except handshake.HandshakeError as error:
-            sock.close()
-            raise DeviceUnreachable(
-                f"{self._label}: {error}. Something listens there, but is it a pytest-xdevice server of this version?"
-            ) from None
+            raise
         return sock
+
+    def _advice(self) -> str:
+        if self._credentials.insecure:
+            return "It asks for a token: leave --xdevice-insecure out and give it, as --xdevice-token-file FILE"
+        return "Give the token that it printed at its start, as --xdevice-token-file FILE or in XDEVICE_TOKEN"
+
+    def _advice_on_tls(self) -> str:
+        if self._credentials.tls_fingerprint:
+            return "One that speaks TLS was started with --tls-cert, and printed the fingerprint of its certificate"
+        return "One that was started with --tls-cert needs --xdevice-tls-fingerprint"
 
     def _wait_for_lease(self, sock: socket.socket) -> dict[str, Any]:
         told = ""
@@ -102,3 +124,9 @@ class SocketTransport:
                 self._progress(
                     f"{self._label}: waiting for the device, which {told} holds ({answer.get('ahead')} ahead)"
                 )
+
+
+def _speak_tls(sock: socket.socket, fingerprint: str) -> socket.socket:
+    from ..runtime import tls
+
+    return tls.connect(sock, fingerprint, CONNECT_SECONDS)

@@ -28,6 +28,7 @@ SHOW = """
         (["-o", "xdevice_timeout=-1"], "*xdevice_timeout: '-1' is no time limit; give a number of seconds above 0"),
         (["--xdevice-timeout=nan"], "*--xdevice-timeout: 'nan' is no time limit; *"),
         (["--xdevice-target="], "*--xdevice-target: the value is empty; leave the option out for the default"),
+        (["--xdevice-tls-fingerprint=ab:cd"], "*'ab:cd' is no SHA-256 fingerprint: 64 hexadecimal digits*"),
         (["--xdevice-token-file=nothing"], "*--xdevice-token-file: there is no file *nothing; *"),
         (["--xdevice=rk3399"], "*unknown device 'rk3399'; no device is configured in pyproject.toml. *HOST:PORT*"),
         (["--xdevice=host:port:9090:x"], "*cannot understand the device 'host:port:9090:x': *HOST:PORT*"),
@@ -89,9 +90,9 @@ def test_every_setting_has_an_option_and_an_ini_option(
     token = pytester.maketxtfile(token="secret")
     monkeypatch.setenv("XDEVICE_TOKEN", "from the environment")
     expected = (
-        "settings: Settings(timeout=2.5, guard=False, opencl='pthread', token='from the environment', "
+        "settings: Settings(timeout=2.5, guard=False, opencl='pthread', token=<token>, "
         f"token_file={type(token)(token)!r}, target='aarch64-linux-gnu', "
-        f"artifacts={type(token)(pytester.path / 'kept')!r})"
+        f"artifacts={type(token)(pytester.path / 'kept')!r}, tls_fingerprint='{'ab' * 32}', insecure=True)"
     )
     options = [
         "--xdevice-timeout=2.5",
@@ -100,6 +101,8 @@ def test_every_setting_has_an_option_and_an_ini_option(
         f"--xdevice-token-file={token.name}",
         "--xdevice-target=aarch64-linux-gnu",
         "--xdevice-artifacts=kept",
+        "--xdevice-tls-fingerprint=" + ":".join(["AB"] * 32),
+        "--xdevice-insecure",
     ]
     assert expected in pytester.runpytest("-s", *options).outlines
     pytester.makeini(
@@ -111,6 +114,8 @@ def test_every_setting_has_an_option_and_an_ini_option(
         xdevice_token_file = {token.name}
         xdevice_target = aarch64-linux-gnu
         xdevice_artifacts = kept
+        xdevice_tls_fingerprint = {"ab" * 32}
+        xdevice_insecure = true
         """
     )
     assert expected in pytester.runpytest("-s").outlines
@@ -134,7 +139,8 @@ def test_a_named_device_carries_its_settings(pytester: pytest.Pytester) -> None:
         [
             "xdevice: rk3399 at 192.0.2.7:9090, target aarch64-linux-gnu",
             "*device: *name='rk3399', address='192.0.2.7:9090', target='aarch64-linux-gnu', "
-            f"token_file={type(Path())(pytester.path / 'secrets' / 'rk')!r}, python='python3.9')",
+            f"token_file={type(Path())(pytester.path / 'secrets' / 'rk')!r}, python='python3.9', "
+            "tls_fingerprint=None, insecure=False)",
         ]
     )
 
@@ -193,8 +199,23 @@ def test_markers_fixtures_and_options_are_described(pytester: pytest.Pytester) -
     result.stdout.fnmatch_lines(["xdevice_session ?session scope? -- *", "xdevice -- *"])
     result.stdout.no_fnmatch_line("*no docstring available*xdevice*")
     result = pytester.runpytest("--help")
-    for option in ("", "-target", "-kind", "-timeout", "-strict", "-guard", "-opencl", "-token-file"):
+    for option in (
+        "",
+        "-target",
+        "-kind",
+        "-timeout",
+        "-strict",
+        "-guard",
+        "-opencl",
+        "-token-file",
+        "-insecure",
+        "-tls-fingerprint",
+    ):
         result.stdout.fnmatch_lines(
-            [f"  --xdevice{option}[ =]*" if option not in ("-strict", "-guard") else f"  --xdevice{option}*"]
+            [
+                f"  --xdevice{option}[ =]*"
+                if option not in ("-strict", "-guard", "-insecure")
+                else f"  --xdevice{option}*"
+            ]
         )
     result.stdout.fnmatch_lines(["  --no-xdevice-guard*", "  xdevice (linelist):*", "  xdevice_timeout (string):*"])
