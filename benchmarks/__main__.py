@@ -14,6 +14,7 @@ from pytest_xdevice.compile import Compiler
 from .cold import cold_figure
 from .compiling import compile_figures
 from .distance import distance_figures
+from .drawing import drawing_figure
 from .figures import print_table
 from .launches import launch_figures
 from .launches import warm_figure
@@ -29,6 +30,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache, contextlib.closing(Compiler(cache)) as compiler:
         with loopback_session(compiler) as session:
             figures = [warm_figure(session), cold_figure(session), *throughput_figures(session)]
+        figures.append(drawing_figure(compiler))
         figures += [*launch_figures(compiler), *distance_figures(compiler), *code_figures(compiler)]
         figures += [*compile_figures(compiler), *thread_figures(compiler), startup_figure()]
     print_table(figures)

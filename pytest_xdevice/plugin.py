@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from . import drawn_tests
 from .errors import ConfigError
 from .errors import XDeviceError
 from .lab import LAB
@@ -113,14 +114,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     raise pytest.skip.Exception(unmet, _use_item_location=True)
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # around hypothesis's own, which looks at a test's fixtures
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    try:
+    device = item.stash.get(_DEVICE, None)
+    if device is None:
         return (yield)
+    try:
+        with drawn_tests.examples_of(item, device):
+            return (yield)
     finally:
-        device = item.stash.get(_DEVICE, None)
-        if device is not None:
-            _report_timings(item, device)
+        _report_timings(item, device)
 
 
 @pytest.hookimpl(wrapper=True)

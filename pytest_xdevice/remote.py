@@ -7,6 +7,7 @@ import json
 import operator
 import os
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
@@ -430,6 +431,60 @@ class Device:
         """Compare like `compare.assert_close`; either side may live on the device."""
         __tracebackhide__ = True
         assert_close(actual, desired, **tolerances)
+
+    def check(
+        self,
+        kernel: KernelSource,
+        reference: Callable[..., Any] | None = None,
+        *,
+        max_examples: int = 100,
+        max_size: int | None = None,
+        arguments: Any = None,
+        **tolerances: Any,
+    ) -> None:
+        """Run a kernel on drawn arguments and compare it with a reference; a failure shows the simplest ones found.
+
+        Parameters
+        ----------
+        kernel : Kernel
+        reference : callable, optional
+            Takes copies of the arguments and returns what `run` would: the `Out` and `InOut` arrays in parameter order;
+            or it writes its `InOut` arguments and returns the others, or None. By default ``kernel.python``.
+        max_examples : int
+            How many arguments are drawn.
+        max_size : int, optional
+            The largest number of elements of an array.
+        arguments : hypothesis.strategies.SearchStrategy, optional
+            Draws a tuple of arguments; by default ``pytest_xdevice.strategies.arguments(kernel)``.
+        **tolerances
+            As for `assert_close`.
+
+        Raises
+        ------
+        AssertionError
+            If a result is not close to the reference.
+        ArgumentError
+            If `max_examples` is below 1, or the kernel has no reference of its own and none is given.
+        ImportError
+            If hypothesis is not installed.
+        XDeviceError
+            As of `run`; the message ends with the arguments.
+        """
+        __tracebackhide__ = True
+        from .checking import check
+
+        check(self, self._source(kernel), reference, max_examples, max_size, arguments, tolerances)
+
+    @contextlib.contextmanager
+    def freeing(self) -> Iterator[None]:
+        """Free what is allocated within the block at its end, as at the end of a test."""
+        kept = len(self._arrays)
+        try:
+            yield
+        finally:
+            for array in self._arrays[kept:]:
+                array.free()
+            del self._arrays[kept:]
 
     def upload(self, source: str | os.PathLike[str] | bytes, name: str | None = None) -> None:
         """Store a file, or bytes, under `name` in the session's directory on the device.

@@ -93,7 +93,7 @@ class Binder:
         self._names = tuple(param.name for param in signature.params)
         self._dims = signature.dims
         self._plans = tuple(_plan(signature.name, param) for param in signature.params)
-        self._omittable = _omittable(signature)
+        self._omittable = omittable(signature)
         self._required = tuple(name for name in self._names if name not in self._omittable)
 
     def bind(
@@ -149,7 +149,7 @@ class Binder:
         )
 
 
-def _omittable(signature: Signature) -> frozenset[str]:
+def omittable(signature: Signature) -> frozenset[str]:
     """Return the names of the Out parameters whose extents all follow from other arrays."""
     bound = {
         extent.name
