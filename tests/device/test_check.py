@@ -62,6 +62,8 @@ def overruns(a: In[f32, n], b: Out[f32, n]):
 def hangs(a: In[f32, n], b: Out[f32, n]):
     while n > 4:
         b[0] = a[0]
+    for i in parallel(n):
+        b[i] = a[i]
 
 
 @pytest.mark.cpu
