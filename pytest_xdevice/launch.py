@@ -112,13 +112,13 @@ def load_into(batch: Batch, artifact: Artifact, worker: WorkerClient) -> list[st
 
 def load_kernel(batch: Batch, artifact: Artifact, session: Session, worker: WorkerClient) -> list[str]:
     """Add what loads a kernel to `batch`, and before the first one what reports its faults; return all their keys."""
-    if artifact.kind != "cpu":
-        return load_into(batch, artifact, worker)
+    if artifact.kind == "opencl" and session.opencl_devices()[0].device_type != "cpu":
+        return load_into(batch, artifact, worker)  # it faults elsewhere, if at all
     reporter = session.compiler.fault_reporter(session.target)
-    loads = load_into(batch, reporter, worker)
-    if loads:
-        batch.add("report_faults", key=reporter.key)
-    return [*loads, *load_into(batch, artifact, worker)]
+    if reporter.key in worker.loaded:
+        return load_into(batch, artifact, worker)
+    batch.send("report_faults", reporter.object, key=reporter.key, linked=reporter.is_linked)
+    return [reporter.key, *load_into(batch, artifact, worker)]
 
 
 class Run:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import struct
-import subprocess
 import time
 from typing import Any
 from typing import Dict
@@ -20,6 +18,7 @@ from .launch import deadline
 from .launch import DeviceProblem
 from .launch import Launch
 from .launch import SLOT
+from .libraries import Libraries
 from .memory import Array
 from .memory import Memory
 from .memory import OutOfMemory
@@ -27,19 +26,21 @@ from .timing import measure
 from .timing import Plan
 from .timing import Sample
 
-_LINK_SECONDS = 60.0
-
 
 class CpuBackend:
-    """Runs kernels that were compiled to shared libraries with entries ``int64 entry(void **args)``."""
+    """Runs kernels that were compiled to shared libraries with entries ``int64 entry(void **args)``.
 
-    def __init__(self, directory: str, guard: bool, report: int) -> None:
-        self._directory = directory
+    Attributes
+    ----------
+    reporter : FaultReporter or None
+        What is told where the arrays of each launch are.
+    """
+
+    def __init__(self, libraries: Libraries, guard: bool) -> None:
+        self._libraries = libraries
         self._memory = Memory(guard)
-        self._libraries: Dict[str, Any] = {}
-        self._report = report
         self._flush = CacheFlusher()
-        self._reporter: Optional[FaultReporter] = None
+        self.reporter: Optional[FaultReporter] = None
 
     def describe(self) -> Dict[str, Any]:
         """Return what the host should know of this backend: nothing beyond the device's own facts."""
@@ -73,34 +74,16 @@ class CpuBackend:
         return array.view[start : start + length]
 
     def load(self, key: str, data: bytes, facts: Dict[str, Any]) -> None:
-        """Load a shared library, after linking it here when it comes as a relocatable object."""
-        if key in self._libraries:
-            return
-        if not facts["linked"]:
-            data = self._link(key, data)
-        try:
-            library = _load_library(data, os.path.join(self._directory, key[:16] + ".so"))
-        except OSError as error:
-            raise DeviceProblem("LoadError", f"the device cannot load the kernel: {error}{_advice(error)}") from None
-        if facts["callee"]:
-            _connect(library, self._symbol(*facts["callee"]))
-        self._libraries[key] = library
+        """Load a kernel's shared library."""
+        self._libraries.load(key, data, facts["linked"], facts["callee"])
 
     def load_library(self, key: str, data: bytes, name: str) -> None:
         """Load a library that others made, with the libraries that it needs, which are the device's own."""
-        if key in self._libraries:
-            return
-        folder = os.path.join(self._directory, key[:16])
-        os.makedirs(folder, exist_ok=True)
-        try:
-            self._libraries[key] = _load_library(data, os.path.join(folder, name))
-        except OSError as error:
-            raise DeviceProblem("LoadError", f"the device cannot load {name}: {error}{_advice(error)}") from None
+        self._libraries.load_named(key, data, name)
 
-    def report_faults(self, key: str) -> None:
-        """Have the library of that key report the addresses at which kernels fault."""
-        if self._reporter is None:
-            self._reporter = FaultReporter(self._libraries[key], self._report)
+    def fenced(self, array: Array) -> Optional[Array]:
+        """Return what has the fences of an array, where faults can be told to be in them: the array itself."""
+        return array
 
     def launch(self, launch: Launch, arrays: Sequence[Optional[Array]]) -> None:
         """Call the entry once."""
@@ -126,7 +109,7 @@ class CpuBackend:
         self.launch(launch, arrays)
         call = self._prepared(launch, arrays)
         entry = ctypes.cast(call.entry, ctypes.c_void_p)
-        loop = self._symbol(launch.options["timing_loop"], "xd_time")
+        loop = self._libraries.symbol(launch.options["timing_loop"], "xd_time")
         loop.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
         loop.restype = ctypes.c_int64
 
@@ -147,71 +130,14 @@ class CpuBackend:
     def _watch(self, call: _Call) -> None:
         """Have faults of a call be told by the arrays that it has."""
         call.protect()
-        if self._reporter is not None:
-            self._reporter.watch(call.arrays)
+        if self.reporter is not None:
+            self.reporter.watch(call.arrays)
 
     def _entry(self, launch: Launch) -> Any:
-        entry = self._symbol(launch.key, launch.entry)
+        entry = self._libraries.symbol(launch.key, launch.entry)
         entry.argtypes = [ctypes.c_void_p]
         entry.restype = ctypes.c_int64
         return entry
-
-    def _symbol(self, key: str, name: str) -> Any:
-        try:
-            return getattr(self._libraries[key], name)
-        except AttributeError:
-            raise DeviceProblem("LoadError", f"the library has no symbol {name}") from None
-
-    def _link(self, key: str, data: bytes) -> bytes:
-        source = os.path.join(self._directory, key[:16] + ".o")
-        target = os.path.join(self._directory, key[:16] + ".linked.so")
-        with open(source, "wb") as file:
-            file.write(data)
-        command = [os.environ.get("CC", "cc"), "-shared", "-o", target, source, "-lm", "-lpthread"]
-        try:
-            done = subprocess.run(
-                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=_LINK_SECONDS, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise DeviceProblem("NoLinker", f"the device's own compiler cannot link: {error}") from None
-        if done.returncode:
-            raise DeviceProblem(
-                "LinkError", "{} said:\n{}".format(" ".join(command), done.stdout.decode(errors="replace"))
-            )
-        with open(target, "rb") as file:
-            return file.read()
-
-
-def _advice(error: OSError) -> str:
-    """Return what to do about a library that is missing on the device."""
-    if "libgcc_s" not in str(error):
-        missing = "cannot open shared object file" in str(error) or "Error loading shared library" in str(error)
-        return "; install that library on the device" if missing else ""
-    return (
-        "; 32-bit processors divide integers by functions of libgcc_s: install it on the device (Debian's "
-        "libgcc-s1, Alpine's libgcc), or name a CPU that divides and keep to 32-bit integers"
-    )
-
-
-def _load_library(data: bytes, path: str) -> Any:
-    """Load a library through a file, or from memory where the folder for temporary files is read-only or noexec."""
-    mode = os.RTLD_NOW | os.RTLD_LOCAL
-    try:
-        with open(path, "wb") as file:
-            file.write(data)
-        return ctypes.CDLL(path, mode=mode)
-    except OSError:
-        if not hasattr(os, "memfd_create"):
-            raise
-    # The descriptor stays open: the loader knows libraries by their path, and a number that is used again is one path.
-    descriptor = os.memfd_create(os.path.basename(path))
-    os.write(descriptor, data)
-    return ctypes.CDLL(f"/proc/self/fd/{descriptor}", mode=mode)
-
-
-def _connect(library: Any, function: Any) -> None:
-    """Store a function's address where the entry in `library` finds it."""
-    ctypes.c_void_p.in_dll(library, "xd_callee").value = ctypes.cast(function, ctypes.c_void_p).value
 
 
 class _Call:

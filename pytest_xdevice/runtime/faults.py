@@ -17,6 +17,7 @@ import re
 import signal
 import struct
 from typing import Any
+from typing import Callable
 from typing import Dict
 from typing import List
 from typing import Optional
@@ -71,23 +72,27 @@ class FaultReporter:
         What `toolchain.fault_reporter` was compiled to.
     descriptor : int
         The pipe that takes the report.
+    fenced : callable
+        Returns the array in this process's memory that a backend's array is, or None.
     """
 
-    def __init__(self, library: Any, descriptor: int) -> None:
+    def __init__(self, library: Any, descriptor: int, fenced: Callable[[Any], Optional[Array]]) -> None:
+        self._fenced = fenced
         self._block = (ctypes.c_char * BLOCK_BYTES).in_dll(library, "xd_fault_block")
-        self._watched: Optional[Sequence[Optional[Array]]] = None
+        self._watched: Sequence[Any] = ()
         libc = ctypes.CDLL(None, use_errno=True)
         addresses = [ctypes.cast(getattr(libc, name), ctypes.c_void_p).value or 0 for name in FUNCTIONS]
         self._put(0, struct.pack(f"={len(addresses)}Qii", *addresses, descriptor, _HEADER.size))
         self._put(REPORT_AT + _HEADER.size - 8, struct.pack("=Q", _top_of_stack()))
         self._install(libc, ctypes.cast(library.xd_fault, ctypes.c_void_p))
 
-    def watch(self, arrays: Sequence[Optional[Array]]) -> None:
-        """Have the next report tell where these arrays are: one for each argument, None for a value."""
-        if arrays is self._watched:
+    def watch(self, arrays: Sequence[Any]) -> None:
+        """Have the next report tell where these arrays of a backend's are: one for each argument, None for a value."""
+        if arrays == self._watched:
             return
         self._watched = arrays
-        places = [(a.address, a.nbytes, a.base, a.base + a.span) if a else (0, 0, 0, 0) for a in arrays[:_ENTRIES]]
+        here = [None if array is None else self._fenced(array) for array in arrays[:_ENTRIES]]
+        places = [(a.address, a.nbytes, a.base, a.base + a.span) if a else (0, 0, 0, 0) for a in here]
         table = b"".join(_ENTRY.pack(*place) for place in places)
         self._put(REPORT_AT + _HEADER.size, table)
         self._put(REPORT_AT - 4, struct.pack("=i", _HEADER.size + len(table)))
@@ -101,7 +106,7 @@ class FaultReporter:
         base = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
         libc.sigaltstack(ctypes.byref(_Stack(base, 0, _SIGNAL_STACK)), None)
         action = _Action(handler=handler.value, flags=_SA_SIGINFO | _SA_ONSTACK)
-        for number in _SIGNALS:
+        for number in _SIGNALS:  # LLVM, in an OpenCL driver, has a handler there that cleans up and ends the process
             libc.sigaction(ctypes.c_int(number), ctypes.byref(action), None)
 
 

@@ -13,10 +13,12 @@ from typing import Tuple
 
 from .build_log import with_source_lines
 from .caches import CacheFlusher
+from .faults import FaultReporter
 from .launch import deadline
 from .launch import DeviceProblem
 from .launch import Launch
 from .launch import SLOT
+from .memory import Array
 from .memory import OutOfMemory
 from .memory import SPARSE
 from .opencl_arguments import arguments_of
@@ -58,6 +60,7 @@ class OpenCLBackend:
         self._queue = self._cl.CommandQueue(self._context, properties=profiling)
         self._memory = memory_of(self._cl, self._device, self._queue, guard)
         self._programs: Dict[str, _Program] = {}
+        self.reporter: Optional[FaultReporter] = None
         self._flush_cpu = CacheFlusher()
         self._scratch: Optional[List[Any]] = None
 
@@ -139,6 +142,10 @@ class OpenCLBackend:
             message = with_source_lines(log, source) or error
             raise DeviceProblem("BuildError", f"{self._device.name.strip()} says:\n{message}") from None
         self._programs[key] = _Program(self._cl, self._device, program, source, options)
+
+    def fenced(self, array: Buffer) -> Optional[Array]:
+        """Return the array in this process's memory behind a buffer, or None where the device has its own."""
+        return array.behind if isinstance(array.behind, Array) else None
 
     def arguments(self, key: str, entry: str) -> List[Dict[str, Any]]:
         """Return what the arguments of a kernel in OpenCL C are, as the driver has it; see `arguments_of`."""
@@ -224,6 +231,8 @@ class OpenCLBackend:
         carry_bytes = launch.options.get("carry_bytes", 0)
         carry = self._carry(carry_bytes) if carry_bytes else None
         events = []
+        if self.reporter is not None:
+            self.reporter.watch(arrays)
         for phase in launch.options["phases"]:
             if 0 in phase["global"]:
                 continue

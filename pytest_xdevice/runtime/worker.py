@@ -6,6 +6,7 @@ tells the host how, and starts another.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -20,10 +21,12 @@ from typing import Optional
 from typing import Tuple
 
 from .cpu import CpuBackend
+from .faults import FaultReporter
 from .files import FileStore
 from .handover import receive_socket
 from .launch import DeviceProblem
 from .launch import Launch
+from .libraries import Libraries
 from .opencl import OpenCLBackend
 from .output import Output
 from .timing import Plan
@@ -55,6 +58,7 @@ class Worker:
         self._connection = connection
         self._options = options
         self._backend: Any = None
+        self._libraries = Libraries(options["directory"])
         self._files = FileStore(options["files"])
         self._arrays: Dict[int, Any] = {}
         self._lengths: List[int] = []
@@ -70,7 +74,7 @@ class Worker:
             "get": self._get,
             "free": self._free,
             "arguments": lambda request: self._backend.arguments(request["key"], request["entry"]),
-            "report_faults": lambda request: self._backend.report_faults(request["key"]),
+            "report_faults": self._report_faults,
             "launch": self._launch,
             "time": self._time,
             "upload": lambda request: self._files.write(request["name"], self._take()),
@@ -137,7 +141,7 @@ class Worker:
         if self._options["kind"] == "opencl":
             self._backend = OpenCLBackend(self._options["opencl"], self._options["guard"])
         else:
-            self._backend = CpuBackend(self._options["directory"], self._options["guard"], self._options["report"])
+            self._backend = CpuBackend(self._libraries, self._options["guard"])
         description: Dict[str, Any] = self._backend.describe()
         return description
 
@@ -179,6 +183,14 @@ class Worker:
         # batch never made.
         blocks = [self._arrays.pop(identity, None) for identity in request["ids"]]
         self._dropped += [block for block in blocks if block is not None]
+
+    def _report_faults(self, request: Dict[str, Any]) -> None:
+        """Have faults reported from now on; where that is not to be had they go without an address."""
+        data = bytes(self._take())
+        if self._backend.reporter is None:
+            with contextlib.suppress(DeviceProblem):
+                library = self._libraries.load(request["key"], data, request["linked"])
+                self._backend.reporter = FaultReporter(library, self._options["report"], self._backend.fenced)
 
     def _launch(self, launch: Launch) -> None:
         self._backend.launch(launch, self._arrays_of(launch))

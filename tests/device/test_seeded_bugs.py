@@ -175,6 +175,18 @@ def test_an_access_outside_of_an_array_from_threads(xdevice: Device, threads: in
         xdevice.run(shifted_store, np.ones(1 << 20, np.float32), threads=threads)
 
 
+@pytest.mark.opencl
+def test_an_access_from_red_zone_to_guard_is_named(xdevice: Device) -> None:
+    @kernel
+    def shifted_by_many(a: In[f32, n], b: Out[f32, n]) -> None:
+        for i in parallel(n):
+            b[i + 1020] = a[i]
+
+    with pytest.raises(MemoryViolation, match="past the end of argument b") as caught:
+        xdevice.run(shifted_by_many, np.ones(1024, np.float32))
+    assert caught.value.argument == "b"
+
+
 C_BUGS = {
     "a byte past the end": ("memset(y, 1, 4 * n + 1)", "y", lambda size: size),
     "a byte before the start": ("((char *)y)[-1] = 1", "y", lambda size: -1),
