@@ -16,8 +16,10 @@ from .kernel.signature import Param
 from .kernel.signature import Signature
 from .kernel.types import ArrayType
 from .kernel.types import PointerType
+from .toolchain.symbolise import line_of
 
 if TYPE_CHECKING:
+    from .artifact import Artifact
     from .remote import Device
 
 # What mostly is behind a signal that no address explains.
@@ -32,9 +34,10 @@ _TAIL_LINES: Final = 20
 
 
 def error_of_end(
-    end: WorkerEnded, kernel: str, signature: Signature | None, device: Device, seconds: float
+    end: WorkerEnded, kernel: str, artifact: Artifact | None, device: Device, seconds: float
 ) -> XDeviceError:
     """Return the error for a worker that ended while it ran `kernel` ("" for none), allowed `seconds`."""
+    signature = artifact.signature if artifact else None
     if not kernel:
         return DeviceLost(f"{device.name}: the worker on the device ended by {end.signal or f'exit status {end.code}'}")
     tail = _tail(end.output)
@@ -51,6 +54,7 @@ def error_of_end(
         why = "exit() was called, by the code itself or by a library"
         return KernelCrash(f"{text}: {why}{tail}", kernel=kernel, signal=None)
     fault = end.fault or {}
+    place = f"{_line(fault, artifact)}{place}"
     if signature is not None and fault.get("place") == "argument":
         violation = _violation(fault, signature, f"{place}: {end.signal}{tail}")
         if violation is not None:
@@ -58,6 +62,14 @@ def error_of_end(
     why = _describe(fault, signature) if fault else _LIKELY.get(end.signal, "")
     text = f"{kernel} crashed with {end.signal} {place}" + (f": {why}" if why else "")
     return KernelCrash(text + tail, kernel=kernel, signal=end.signal)
+
+
+def _line(fault: dict[str, Any], artifact: Artifact | None) -> str:
+    """Say on which line of the source a kernel faulted, where its library was compiled with that information."""
+    if artifact is None or artifact.kind != "cpu" or not artifact.is_linked or "instruction" not in fault:
+        return ""
+    line = line_of(artifact.object, artifact.entry, fault["instruction"])
+    return f"at {line} " if line else ""
 
 
 def distance(param: Param, offset: int, nbytes: int) -> tuple[str, int]:

@@ -220,7 +220,7 @@ class Run:
             self._artifact.name,
             seconds,
             samples=samples,
-            signature=self._artifact.signature,
+            artifact=self._artifact,
         )
         self._worker.loaded.update(self._loads)
         return answers

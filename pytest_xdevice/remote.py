@@ -549,16 +549,16 @@ class Device:
         seconds: float,
         *,
         samples: int = 1,
-        signature: Signature | None = None,
+        artifact: Artifact | None = None,
     ) -> list[Any]:
         """Have `worker` carry out a batch in which `kernel` is launched, and turn what goes wrong into our errors."""
         __tracebackhide__ = True
         try:
             return worker.submit(batch, seconds * samples)
         except WorkerEnded as end:
-            raise error_of_end(end, kernel, signature, self, seconds) from None
+            raise error_of_end(end, kernel, artifact, self, seconds) from None
         except Problem as problem:
-            raise error_of_problem(problem, kernel, signature) from None
+            raise error_of_problem(problem, kernel, artifact.signature if artifact else None) from None
 
     def _source(self, kernel: object) -> KernelSource:
         """Return a kernel, or what a plugin makes of an object that is none by itself."""

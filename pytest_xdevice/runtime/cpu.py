@@ -131,7 +131,7 @@ class CpuBackend:
         """Have faults of a call be told by the arrays that it has."""
         call.protect()
         if self.reporter is not None:
-            self.reporter.watch(call.arrays)
+            self.reporter.watch(call.arrays, call.address)
 
     def _entry(self, launch: Launch) -> Any:
         entry = self._libraries.symbol(launch.key, launch.entry)
@@ -145,6 +145,7 @@ class _Call:
 
     def __init__(self, entry: Any, launch: Launch, arrays: Sequence[Optional[Array]]) -> None:
         self.entry = entry
+        self.address = ctypes.cast(entry, ctypes.c_void_p).value or 0
         self.arrays = arrays
         self._protection = _protection(arrays, launch.options["read_only"])
         self._values = ctypes.create_string_buffer(launch.values, max(len(launch.values), SLOT))

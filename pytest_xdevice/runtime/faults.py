@@ -5,7 +5,8 @@ pipe that the session reads once the worker is dead. With the address come the p
 that the session can say which of them was meant.
 
     block: addresses of write, raise, signal, pause; descriptor, length; report
-    report: signal, code, address, stack pointer, access; top of the stack; address, nbytes, low, high of each argument
+    report: signal, code, address, stack pointer, access, program counter; top of the stack, address of the entry;
+            address, nbytes, low, high of each argument
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ UNKNOWN, READ, WRITE = 0, 1, 2  # what the kernel did, as far as the processor s
 REPORT_AT = 8 * len(FUNCTIONS) + 8
 BLOCK_BYTES = 4096  # no more than a pipe takes in one piece
 
-_HEADER = struct.Struct("=iiQQQQ")
+_HEADER = struct.Struct("=iiQQQQQQ")
 _ENTRY = struct.Struct("=QQQQ")
 _ENTRIES = (BLOCK_BYTES - REPORT_AT - _HEADER.size) // _ENTRY.size
 _SIGNALS = (signal.SIGSEGV, signal.SIGBUS)
@@ -79,21 +80,30 @@ class FaultReporter:
     def __init__(self, library: Any, descriptor: int, fenced: Callable[[Any], Optional[Array]]) -> None:
         self._fenced = fenced
         self._block = (ctypes.c_char * BLOCK_BYTES).in_dll(library, "xd_fault_block")
-        self._watched: Sequence[Any] = ()
+        self._watched: Tuple[Sequence[Any], int] = ((), 0)
         libc = ctypes.CDLL(None, use_errno=True)
         addresses = [ctypes.cast(getattr(libc, name), ctypes.c_void_p).value or 0 for name in FUNCTIONS]
         self._put(0, struct.pack(f"={len(addresses)}Qii", *addresses, descriptor, _HEADER.size))
-        self._put(REPORT_AT + _HEADER.size - 8, struct.pack("=Q", _top_of_stack()))
+        self._put(REPORT_AT + _HEADER.size - 16, struct.pack("=Q", _top_of_stack()))
         self._install(libc, ctypes.cast(library.xd_fault, ctypes.c_void_p))
 
-    def watch(self, arrays: Sequence[Any]) -> None:
-        """Have the next report tell where these arrays of a backend's are: one for each argument, None for a value."""
-        if arrays == self._watched:
+    def watch(self, arrays: Sequence[Any], entry: int = 0) -> None:
+        """Have the next report tell where these arrays of a backend's are, and how far from `entry` the fault was.
+
+        Parameters
+        ----------
+        arrays : sequence
+            One for each argument, None for a value.
+        entry : int
+            The address at which the kernel starts, where it has one.
+        """
+        if (arrays, entry) == self._watched:
             return
-        self._watched = arrays
+        self._watched = (arrays, entry)
         here = [None if array is None else self._fenced(array) for array in arrays[:_ENTRIES]]
         places = [(a.address, a.nbytes, a.base, a.base + a.span) if a else (0, 0, 0, 0) for a in here]
         table = b"".join(_ENTRY.pack(*place) for place in places)
+        self._put(REPORT_AT + _HEADER.size - 8, struct.pack("=Q", entry))
         self._put(REPORT_AT + _HEADER.size, table)
         self._put(REPORT_AT - 4, struct.pack("=i", _HEADER.size + len(table)))
 
@@ -116,9 +126,10 @@ def read_report(descriptor: int) -> Optional[Dict[str, Any]]:
     Returns
     -------
     dict or None
-        ``access`` ("read", "wrote" or "touched"), ``address`` (None where the processor has none), and ``place``:
-        "argument", "null", "stack" or "elsewhere". With the first of them come ``position`` (which argument),
-        ``offset`` (bytes from its start) and its ``nbytes``; with the last those of the nearest argument, if any.
+        ``access`` ("read", "wrote" or "touched"), ``address`` (None where the processor has none), ``instruction``
+        (bytes from the kernel's entry), and ``place``: "argument", "null", "stack" or "elsewhere". With the first of
+        them come ``position`` (which argument), ``offset`` (bytes from its start) and its ``nbytes``; with the last
+        those of the nearest argument, if any.
     """
     os.set_blocking(descriptor, False)
     try:
@@ -127,8 +138,12 @@ def read_report(descriptor: int) -> Optional[Dict[str, Any]]:
         return None
     if len(data) < _HEADER.size:
         return None
-    _, code, address, stack, access, top = _HEADER.unpack_from(data)
-    report: Dict[str, Any] = {"access": _MEANING.get(access, "touched"), "address": address}
+    _, code, address, stack, access, counter, top, entry = _HEADER.unpack_from(data)
+    report: Dict[str, Any] = {
+        "access": _MEANING.get(access, "touched"),
+        "address": address,
+        "instruction": counter - entry,
+    }
     if code == _SI_KERNEL:
         return dict(report, address=None, place="elsewhere")
     end = len(data) - (len(data) - _HEADER.size) % _ENTRY.size

@@ -63,6 +63,8 @@ class Symbol:
     is_weak : bool
         Whether it may stay undefined.
     is_function : bool
+    value : int
+        Its address in a shared object.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Symbol:
     version: str = ""
     is_weak: bool = False
     is_function: bool = False
+    value: int = 0
 
 
 class ElfFile:
@@ -139,6 +142,11 @@ class ElfFile:
         """Names that this file defines for others."""
         return frozenset(symbol.name for symbol in self.symbols if symbol.defined)
 
+    @property
+    def has_lines(self) -> bool:
+        """Whether it says of its code which lines it is from."""
+        return self.section(".debug_line") is not None
+
     @cached_property
     def needed(self) -> tuple[str, ...]:
         """The libraries of DT_NEEDED, in order."""
@@ -180,7 +188,8 @@ class ElfFile:
             if info >> 4 != _STB_LOCAL and name:
                 version = versions.get(index, "") if self.is_shared else ""
                 kind = info & 0xF
-                yield Symbol(name, place != _SHN_UNDEF, version, info >> 4 == _STB_WEAK, kind in _FUNCTIONS)
+                value = fields[4] if self.bits == 64 else fields[1]
+                yield Symbol(name, place != _SHN_UNDEF, version, info >> 4 == _STB_WEAK, kind in _FUNCTIONS, value)
 
     def _version_of_symbol(self) -> dict[int, str]:
         names = dict(self._version_names())

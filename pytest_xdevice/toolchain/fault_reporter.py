@@ -29,6 +29,7 @@ _PAGE_FAULTS: Final = {"x86_64": (200, 14), "i686": (68, 14)}  # where the kind 
 _RECORDS: Final = 464
 _ESR_MAGIC: Final = 0x45535201
 _ESR_WRITE: Final = 6
+_PROGRAM_COUNTER: Final = {"x86_64": 168, "i686": 76, "aarch64": 440, "arm": 92, "riscv64": 176}
 _SIGINFO_ADDRESS: Final = {32: 12, 64: 16}  # of `siginfo_t.si_addr`
 
 
@@ -59,6 +60,8 @@ report:
 {_word("address", bits)}
   %sp.at = getelementptr i8, ptr %context, i32 {_STACK_POINTER[arch]}
 {_word("sp", bits)}
+  %pc.at = getelementptr i8, ptr %context, i32 {_PROGRAM_COUNTER[arch]}
+{_word("pc", bits)}
 {_access(arch, bits)}
 send:
   %access = phi i64 {_INCOMING[_kind(arch)]}
@@ -67,6 +70,7 @@ send:
 {_store("i64", "address", 8)}
 {_store("i64", "sp", 16)}
 {_store("i64", "access", 24)}
+{_store("i64", "pc", 32)}
   %descriptor = load i32, {_at(REPORT_AT - 8)}, align 4
   %length = load i32, {_at(REPORT_AT - 4)}, align 4
   {"%wide = add i32 %length, 0" if bits == 32 else "%wide = zext i32 %length to i64"}

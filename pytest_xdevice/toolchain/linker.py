@@ -19,6 +19,7 @@ from pytest_xdevice.errors import CompileError
 from .archive import resolve
 from .cache import Cache
 from .cache import write_atomically
+from .elf import ElfFile
 from .libraries import Library
 from .libraries import needed_by
 from .libraries import stub_ir
@@ -156,7 +157,7 @@ class StubLinker:
         with scratch() as folder:
             result = Path(folder, "kernel.so")
             command = [
-                *self.command, "-m", EMULATIONS[target.arch], "-shared", "--strip-all", *_LAYOUT,
+                *self.command, "-m", EMULATIONS[target.arch], "-shared", *_stripping(inputs), *_LAYOUT,
                 "-o", str(result), *written(inputs, folder), *options,
             ]  # fmt: skip
             if script:
@@ -216,9 +217,16 @@ def link_with_driver(command: Sequence[str], inputs: Sequence[bytes], libraries:
     """
     with scratch() as folder:
         result = Path(folder, "kernel.so")
-        options = ["-Wl,-z,defs", "-Wl,-z,now", "-Wl,-z,noexecstack", "-Wl,--as-needed", "-s"]
-        made = [*command, "-shared", "-o", str(result), *written(resolve(inputs).objects, folder), *options, *libraries]
+        objects = resolve(inputs).objects
+        options = ["-Wl,-z,defs", "-Wl,-z,now", "-Wl,-z,noexecstack", "-Wl,--as-needed"]
+        options += [f"-Wl,{option}" for option in _stripping(objects)]
+        made = [*command, "-shared", "-o", str(result), *written(objects, folder), *options, *libraries]
         return call([*made, "-lm", "-lpthread"], result)
+
+
+def _stripping(objects: Sequence[bytes]) -> list[str]:
+    """Return the option that leaves out what nobody reads: all but the lines of those who compiled with ``-g``."""
+    return [] if any(ElfFile(data).has_lines for data in objects) else ["--strip-all"]
 
 
 def written(inputs: Sequence[bytes], folder: str) -> list[str]:

@@ -13,6 +13,8 @@ from pytest_xdevice import KernelCrash
 from pytest_xdevice import MemoryViolation
 from pytest_xdevice.remote import Device
 from pytest_xdevice.target import Target
+from pytest_xdevice.toolchain.symbolise import symbolizer
+from tests.harness.requirement import unavailable
 
 pytestmark = pytest.mark.cpu
 
@@ -129,6 +131,27 @@ def test_a_write_outside_of_an_array_is_caught(xdevice: Device) -> None:
     past = c_kernel("void past(int n, int *x) { x[n] = 1; }", "void past(int n, int *x)")
     with pytest.raises((KernelCrash, MemoryViolation), match="past"):
         xdevice.run(past, 4, np.zeros(4, np.int32))
+
+
+def test_a_fault_of_code_with_lines_names_its_line(xdevice: Device, pytestconfig: pytest.Config) -> None:
+    program = "".join(symbolizer()[:1])
+    if "llvm-symbolizer" not in program and not (program and xdevice.address == "local"):
+        unavailable(pytestconfig, "llvm-symbolizer is not installed: install llvm")
+    kernel = c_kernel(
+        """
+void far(int n, float *x)
+{
+    x[0] = 1;
+    x[n] = 2; /* here */
+}
+""",
+        "void far(int n, float *x)",
+        flags=["-g"],
+    )
+    lines = Path(__file__).read_text(encoding="utf-8").splitlines()
+    here = next(number for number, line in enumerate(lines, 1) if "/* here */" in line)
+    with pytest.raises(MemoryViolation, match=rf"at \S*test_c_kernels.py:{here} on "):
+        xdevice.run(kernel, 16, np.zeros(16, np.float32))
 
 
 def test_a_crash_is_reported_and_the_next_kernel_runs(xdevice: Device) -> None:
