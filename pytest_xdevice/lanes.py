@@ -34,12 +34,17 @@ def kinds_of(node: pytest.Item, default: Kind) -> tuple[Kind, ...]:
     return tuple(marked) or (default,)
 
 
-def parametrize(metafunc: pytest.Metafunc, devices: Sequence[DeviceConfig], default: Kind) -> None:
-    """Make a test run once on each of `devices` and each kind that it is marked for."""
+def parametrize(
+    metafunc: pytest.Metafunc, devices: Sequence[DeviceConfig], default: Kind, *, named: bool = False
+) -> None:
+    """Make a test run once on each of `devices` and each kind that it is marked for.
+
+    Its id names the device where there are several, and with `named` where there is one as well.
+    """
     kinds = kinds_of(metafunc.definition, default)
     names = identifiers(devices)
     lanes = [Lane(device, kind) for device in devices for kind in kinds]
-    ids = [f"{name}-{kind}" if len(devices) > 1 else kind for name in names for kind in kinds]
+    ids = [f"{name}-{kind}" if named or len(devices) > 1 else kind for name in names for kind in kinds]
     metafunc.parametrize(LANE_FIXTURE, lanes, ids=ids, indirect=True, scope="session")
 
 

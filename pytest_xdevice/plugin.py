@@ -25,6 +25,8 @@ from .options import add_options
 from .options import is_strict
 from .report import properties
 from .report.terminal import TimingSection
+from .xbenchmark import FIXTURE
+from .xbenchmark import register_fixture
 
 if TYPE_CHECKING:
     from .remote import Device
@@ -51,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lab.close)
     if not _is_worker(config):
         config.pluginmanager.register(TimingSection(), "xdevice-timings")
+    register_fixture(config)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -75,7 +78,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         pytest.fail(f"{metafunc.definition.nodeid}: {error}", pytrace=False)
     if uses_device(metafunc):
         lab = metafunc.config.stash[LAB]
-        parametrize(metafunc, lab.devices, lab.kind)
+        # A figure is stored under the test's id, where those of another device must not be taken for it.
+        parametrize(metafunc, lab.devices, lab.kind, named=FIXTURE in metafunc.fixturenames)
 
 
 @pytest.hookimpl(tryfirst=True)

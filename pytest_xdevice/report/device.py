@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..timing import format_bytes
 
 if TYPE_CHECKING:
+    from ..remote import Device
     from ..remote import OpenCLDevice
     from ..remote import Session
 
@@ -40,6 +41,11 @@ def opencl_text(device: OpenCLDevice) -> str:
         f"{device.name}, {device.platform}, OpenCL {device.version}, {device.device_type}, "
         f"{device.compute_units} compute units, {format_bytes(device.memory)}"
     )
+
+
+def processor_name(device: Device) -> str:
+    """Return the name of what a test's kernels run on: a CPU, or an OpenCL device."""
+    return device.session.opencl_devices()[0].name if device.kind == "opencl" else cpu_name(device.session)
 
 
 def cpu_name(session: Session) -> str:
