@@ -219,7 +219,7 @@ class TestFiles:
 
     @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "", "a/../../b", "nul\0"])
     def test_names_stay_inside_the_session_s_directory(self, xdevice: Device, name: str) -> None:
-        with pytest.raises(DeviceError, match="not a name inside the session's directory|is no name of a file"):
+        with pytest.raises(DeviceError, match=r"not a name inside the session's directory|is no name of a file"):
             xdevice.upload(b"", name)
 
     def test_a_file_that_is_not_there(self, xdevice: Device) -> None:
