@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import linecache
 import os
 import sys
@@ -47,14 +49,9 @@ class CallSite:
 
     def line_of(self, text: str) -> int | None:
         """Return the line of the file on which the literal `text` starts, the nearest to the call."""
-        lines = linecache.getlines(self.filename)
-        whole = "".join(lines)
-        starts = []
-        at = whole.find(text) if text.strip() else -1
-        while at >= 0:
-            starts.append(whole.count("\n", 0, at) + 1)
-            at = whole.find(text, at + 1)
-        return min(starts, key=lambda line: abs(line - self.line), default=None)
+        whole = "".join(linecache.getlines(self.filename))
+        found = [line for literal, line in _literals(whole) if literal == text]
+        return min(found, key=lambda line: abs(line - self.line), default=None)
 
     def resolve(self, path: str) -> tuple[str, str]:
         """Return the folder that a relative path is from, and the path: the current folder, else the file's."""
@@ -62,3 +59,14 @@ class CallSite:
             if os.path.exists(os.path.join(folder, path)):
                 return folder, path
         return os.getcwd(), path
+
+
+@functools.lru_cache(maxsize=8)
+def _literals(module: str) -> tuple[tuple[str, int], ...]:
+    """Return the strings in the text of a module, each with the line on which it starts."""
+    try:
+        tree = ast.parse(module)
+    except (SyntaxError, ValueError):
+        return ()
+    constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return tuple((node.value, node.lineno) for node in constants if isinstance(node.value, str))

@@ -143,7 +143,7 @@ class HostClang:
         return [self.program, *processor, *_DEFAULTS, *flags]
 
     def link_command(self, target: Target, language: Language) -> list[str]:
-        return [f"{self.program}++" if language == "c++" else self.program]
+        return [_for_cpp(self.program, "clang", "clang++") if language == "c++" else self.program]
 
 
 @dataclass(frozen=True)
@@ -174,8 +174,13 @@ class Gcc:
         return [self.program, *processor, *_DEFAULTS, *flags]
 
     def link_command(self, target: Target, language: Language) -> list[str]:
-        folder, name = os.path.split(self.program)
-        return [os.path.join(folder, name.replace("gcc", "g++")) if language == "c++" else self.program]
+        return [_for_cpp(self.program, "gcc", "g++") if language == "c++" else self.program]
+
+
+def _for_cpp(program: str, c: str, cpp: str) -> str:
+    """Return the name of the driver that links with the library of C++: of ``gcc-12`` it is ``g++-12``."""
+    folder, name = os.path.split(program)
+    return os.path.join(folder, name.replace(c, cpp))
 
 
 def compile_unit(compiler: CCompiler, unit: Unit, target: Target) -> Object:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -93,7 +92,7 @@ def numbered(name: str) -> list[str]:
     """Return programs such as ``ld.lld-18`` on PATH, the newest first."""
     found: set[str] = set()
     for folder in filter(None, os.environ.get("PATH", "").split(os.pathsep)):
-        found.update(path.name for path in Path(folder).glob(f"{name}-*") if re.fullmatch(r".*-\d+", path.name))
+        found.update(path.name for path in Path(folder).glob(f"{name}-*") if path.name[len(name) + 1 :].isdigit())
     return sorted(found, key=lambda text: -int(text.rpartition("-")[2]))
 
 
