@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import time
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,11 +23,14 @@ from .errors import XDeviceError
 from .runtime.wire import Buffer
 from .runtime.wire import Connection
 from .runtime.wire import encode
+from .runtime.wire import STREAM_CLOSED
 from .runtime.wire import StreamClosed
 from .runtime.wire import WireError
 from .transport.gateway import Control
 
-GRACE_SECONDS: Final = 5.0  # over a launch's own time-out, which the device keeps itself
+# Over a launch's own time-out, which the device keeps itself, until it counts as silent, and until that is reported.
+GRACE_SECONDS: Final = 3.0
+LIMIT_SECONDS: Final = 5.0
 UPLOAD_SECONDS: Final = 30.0  # how long the stream may stand still while data is moving
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -63,6 +67,8 @@ class WorkerEnded(XDeviceError):
         Where it faulted, as `runtime.faults.read_report` has it.
     was_late : bool
         Whether it was ended since it did not answer in time.
+    outlived_its_stream : bool
+        Whether it was ended since it went on when its stream had broken.
     """
 
     def __init__(self, end: dict[str, Any], *, was_late: bool = False) -> None:
@@ -71,6 +77,7 @@ class WorkerEnded(XDeviceError):
         self.output: str = end["output"]
         self.fault: dict[str, Any] | None = end["fault"]
         self.was_late = was_late
+        self.outlived_its_stream: bool = end["killed"]
         super().__init__(f"the worker ended by {self.signal or f'exit status {self.code}'}")
 
 
@@ -144,6 +151,7 @@ class WorkerClient:
         self._identities = itertools.count()
         self._unwanted: list[int] = []
         self._unwanted_bytes = 0
+        self._due = 0.0
         self.loaded: set[str] = set()
         self.alive = True
 
@@ -164,7 +172,7 @@ class WorkerClient:
             greeting, _ = self._connection.receive()
         except (StreamClosed, WireError, OSError) as error:
             end = self._post_mortem(kill=True)
-            if not isinstance(end, WorkerEnded) or (end.signal != "SIGKILL" and end.code != 0):
+            if not isinstance(end, WorkerEnded) or (end.signal != "SIGKILL" and end.code != STREAM_CLOSED):
                 raise end from None
             raise DeviceLost(f"the worker's stream did not open: {error}") from None
         if "error" in greeting:
@@ -205,13 +213,18 @@ class WorkerClient:
         try:
             return self._exchange(batch, seconds)
         except (StreamClosed, TimeoutError) as error:
-            raise self._post_mortem(kill=isinstance(error, TimeoutError)) from None
+            raise self._error_of(error) from None
         except Problem:
             raise
         except BaseException:
             # An interrupt, or a broken frame: what comes next on the stream belongs to nobody.
             self._post_mortem(kill=True)
             raise
+
+    def look(self) -> None:
+        """See whether the worker has died since it was last asked something; then it is not `alive` any more."""
+        if self.alive and not self._connection.is_silent():
+            self._post_mortem(kill=True)
 
     def close(self) -> None:
         """Close the stream; the worker leaves."""
@@ -227,9 +240,10 @@ class WorkerClient:
 
     def _exchange(self, batch: Batch, seconds: float) -> list[Any]:
         head, freed = self._head(batch)
-        self._connection.settimeout(max(UPLOAD_SECONDS, seconds + GRACE_SECONDS))
-        self._connection.send_head(head, batch.buffers)
         self._connection.settimeout(seconds + GRACE_SECONDS)
+        self._due = time.monotonic() + seconds + LIMIT_SECONDS
+        self._connection.send_head(head, batch.buffers)
+        self._due = time.monotonic() + seconds + LIMIT_SECONDS
         answer, lengths = self._connection.receive(poll=not batch.timed)
         if "output" in answer:
             self._output(answer["output"])
@@ -248,11 +262,19 @@ class WorkerClient:
             else:
                 self._connection.read_into(bytes_of(sink))
 
-    def _post_mortem(self, kill: bool) -> XDeviceError:
-        """Ask the session how the worker ended, killing it first if it still runs."""
+    def _error_of(self, broken: StreamClosed | TimeoutError) -> XDeviceError:
+        """Return why the stream broke: the worker's end, or, where the worker was well, the stream's own."""
+        left = self._due - time.monotonic()
+        end = self._post_mortem(kill=isinstance(broken, TimeoutError), seconds=min(max(left, 1.0), LIMIT_SECONDS))
+        if isinstance(end, WorkerEnded) and (end.code == STREAM_CLOSED or end.outlived_its_stream):
+            return DeviceLost(f"the stream to the worker broke: {broken}")
+        return end
+
+    def _post_mortem(self, kill: bool, seconds: float = LIMIT_SECONDS) -> XDeviceError:
+        """Ask the session how the worker ended, killing it first if it still runs; it may take `seconds` to answer."""
         self.close()
         try:
-            end = self._control.request("ended", self._number, kill)
+            end = self._control.request("ended", self._number, kill, timeout=seconds)
         except DeviceLost as lost:
             return lost
         self._output(end["output"])

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import cached_property
+from typing import Final
 from typing import TYPE_CHECKING
 
 import pytest
 
 from .config import DeviceConfig
 from .config import Settings
+from .errors import DeviceLost
 from .errors import DeviceUnreachable
 from .errors import XDeviceError
 from .lanes import Lane
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from .remote import Session
 
 LAB: pytest.StashKey[Lab] = pytest.StashKey()
+_PAUSES: Final = (0.0, 0.5, 1.0, 2.0)  # seconds before each attempt to reach a device again: a server may be starting
+_RECONNECT_SECONDS: Final = 10.0  # no attempt begins later than that
 
 
 class Lab:
@@ -92,16 +97,21 @@ class Lab:
         return Lane(self.devices[0], self.kind)
 
     def session(self, device: DeviceConfig, progress: Callable[[str], None] | None = None) -> Session:
-        """Return the session with a device, opened when first asked for.
+        """Return the session with a device, opened when first asked for, and again when it was lost.
 
         Raises
         ------
+        DeviceLost
+            If the device was lost and could not be reached again, which is tried once for each loss.
         XDeviceError
             If it cannot be opened, which is tried once in a run.
         """
         if device.name in self._failures:
             raise self._failures[device.name]
-        if device.name not in self._sessions:
+        session = self._sessions.get(device.name)
+        if session is not None and session.lost is not None:
+            self._reconnect(device, session, session.lost, progress)
+        if session is None:
             try:
                 self._sessions[device.name] = self._open(device, progress)
             except XDeviceError as error:
@@ -141,8 +151,28 @@ class Lab:
                 self._sessions.popitem()[1].close()
 
     def cannot_reach(self, device: DeviceConfig) -> bool:
-        """Return whether opening a session with a device has failed."""
-        return device.name in self._failures
+        """Return whether no session with a device could be opened at all."""
+        return device.name in self._failures and device.name not in self._sessions
+
+    def _reconnect(
+        self, device: DeviceConfig, session: Session, lost: DeviceLost, progress: Callable[[str], None] | None
+    ) -> None:
+        """Open a session again that was lost; where that fails give the device up, for the rest of the run."""
+        began = time.monotonic()
+        for pause in _PAUSES:
+            time.sleep(pause)
+            try:
+                session.reconnect(progress)
+            except XDeviceError as error:
+                reason = error
+            else:
+                return
+            if time.monotonic() - began > _RECONNECT_SECONDS:
+                break
+        self._failures[device.name] = DeviceLost(
+            f"lost ({_first_line(lost)}), and not reached again: {_first_line(reason)}"
+        )
+        raise self._failures[device.name]
 
     def _open(self, device: DeviceConfig, progress: Callable[[str], None] | None) -> Session:
         from .toolchain import llvm
@@ -171,6 +201,10 @@ class Lab:
         cache = getattr(self._config, "cache", None)
         if cache is not None:
             self._cache.enter_context(use_cache(cache.mkdir("xdevice")))
+
+
+def _first_line(error: XDeviceError) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _connected_lines(session: Session, with_opencl: bool) -> list[str]:

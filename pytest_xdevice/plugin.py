@@ -12,6 +12,7 @@ import pytest
 
 from . import drawn_tests
 from .errors import ConfigError
+from .errors import DeviceLost
 from .errors import XDeviceError
 from .lab import LAB
 from .lab import Lab
@@ -24,6 +25,7 @@ from .markers import MARKERS
 from .options import add_options
 from .options import is_strict
 from .report import properties
+from .report.terminal import LostSection
 from .report.terminal import TimingSection
 from .xbenchmark import FIXTURE
 from .xbenchmark import register_fixture
@@ -53,6 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lab.close)
     if not _is_worker(config):
         config.pluginmanager.register(TimingSection(), "xdevice-timings")
+        config.pluginmanager.register(LostSection(), "xdevice-lost")
     register_fixture(config)
 
 
@@ -224,6 +227,8 @@ def _give_up(item: pytest.Item, lane: Lane | None, error: XDeviceError) -> NoRet
     message = str(error) if lane is None else f"xdevice {lane.device.say(error)}"
     if lane is not None and item.config.stash[LAB].cannot_reach(lane.device):
         properties.add_property(item, properties.UNREACHABLE, message)
+    elif isinstance(error, DeviceLost):
+        properties.add_property(item, properties.LOST, message)
     pytest.fail(message, pytrace=False)
 
 

@@ -117,6 +117,7 @@ class Session:
     def __init__(
         self, config: DeviceConfig, settings: Settings, transport: Transport, control: Control, compiler: Compiler
     ) -> None:
+        self._config = config
         self.name = config.name
         self.address = config.address
         self.settings = settings
@@ -163,11 +164,7 @@ class Session:
             If the target asked for is unknown, or the device cannot run it.
         """
         settings = settings or Settings()
-        spec = parse(config.address)
-        spec = replace(spec, python=spec.python or config.python)
-        credentials = read_credentials(config, settings)
-        transport = open_transport(spec, credentials=credentials, progress=progress or _silent)
-        control = transport.open()
+        transport, control = _connect(config, settings, progress or _silent)
         try:
             session = cls(config, settings, transport, control, compiler or default_compiler())
         except BaseException:
@@ -175,6 +172,23 @@ class Session:
             raise
         session.translate = translate or _nothing
         return session
+
+    @property
+    def lost(self) -> DeviceLost | None:
+        """Why the device is out of reach, as far as that has been noticed; else None."""
+        return self._control.lost
+
+    def reconnect(self, progress: Callable[[str], None] | None = None) -> None:
+        """Open another connection in place of one that was lost. What was on the device is gone.
+
+        Raises
+        ------
+        DeviceUnreachable, AuthenticationError
+            If that cannot be done; the session is closed.
+        """
+        with contextlib.suppress(OSError):
+            self.close()
+        self._transport, self._control = _connect(self._config, self.settings, progress or _silent)
 
     def device(self, kind: DeviceKind) -> Device:
         """Return the device as one test sees it; `Device.release` frees what was allocated through it."""
@@ -215,8 +229,10 @@ class Session:
         self._transport.close()
 
     def _prepare(self, kind: DeviceKind) -> None:
-        """Have a worker for `kind` start while the test's kernel is compiled, if there is none that lives."""
+        """Have a worker for `kind` start while the test's kernel is compiled, where there is none that lives."""
         worker = self._workers.get(kind)
+        if worker is not None:
+            worker.look()
         if (worker is None or not worker.alive) and kind not in self._starting:
             with contextlib.suppress(XDeviceError):  # whoever asks for the worker tries again and hears of it
                 self._starting[kind] = self._attach_worker(kind)
@@ -226,7 +242,7 @@ class Session:
             worker = self._starting.pop(kind, None) or self._attach_worker(kind)
             description = worker.greet()
         except DeviceLost:
-            if self._transport.stream_way != "unix":
+            if self._transport.stream_way != "unix" or self.lost:
                 raise
             # An sshd may refuse to forward sockets; the control connection itself gets through.
             self._transport.stream_way = "relay"
@@ -539,7 +555,11 @@ class Device:
 
     def worker(self) -> WorkerClient:
         """Return the worker that this device's operations go to."""
-        return self.session.worker(self.kind)
+        __tracebackhide__ = True
+        try:
+            return self.session.worker(self.kind)
+        except DeviceLost as lost:
+            raise DeviceLost(f"{self.name}: {lost}") from None
 
     def submit(
         self,
@@ -557,6 +577,8 @@ class Device:
             return worker.submit(batch, seconds * samples)
         except WorkerEnded as end:
             raise error_of_end(end, kernel, artifact, self, seconds) from None
+        except DeviceLost as lost:
+            raise DeviceLost(f"{self.name}: {lost}") from None
         except Problem as problem:
             raise error_of_problem(problem, kernel, artifact.signature if artifact else None) from None
 
@@ -825,6 +847,14 @@ def _target(text: str | None, info: DeviceInfo, compiler: Compiler) -> Target:
     target = Target.parse(text).completed(info)
     compiler.check(target, info)
     return target
+
+
+def _connect(config: DeviceConfig, settings: Settings, progress: Callable[[str], None]) -> tuple[Transport, Control]:
+    """Reach a device and start a session there."""
+    spec = parse(config.address)
+    spec = replace(spec, python=spec.python or config.python)
+    transport = open_transport(spec, credentials=read_credentials(config, settings), progress=progress)
+    return transport, transport.open()
 
 
 def _nothing(kernel: object) -> None:

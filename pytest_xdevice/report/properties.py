@@ -19,6 +19,7 @@ KIND: Final = "xdevice.kind"
 TARGET: Final = "xdevice.target"
 TIMING: Final = "xdevice.timing"
 UNREACHABLE: Final = "xdevice.unreachable"
+LOST: Final = "xdevice.lost"
 
 
 def add_property(item: pytest.Item, name: str, value: str) -> None:

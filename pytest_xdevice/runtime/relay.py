@@ -52,14 +52,21 @@ class Relay:
     def _pump_out(self) -> None:
         try:
             while True:
-                data = self._sock.recv(CHUNK)
+                data = self._receive()
                 if not data:
                     break
                 self._credit.acquire()
                 self.channel.send(data)
             self.channel.close()
         except OSError:
-            return  # one end is gone, which the other direction reports
+            return  # the channel is gone, which the other direction reports
+
+    def _receive(self) -> bytes:
+        """Return what comes next, nothing at the end; a process that died with something unread resets the socket."""
+        try:
+            return self._sock.recv(CHUNK)
+        except OSError:
+            return b""
 
     def _pump_in(self) -> None:
         try:

@@ -29,11 +29,15 @@ from .output import open_log
 from .output import Trimmer
 from .relay import Relay
 
-_REAP_SECONDS = 5.0
+_REAP_SECONDS = 3.0  # a process whose stream closed is dead or about to leave, unless a kernel keeps it
 
 _START = (
     "import sys; sys.path.insert(0, sys.argv[1]); from pytest_xdevice.runtime.worker import main; main(sys.argv[2:])"
 )
+
+
+class _Terminated(EOFError):
+    """This process was told to end."""
 
 
 class Worker:
@@ -58,18 +62,21 @@ class Worker:
         Returns
         -------
         dict
-            ``signal`` or ``code``, its last ``output``, and the ``fault`` that it reported, or None.
+            ``signal`` or ``code``, its last ``output``, the ``fault`` that it reported, or None, and whether it went
+            on without its stream and was ``killed`` for that.
         """
+        killed = False
         try:
             status = self.process.wait(_REAP_SECONDS)
         except subprocess.TimeoutExpired:
+            killed = True
             self.process.kill()
             status = self.process.wait()
         name = signal.Signals(-status).name if status < 0 else None
         fault = read_report(self.report)
         os.close(self.report)
         code = None if status < 0 else status
-        return {"signal": name, "code": code, "output": self.output.stop(), "fault": fault}
+        return {"signal": name, "code": code, "output": self.output.stop(), "fault": fault, "killed": killed}
 
 
 class Session:
@@ -112,8 +119,10 @@ class Session:
                 except (OSError, EOFError, KeyError, TypeError) as error:
                     answer = ("error", f"{type(error).__name__}: {error}")
                 self._channel.send(answer)
-        except EOFError:
-            return  # the host is done, or gone
+        except EOFError as end:  # the host is done, or gone
+            if isinstance(end, _Terminated):
+                self.close()
+                os._exit(1)  # the connection may live on, and with it execnet's main loop
         finally:
             self.close()
 
@@ -195,4 +204,4 @@ def serve(channel: Any, code: str, passed: Optional[int] = None) -> None:
 
 
 def _leave(number: int, frame: Any) -> Tuple[()]:
-    raise EOFError(f"ended by signal {number}")
+    raise _Terminated(f"ended by signal {number}")

@@ -28,6 +28,7 @@ _HEADER = struct.Struct("!4sII")
 MAX_HEAD = 16 << 20
 MAX_BUFFERS = 1 << 16
 MAX_BUFFER = 1 << 44
+STREAM_CLOSED = 76  # the exit status of a worker whose stream closed, which is how it is told to leave
 _READ_AHEAD = 64 << 10
 _IOV_MAX = 512  # the kernel takes 1024
 _BRIEF = 0.0002  # seconds; a wait that is likely to be shorter is spent awake
@@ -88,6 +89,10 @@ class Connection:
     def fileno(self) -> int:
         """Return the socket's descriptor."""
         return self._sock.fileno()
+
+    def is_silent(self) -> bool:
+        """Return whether nothing has come, not even the end of the stream, since the last frame was received."""
+        return not self._arrivals.poll(0)
 
     def close(self) -> None:
         """Close the socket; a peer that waits sees the end of the stream."""

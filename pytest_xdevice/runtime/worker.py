@@ -33,6 +33,7 @@ from .timing import Plan
 from .wire import Buffer
 from .wire import Connection
 from .wire import decode
+from .wire import STREAM_CLOSED
 from .wire import StreamClosed
 
 _NO_ROOM = "the device has no memory left to pass the data on in one piece: use smaller arrays"
@@ -260,6 +261,6 @@ def main(arguments: List[str]) -> None:
     try:
         stream = open_stream(receive_socket(socket.socket(fileno=int(arguments[0]))), options["stream"])
     except (EOFError, socket.timeout):
-        sys.exit(0)  # the session ended before the host connected, or the host never did
+        sys.exit(STREAM_CLOSED)  # the session ended before the host connected, or the host never did
     Worker(Connection(stream), options).serve()
-    os._exit(0)  # no interpreter clean-up: a library's destructors have no say in how a test ends
+    os._exit(STREAM_CLOSED)  # no interpreter clean-up: a library's destructors have no say in how a test ends

@@ -31,6 +31,8 @@ from ..runtime import gateway_io
 from ..runtime.relay import Relay
 
 BOOT_SECONDS: Final = 30.0
+ANSWER_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 5.0
 EXIT_SECONDS: Final = 0.5
 NEEDS: Final = "The device needs Python 3.8 or newer, and a folder for temporary files"
 BOOT_LINE: Final = "import sys;exec(eval(sys.stdin.readline()))"
@@ -81,6 +83,8 @@ class Control:
     group : execnet.Group
         Holds the one gateway, and ends it.
     gateway : execnet.Gateway
+    io : object
+        What carries the gateway's messages; ``kill()`` ends it at once.
 
     Attributes
     ----------
@@ -90,13 +94,22 @@ class Control:
 
     info: dict[str, Any]
 
-    def __init__(self, group: execnet.Group, gateway: execnet.Gateway) -> None:
+    def __init__(self, group: execnet.Group, gateway: execnet.Gateway, io: Any) -> None:
         self._group = group
         self._gateway = gateway
+        self._io = io
+        self._lost: DeviceLost | None = None
         self._channel: Any = gateway.remote_exec(_LAUNCH)
         self._channel.send(runtime_archive())
 
-    def request(self, name: str, *arguments: object, timeout: float = BOOT_SECONDS) -> Any:
+    @property
+    def lost(self) -> DeviceLost | None:
+        """Why the session is out of reach, also where only the end of its stream has said so yet; else None."""
+        if self._lost is None and (self._channel.isclosed() or not self._gateway.hasreceiver()):
+            self._lost = DeviceLost("the connection to the session ended")
+        return self._lost
+
+    def request(self, name: str, *arguments: object, timeout: float = ANSWER_SECONDS) -> Any:
         """Ask the session and return its answer.
 
         Raises
@@ -104,21 +117,23 @@ class Control:
         DeviceLost
             If the session is gone, fails, or does not answer within `timeout` seconds.
         """
-        self.post(name, *arguments)
+        self.post(name, *arguments, timeout=timeout)
         return self.answer(name, timeout)
 
-    def post(self, name: str, *arguments: object) -> None:
+    def post(self, name: str, *arguments: object, timeout: float = ANSWER_SECONDS) -> None:
         """Ask the session; `answer` must be called once for it, before anything else is asked.
 
         Raises
         ------
         DeviceLost
-            If the session is gone.
+            If the session is gone, or the connection takes nothing for `timeout` seconds.
         """
-        with _lost_when_broken():
+        if self._lost is not None:
+            raise DeviceLost(*self._lost.args)
+        with _killed_after(timeout, self._io), self._losing():
             self._channel.send((name, arguments))
 
-    def answer(self, name: str, timeout: float = BOOT_SECONDS) -> Any:
+    def answer(self, name: str, timeout: float = ANSWER_SECONDS) -> Any:
         """Return the session's answer to what was posted as `name`.
 
         Raises
@@ -127,10 +142,11 @@ class Control:
             If the session is gone, fails, or does not answer within `timeout` seconds.
         """
         try:
-            with _lost_when_broken():
+            with self._losing():
                 status, answer = self._channel.receive(timeout)
         except self._channel.TimeoutError:
-            raise DeviceLost(f"the session did not answer {name!r} within {timeout:g} s") from None
+            self._lost = DeviceLost(f"the session did not answer {name!r} within {timeout:.3g} s")
+            raise self._lost from None
         if status != "ok":
             raise DeviceLost(f"the session could not {name}: {answer}")
         return answer
@@ -144,21 +160,38 @@ class Control:
 
     def close(self) -> None:
         """End the session process; it removes everything that it made on the device."""
-        with contextlib.suppress(OSError):  # the connection may be broken, and execnet not know it yet
-            self._channel.close()
-        self._group.terminate(timeout=5.0)
+        if self.lost is not None:
+            self._io.kill()  # to a peer that is silent nothing can be said
+        with _killed_after(CLOSE_SECONDS, self._io):
+            with contextlib.suppress(OSError):  # the connection may be broken, and execnet not know it yet
+                self._channel.close()
+            self._group.terminate(timeout=CLOSE_SECONDS)
+
+    @contextlib.contextmanager
+    def _losing(self) -> Iterator[None]:
+        """Turn the errors of a broken connection into `DeviceLost`, and remember it."""
+        try:
+            yield
+        except gateway_base.RemoteError as error:
+            self._lost = DeviceLost(f"the session on the device failed:\n{error}")
+        except gateway_base.TimeoutError:
+            raise
+        except (EOFError, OSError) as error:
+            self._lost = DeviceLost(f"the connection to the session broke: {error or 'end of stream'}")
+        if self._lost is not None:
+            raise self._lost from None
 
 
 @contextlib.contextmanager
-def _lost_when_broken() -> Iterator[None]:
+def _killed_after(seconds: float, io: Any) -> Iterator[None]:
+    """End a connection that the block stands still on: to write to a peer that reads nothing has no time-out."""
+    alarm = threading.Timer(seconds, io.kill)
+    alarm.daemon = True
+    alarm.start()
     try:
         yield
-    except gateway_base.RemoteError as error:
-        raise DeviceLost(f"the session on the device failed:\n{error}") from None
-    except gateway_base.TimeoutError:
-        raise
-    except (EOFError, OSError) as error:
-        raise DeviceLost(f"the connection to the session broke: {error or 'end of stream'}") from None
+    finally:
+        alarm.cancel()
 
 
 def over_process(
@@ -279,8 +312,8 @@ def _open(
         bootstrap(io, spec)
         gateway = execnet.Gateway(io, spec)
         group._register(gateway)
-        control = Control(group, gateway)
-        control.info = control.request("info")
+        control = Control(group, gateway, io)
+        control.info = control.request("info", timeout=BOOT_SECONDS)
     except (AssertionError, EOFError, OSError, DeviceLost, gateway_bootstrap.HostNotFound) as error:
         reason = f"no answer within {BOOT_SECONDS:g} s; " if silent.is_set() else ""
         reason += f"{error}; {explain()}" if isinstance(error, DeviceLost) else explain()

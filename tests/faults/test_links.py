@@ -1,0 +1,111 @@
+"""What a user sees of a link that fails, after how long, and whether the device can be used again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from pytest_xdevice import DeviceLost
+from pytest_xdevice import dim
+from pytest_xdevice import f32
+from pytest_xdevice import i32
+from pytest_xdevice import In
+from pytest_xdevice import InOut
+from pytest_xdevice import kernel
+from pytest_xdevice import Out
+from pytest_xdevice import parallel
+from pytest_xdevice.compile import use_cache
+from pytest_xdevice.remote import Session
+from pytest_xdevice.target import Target
+from tests.faults.conftest import Place
+
+TIMEOUT = 0.5  # seconds that a launch may take
+LIMIT = TIMEOUT + 5.0
+NOISE = 1.5  # seconds that a busy machine may add
+
+n = dim("n")
+
+
+@kernel
+def add_one(a: In[f32, n], b: Out[f32, n]) -> None:
+    for i in parallel(n):
+        b[i] = a[i] + 1.0
+
+
+@kernel
+def spin(a: In[i32, n], b: InOut[i32, n]) -> None:
+    while a[0] == 0:
+        b[0] += 1
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with use_cache(tmp_path_factory.mktemp("cache")) as compiler:
+        compiler.build(add_one, Target.host())
+        compiler.build(spin, Target.host())
+        yield
+        compiler.close()
+
+
+def check(session: Session) -> None:
+    np.testing.assert_array_equal(session.device("cpu").run(add_one, np.zeros(5, np.float32)), np.ones(5))
+
+
+def spin_on(session: Session) -> None:
+    session.device("cpu").run(spin, np.zeros(1, np.int32), np.zeros(1, np.int32))
+
+
+def seconds_until_lost(action: Callable[[Session], object], session: Session) -> float:
+    began = time.monotonic()
+    with pytest.raises(DeviceLost):
+        action(session)
+    return time.monotonic() - began
+
+
+def test_a_link_that_falls_silent_during_a_launch(place: Place) -> None:
+    session = place.open(TIMEOUT)
+    check(session)
+    place.link.silence()
+    assert seconds_until_lost(spin_on, session) < LIMIT + NOISE
+    assert session.lost is not None
+    place.link.reset()
+    place.link.resume()
+    session.reconnect()
+    check(session)
+    session.close()
+
+
+def test_a_link_that_is_reset_between_launches(place: Place) -> None:
+    session = place.open(TIMEOUT)
+    check(session)
+    place.link.reset()
+    assert seconds_until_lost(check, session) < LIMIT + NOISE
+    session.reconnect()
+    check(session)
+    session.close()
+
+
+@pytest.mark.parametrize("upward", [True, False], ids=["upload", "result"])
+def test_a_link_that_is_reset_within_data(place: Place, upward: bool) -> None:
+    session = place.open(TIMEOUT)
+    check(session)
+    place.link.reset_after(1 << 20, upward=upward)
+    large = np.zeros(2 << 20, np.float32)
+    assert seconds_until_lost(lambda lost: lost.device("cpu").run(add_one, large), session) < LIMIT + NOISE
+    session.reconnect()
+    check(session)
+    session.close()
+
+
+def test_a_slow_and_distant_link_loses_nothing(place: Place) -> None:
+    session = place.open()
+    check(session)
+    place.link.delay, place.link.rate = 0.1, 125_000.0  # 200 ms there and back, 1 Mbit/s
+    values = np.arange(50_000, dtype=np.float32)
+    np.testing.assert_array_equal(session.device("cpu").run(add_one, values), values + 1)
+    place.link.delay, place.link.rate = 0.0, None
+    session.close()
