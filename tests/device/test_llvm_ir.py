@@ -96,7 +96,8 @@ class TestOrigins:
     @pytest.mark.parametrize("flags", [["-O0"], ["-O3"]], ids=str)
     def test_what_clang_makes(self, xdevice: Device, flags: list[str]) -> None:
         text = "void twice(const unsigned char *a, short *b, unsigned n) { while (n--) b[n] = 2 * a[n]; }"
-        made = build(c_kernel(text, "void twice(const uint8_t *a, int16_t *b, unsigned n)", flags=flags)).llvm_ir
+        clang = c_kernel(text, "void twice(const uint8_t *a, int16_t *b, unsigned n)", flags=flags)
+        made = build(clang, xdevice.target).llvm_ir
         twice = llvm_kernel(made, "twice")
         assert [repr(param.type) for param in twice.signature.params] == ["const i8 *", "i16 *", "i32"]
         a = np.arange(200, dtype=np.uint8)
@@ -182,7 +183,9 @@ class TestParameters:
 
 class TestTargets:
     def test_ir_for_another_processor_of_the_same_kind_runs(self, xdevice: Device) -> None:
-        check_axpy(xdevice, llvm_kernel(FOREIGN.format(bits=64, triple="aarch64-linux-gnu") + AXPY, "axpy"))
+        bits = xdevice.info.bits
+        other = {64: "mips64el-linux-gnu", 32: "mipsel-linux-gnu"}[bits]
+        check_axpy(xdevice, llvm_kernel(FOREIGN.format(bits=bits, triple=other) + AXPY, "axpy"))
 
     @pytest.mark.parametrize(
         ("text", "message"),
