@@ -366,7 +366,8 @@ def _revision(source: KernelSource, target: Target | str) -> object:
     """Return another object when what the source would become has changed."""
     if isinstance(source, LinkedSource) and not isinstance(target, str):
         return source.revision(target)
-    return getattr(source, "ir", None)  # a new one when something that a kernel in Python captured has changed
+    # A new one when something has changed that a kernel in Python captured, or a file of one in OpenCL C.
+    return getattr(source, "ir", None)
 
 
 def _link(obj: bytes, target: Target, linker: Linker | None, parts: Parts) -> bytes:

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Mapping
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 from typing import TYPE_CHECKING
@@ -59,7 +58,7 @@ def opencl_kernel(
 
 
 class OpenCLKernel:
-    """A kernel in OpenCL C; its file is read at first use.
+    """A kernel in OpenCL C; its file is read when it is used, and again when it has changed.
 
     Attributes
     ----------
@@ -80,6 +79,7 @@ class OpenCLKernel:
         self._source = os.fspath(source)
         self._is_text = isinstance(source, str) and bool(re.search(r"[\n{;]", source))
         self._site = site
+        self._text = ""
         self._options = options
         self._defines = defines
         self._include_dirs = include_dirs
@@ -92,15 +92,25 @@ class OpenCLKernel:
         """The name alone: a device tells the parameters, once it has built the program."""
         return Signature(self.name, ())
 
-    @cached_property
+    @property
     def text(self) -> str:
-        """The program, with its macros in front and the files that it includes in place.
+        """The program, with its macros in front and the files that it includes in place; another one if they changed.
 
         Raises
         ------
         CompileError
             If its file cannot be read.
         """
+        if not self._text or not self._is_text or '#include "' in self._source:
+            text = self._composed()
+            if text != self._text:
+                self._text = text
+        return self._text
+
+    # By this name the compiler asks what it would make: as long as that is the same object, nothing is built anew.
+    ir = text
+
+    def _composed(self) -> str:
         defines = "".join(f"#define {name}{_written(value)}\n" for name, value in self._defines.items())
         if self._is_text:
             first = self._site.line_of(self._source)
