@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from itertools import takewhile
 from typing import Any
@@ -36,6 +37,7 @@ _MISSING = (
 
 
 _END = 1 << 20  # bytes at each end of a huge block that are filled on a CPU
+_IN_AN_ERROR = re.compile(r"^Build on [^\n]*:\n\n(.*?)\n(?:\(options: |=+\n|\Z)", re.DOTALL | re.MULTILINE)
 _PROBE = "__kernel void xd_probe(__global float *a) { a[get_global_id(0)] += 1.0f; }"
 
 
@@ -138,14 +140,21 @@ class OpenCLBackend:
         try:
             program.build(options=options)
         except self._cl.RuntimeError as error:
-            log = program.get_build_info(self._device, self._cl.program_build_info.LOG)
-            message = with_source_lines(log, source) or error
+            message = with_source_lines(self._log(program, error), source) or error
             raise DeviceProblem("BuildError", f"{self._device.name.strip()} says:\n{message}") from None
         self._programs[key] = _Program(self._cl, self._device, program, source, options)
 
     def fenced(self, array: Buffer) -> Optional[Array]:
         """Return the array in this process's memory behind a buffer, or None where the device has its own."""
         return array.behind if isinstance(array.behind, Array) else None
+
+    def _log(self, program: Any, error: Exception) -> str:
+        """Return what the compiler wrote; of a program that it refused, older versions of pyopencl know no more."""
+        try:
+            return str(program.get_build_info(self._device, self._cl.program_build_info.LOG))
+        except self._cl.Error:
+            found = _IN_AN_ERROR.search(str(error))
+            return found[1] if found else str(error)
 
     def arguments(self, key: str, entry: str) -> List[Dict[str, Any]]:
         """Return what the arguments of a kernel in OpenCL C are, as the driver has it; see `arguments_of`."""

@@ -13,6 +13,7 @@ llvm: Final[Any] = llvmlite.binding  # it has no annotations
 _BITCODE: Final = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
 _TARGET_LINE: Final = re.compile(r"^target (?:datalayout|triple) = .*\n", re.MULTILINE)
 _KEEPS_FROM_OPTIMISING: Final = re.compile(r"\b(?:optnone|noinline)\b(?= )")
+_FOR_A_CPU: Final = re.compile(r'"(?:target-cpu|target-features|tune-cpu)"="[^"]*"')
 _GEP: Final = re.compile(r"getelementptr (?:inbounds |nuw |nusw |inrange\([^)]*\) )*(.+?), ptr")
 _PASS_ON: Final = frozenset({"getelementptr", "bitcast", "phi", "select", "addrspacecast", "freeze"})
 
@@ -81,7 +82,8 @@ def _parsed(data: bytes) -> Any:
 
 def _find_elements(arguments: list[dict[str, Any]], text: str, module: Any, name: str) -> None:
     """Add what is done through each pointer; calls are looked into once they are inlined."""
-    plain = llvm.parse_assembly(_KEEPS_FROM_OPTIMISING.sub("nounwind", text))
+    # Any target does for looking at it, but one that meets the features of another aborts.
+    plain = llvm.parse_assembly(_FOR_A_CPU.sub("", _KEEPS_FROM_OPTIMISING.sub("nounwind", text)))
     plain.triple, plain.data_layout = module.triple, str(module.data_layout)
     passes = llvm.create_new_module_pass_manager()
     passes.add_sroa_pass()
