@@ -151,6 +151,29 @@ def _switch(config: pytest.Config, dest: str) -> bool:
     return bool(config.getini(dest) if given is None else given)
 
 
+def baseline_path(config: pytest.Config) -> Path | None:
+    """Return the file of the figures to compare with, where one is given.
+
+    Raises
+    ------
+    pytest.UsageError
+        If the ini file's value is not allowed.
+    """
+    given = _value(config, "baseline")
+    return None if given is None else _path(config, "baseline", given)
+
+
+def fail_slower(config: pytest.Config) -> float | None:
+    """Return by how much a test may be slower than the baseline, 0.1 for 10 %; None where none fails for that.
+
+    Raises
+    ------
+    pytest.UsageError
+        If the ini file's value is not allowed.
+    """
+    return cast("float | None", _value(config, "fail-slower"))
+
+
 def _token_file(config: pytest.Config) -> Path | None:
     """Return the token file, if one is named."""
     given = _value(config, "token-file")
@@ -200,6 +223,17 @@ def _fingerprint(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _percent(text: str) -> float:
+    number, sign, rest = text.strip().partition("%")
+    try:
+        percent = float(number)
+    except ValueError:
+        percent = math.nan
+    if sign != "%" or rest or not 0 <= percent < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no percentage; give one such as 10%")
+    return percent / 100
+
+
 def _not_empty(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("the value is empty; leave the option out for the default")
@@ -240,6 +274,19 @@ _VALUES: Final[tuple[tuple[str, str, Callable[[str], Any], str], ...]] = (
         "SHA256",
         _fingerprint,
         "Speak TLS to the devices' servers, and only to one whose certificate has this fingerprint, which it prints.",
+    ),
+    (
+        "baseline",
+        "FILE",
+        _not_empty,
+        "Compare the timings of kernels with those in FILE; figures that it does not have are added to it.",
+    ),
+    (
+        "fail-slower",
+        "PERCENT",
+        _percent,
+        "Fail a test whose kernel is slower than --xdevice-baseline says, by more than PERCENT, such as 10%%, and by "
+        "more than the noise.",
     ),
 )
 _CONVERTERS: Final = {name: convert for name, _, convert, _ in _VALUES}

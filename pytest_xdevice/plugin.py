@@ -24,6 +24,7 @@ from .markers import check_markers
 from .markers import MARKERS
 from .options import add_options
 from .options import is_strict
+from .regressions import register_baseline
 from .report import properties
 from .report.terminal import LostSection
 from .report.terminal import TimingSection
@@ -57,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(TimingSection(), "xdevice-timings")
         config.pluginmanager.register(LostSection(), "xdevice-lost")
     register_fixture(config)
+    register_baseline(config)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -233,8 +235,9 @@ def _give_up(item: pytest.Item, lane: Lane | None, error: XDeviceError) -> NoRet
 
 
 def _report_timings(item: pytest.Item, device: Device) -> None:
+    from .report.device import processor_name
     from .timing import TimingRecord
 
     for record in device.records:
         if isinstance(record, TimingRecord):
-            properties.add_timing(item, record)
+            properties.add_timing(item, record, processor_name(device))

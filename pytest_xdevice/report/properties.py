@@ -18,6 +18,7 @@ DEVICE: Final = "xdevice.device"
 KIND: Final = "xdevice.kind"
 TARGET: Final = "xdevice.target"
 TIMING: Final = "xdevice.timing"
+BASELINE: Final = "xdevice.baseline"
 UNREACHABLE: Final = "xdevice.unreachable"
 LOST: Final = "xdevice.lost"
 
@@ -27,8 +28,8 @@ def add_property(item: pytest.Item, name: str, value: str) -> None:
     item.user_properties.append((name, str(value)))
 
 
-def add_timing(item: pytest.Item, record: TimingRecord) -> None:
-    """Add a measurement to a test's user properties, as JSON text."""
+def add_timing(item: pytest.Item, record: TimingRecord, processor: str) -> None:
+    """Add a measurement, taken on that processor, to a test's user properties, as JSON text."""
     timing = record.timing
     add_property(
         item,
@@ -40,6 +41,7 @@ def add_timing(item: pytest.Item, record: TimingRecord) -> None:
                 "arguments": [str(argument) for argument in record.arguments],
                 "threads": int(record.threads),
                 "key": str(record.key),
+                "processor": str(processor),
                 "mean": float(timing.mean),
                 "stdev": float(timing.stdev),
                 "median": float(timing.median),
