@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Language = Literal["c", "c++", "assembler-with-cpp"]
 Listing = Literal["assembly", "llvm_ir"]
 _DEFAULTS: Final = ("-O3", "-fPIC")
+_CLANG_DEFAULTS: Final = (*_DEFAULTS, "-fno-crash-diagnostics")  # those are files in /tmp that nobody asked for
 # Flags by which a user chooses the processor, instead of the target's own.
 _PROCESSOR: Final = ("-march=", "-mcpu=", "-mfpu=")
 _ENVIRONMENT: Final = ("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH")
@@ -115,7 +116,7 @@ class ZigClang:
         return [
             self.program, "clang", f"--target={target.triple}", "-nostdinc",
             *_zig_headers(self.program, _zig_triple(target), language), *_clang_processor(target, flags),
-            *_DEFAULTS, *flags,
+            *_CLANG_DEFAULTS, *flags,
         ]  # fmt: skip
 
     def link_command(self, target: Target, language: Language) -> list[str]:
@@ -140,7 +141,7 @@ class HostClang:
         processor = _clang_processor(target, flags)
         if not _accepts(self.program, tuple(processor)):
             processor = _clang_processor(target, flags, with_cpu=False)  # it is older than the processor
-        return [self.program, *processor, *_DEFAULTS, *flags]
+        return [self.program, *processor, *_CLANG_DEFAULTS, *flags]
 
     def link_command(self, target: Target, language: Language) -> list[str]:
         return [_for_cpp(self.program, "clang", "clang++") if language == "c++" else self.program]

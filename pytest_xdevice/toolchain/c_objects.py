@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from .cache import Cache
 if TYPE_CHECKING:
     from pytest_xdevice.target import Target
 
-_FORMAT: Final = "c object 1"
+_FORMAT: Final = "c object 2"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Stamp:
 
 @dataclass(frozen=True)
 class CachedObject:
-    """An object file, and the files that it depends on; `key` changes with any of them."""
+    """An object file, and the user's files that it depends on; `key` changes with any, and with the system's."""
 
     key: str
     data: bytes
@@ -64,21 +65,26 @@ def compiled(cache: Cache, compiler: CCompiler, unit: Unit, target: Target) -> C
     recipe = _digest([recipe, _hash_of(Path(unit.folder, unit.path)) or ""])
     listed = cache.get(recipe)
     if listed is not None:
-        paths: dict[str, str] = json.loads(listed)
-        stamps = tuple(map(Stamp.of, paths))
-        if all(_hash_of(Path(path)) == known for path, known in paths.items()):
-            key = _object_key(recipe, paths)
-            data = cache.get(key)
-            if data is not None:
-                return CachedObject(key, data, stamps)
+        files: list[str] = json.loads(listed)
+        stamps = _stamps(files, command)
+        key = _object_key(recipe, files)
+        data = cache.get(key)
+        if data is not None:
+            return CachedObject(key, data, stamps)
     made = compile_unit(compiler, unit, target)
     files = [os.path.join(unit.folder, name) for name in made.dependencies]
-    stamps = tuple(Stamp.of(path) for path in files)
-    hashes = {stamp.path: _hash_of(Path(stamp.path)) or "" for stamp in stamps}
-    key = _object_key(recipe, hashes)
-    cache.put(recipe, json.dumps(hashes).encode())
+    stamps = _stamps(files, command)
+    key = _object_key(recipe, files)
+    cache.put(recipe, json.dumps(files).encode())
     cache.put(key, made.data)
     return CachedObject(key, made.data, stamps)
+
+
+def _stamps(files: Sequence[str], command: Sequence[str]) -> tuple[Stamp, ...]:
+    """Return the stamps of those files that may change while this process runs: not of the system's headers."""
+    given = [folder for option, folder in pairwise(command) if option == "-isystem"]
+    system = tuple(f"{folder}/" for folder in (*given, "/usr/include", "/usr/lib"))
+    return tuple(Stamp.of(path) for path in files if not path.startswith(system))
 
 
 def check_once(cache: Cache, compiler: CCompiler, unit: Unit, target: Target, beside: CachedObject) -> None:
@@ -95,8 +101,9 @@ def check_once(cache: Cache, compiler: CCompiler, unit: Unit, target: Target, be
         cache.put(key, b"")
 
 
-def _object_key(recipe: str, hashes: dict[str, str]) -> str:
-    return _digest([recipe, *(f"{path}\0{known}" for path, known in hashes.items())])
+def _object_key(recipe: str, files: Sequence[str]) -> str:
+    """Return what stands for a recipe with the present contents of its files."""
+    return _digest([recipe, *(f"{path}\0{_hash_of(Path(path))}" for path in files)])
 
 
 def _hash_of(path: Path) -> str | None:

@@ -45,6 +45,10 @@ def test_a_changed_header_compiles_anew_and_the_old_one_is_remembered(tmp_path: 
     second = compiler.build(kernel, TARGET)
     assert second.key != first.key
     assert len(compilations) == 2
+    header.write_text("#define FACTOR 1.0f\n")
+    assert compiler.build(kernel, TARGET).key == first.key
+    assert len(compilations) == 2
+    header.write_text("#define FACTOR 2.0f\n")
     again = Compiler(tmp_path / "cache").build(c_kernel(source, "void add(int n, float *x)"), TARGET)
     assert again.key == second.key
     assert len(compilations) == 2
