@@ -193,7 +193,7 @@ class Session:
     def device(self, kind: DeviceKind) -> Device:
         """Return the device as one test sees it; `Device.release` frees what was allocated through it."""
         self.output.begin()
-        self._prepare(kind)
+        self.prepare(kind)
         return Device(self, kind)
 
     def opencl_devices(self) -> tuple[OpenCLDevice, ...]:
@@ -228,8 +228,8 @@ class Session:
         self._starting.clear()
         self._transport.close()
 
-    def _prepare(self, kind: DeviceKind) -> None:
-        """Have a worker for `kind` start while the test's kernel is compiled, where there is none that lives."""
+    def prepare(self, kind: DeviceKind) -> None:
+        """Have a worker for `kind` start, if there is none that lives, while something else is done."""
         worker = self._workers.get(kind)
         if worker is not None:
             worker.look()
@@ -576,6 +576,7 @@ class Device:
         try:
             return worker.submit(batch, seconds * samples)
         except WorkerEnded as end:
+            self.session.prepare(self.kind)
             raise error_of_end(end, kernel, artifact, self, seconds) from None
         except DeviceLost as lost:
             raise DeviceLost(f"{self.name}: {lost}") from None

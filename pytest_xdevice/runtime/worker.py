@@ -27,7 +27,6 @@ from .handover import receive_socket
 from .launch import DeviceProblem
 from .launch import Launch
 from .libraries import Libraries
-from .opencl import OpenCLBackend
 from .output import Output
 from .timing import Plan
 from .wire import Buffer
@@ -140,6 +139,8 @@ class Worker:
 
     def _open(self) -> Dict[str, Any]:
         if self._options["kind"] == "opencl":
+            from .opencl import OpenCLBackend  # which a worker for the CPU can start without
+
             self._backend = OpenCLBackend(self._options["opencl"], self._options["guard"])
         else:
             self._backend = CpuBackend(self._libraries, self._options["guard"])
