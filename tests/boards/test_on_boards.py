@@ -21,10 +21,9 @@ from tests.boards.serving import device_server
 
 pytestmark = pytest.mark.board
 
-# What is run on each board, each way: folders, files, or pytest's node ids.
-SELECTIONS = ["examples", "tests/device"]
-# PoCL compiles slowly on an emulated processor, so that there the device tests take a run a file.
-DEVICE_TESTS = sorted(str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "tests/device").glob("test_*.py"))
+EVERYTHING = ("examples", "tests/device")
+# What depends on the way to a device, or on its OpenCL compiler, which is slow on an emulated processor.
+SELECTED = ("examples", "tests/device/test_language.py", "tests/device/test_misbehaviour.py")
 TRIPLES = {"arm64": "aarch64-", "armhf": "armv7"}
 RUN_LIMIT = 540.0  # seconds
 # Caches that a board may keep: Python's compiled modules, and those of OpenCL programs.
@@ -33,10 +32,11 @@ CACHES = ("/__pycache__/", "/root/.cache/")
 
 @dataclass(frozen=True)
 class Way:
-    """A board and a way to it."""
+    """A board, a way to it, and what is run there: folders, files, or pytest's node ids."""
 
     board: Board
     options: list[str]
+    selection: tuple[str, ...]
     env: dict[str, str] = field(default_factory=dict)
 
 
@@ -64,15 +64,14 @@ def way(
 ) -> Iterator[Way]:
     """Return each way to a board."""
     if request.param == "ssh":
-        yield ssh_way(board)
+        yield ssh_way(board, EVERYTHING)
         return
     with device_server(board, bundle, tmp_path_factory.mktemp("board-server")) as server:
-        yield Way(board, server.options)
+        yield Way(board, server.options, SELECTED)
 
 
-@pytest.mark.parametrize("selection", SELECTIONS)
-def test_a_board_runs_everything_but_opencl(selection: str, way: Way, tmp_path: Path) -> None:
-    outcomes = run_on(way, selection, tmp_path)
+def test_a_board_runs_everything_but_opencl(way: Way, tmp_path: Path) -> None:
+    outcomes = run_on(way, tmp_path)
     on_opencl = [each for each in outcomes if each.kind == "opencl"]
     assert [each for each in on_opencl if each.status != "skipped" or "pyopencl" not in each.message] == []
     assert [each for each in outcomes if each.kind != "opencl" and each.status != "passed"] == []
@@ -83,10 +82,9 @@ def test_a_board_runs_everything_but_opencl(selection: str, way: Way, tmp_path: 
         assert f"-mcpu={way.board.cpu}" in target
 
 
-@pytest.mark.parametrize("selection", ["examples", *DEVICE_TESTS])
-def test_a_board_with_opencl_skips_nothing(selection: str, board_arm64_opencl: Board, tmp_path: Path) -> None:
-    outcomes = run_on(ssh_way(board_arm64_opencl), selection, tmp_path)
-    assert any(each.kind == "opencl" for each in outcomes) or selection != "examples"
+def test_a_board_with_opencl_skips_nothing(board_arm64_opencl: Board, tmp_path: Path) -> None:
+    outcomes = run_on(ssh_way(board_arm64_opencl, SELECTED), tmp_path)
+    assert any(each.kind == "opencl" for each in outcomes)
     assert [each for each in outcomes if each.status != "passed"] == []
 
 
@@ -94,26 +92,25 @@ def test_the_address_alone_reaches_a_board(board_armhf: Board, tmp_path: Path) -
     way = Way(
         board_armhf,
         [f"--xdevice=ssh://root@{board_armhf.address}"],
+        ("examples/test_dtypes.py",),
         {"XDEVICE_SSH_CONFIG": str(board_armhf.ssh_config)},
     )
-    outcomes = run_on(way, "examples/test_dtypes.py", tmp_path)
+    outcomes = run_on(way, tmp_path)
     assert {(each.kind, each.status) for each in outcomes} >= {("cpu", "passed")}
 
 
-def ssh_way(board: Board) -> Way:
+def ssh_way(board: Board, selection: tuple[str, ...]) -> Way:
     """Return the way to a board that needs nothing on it but Python and sshd."""
-    return Way(board, [f"--xdevice={board.ssh_spec}"])
+    return Way(board, [f"--xdevice={board.ssh_spec}"], selection)
 
 
-def run_on(way: Way, selection: str, directory: Path) -> list[Outcome]:
+def run_on(way: Way, directory: Path) -> list[Outcome]:
     """Run tests on a board and return how each ended; assert that nothing is left on the board.
 
     Parameters
     ----------
     way : Way
-        The board, and how it is reached.
-    selection : str
-        What to run.
+        The board, how it is reached, and what to run.
     directory : Path
         Where the report goes.
     """
@@ -121,7 +118,7 @@ def run_on(way: Way, selection: str, directory: Path) -> list[Outcome]:
     report = directory / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
     done = subprocess.run(
-        [*command, *way.options, selection],
+        [*command, *way.options, *way.selection],
         cwd=REPOSITORY,
         env={**inherited_environment(), **way.env},
         stdin=subprocess.DEVNULL,
