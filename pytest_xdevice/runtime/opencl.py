@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import warnings
 from itertools import takewhile
@@ -38,6 +40,7 @@ _MISSING = (
 
 _END = 1 << 20  # bytes at each end of a huge block that are filled on a CPU
 _IN_AN_ERROR = re.compile(r"^Build on [^\n]*:\n\n(.*?)\n(?:\(options: |=+\n|\Z)", re.DOTALL | re.MULTILINE)
+_SAVED = re.compile(r"^\(source saved as (\S+\.cl)\)$", re.MULTILINE)
 _PROBE = "__kernel void xd_probe(__global float *a) { a[get_global_id(0)] += 1.0f; }"
 
 
@@ -140,6 +143,7 @@ class OpenCLBackend:
         try:
             program.build(options=options)
         except self._cl.RuntimeError as error:
+            _remove_saved_source(error)
             message = with_source_lines(self._log(program, error), source) or error
             raise DeviceProblem("BuildError", f"{self._device.name.strip()} says:\n{message}") from None
         self._programs[key] = _Program(self._cl, self._device, program, source, options)
@@ -331,6 +335,14 @@ def missing_extensions(source: str, available: Sequence[str]) -> List[str]:
     heads = takewhile(lambda line: line.startswith("#pragma OPENCL "), source.splitlines())
     wanted = [line.split()[3] for line in heads if line.startswith("#pragma OPENCL EXTENSION ")]
     return [name for name in wanted if name not in available]
+
+
+def _remove_saved_source(error: Exception) -> None:
+    """Remove the copy of a refused program that pyopencl leaves in the folder for temporary files."""
+    saved = _SAVED.search(str(error))
+    if saved:
+        with contextlib.suppress(OSError):
+            os.unlink(saved[1])
 
 
 class _Program:
