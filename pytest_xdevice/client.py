@@ -176,6 +176,7 @@ class WorkerClient:
                 raise end from None
             raise DeviceLost(f"the worker's stream did not open: {error}") from None
         if "error" in greeting:
+            _check_problem(greeting["error"])
             self.close()
             raise Problem(greeting["error"])
         description: dict[str, Any] = greeting["ok"]
@@ -216,6 +217,9 @@ class WorkerClient:
             raise self._error_of(error) from None
         except Problem:
             raise
+        except WireError as error:
+            self._post_mortem(kill=True)
+            raise DeviceLost(f"the worker sent what cannot be understood: {error}") from None
         except BaseException:
             # An interrupt, or a broken frame: what comes next on the stream belongs to nobody.
             self._post_mortem(kill=True)
@@ -245,6 +249,7 @@ class WorkerClient:
         self._connection.send_head(head, batch.buffers)
         self._due = time.monotonic() + seconds + LIMIT_SECONDS
         answer, lengths = self._connection.receive(poll=not batch.timed)
+        _check_answer(answer, len(batch.operations) + freed, len(batch.sinks), len(lengths))
         if "output" in answer:
             self._output(answer["output"])
         if "error" in answer:
@@ -256,11 +261,17 @@ class WorkerClient:
     def _receive(self, batch: Batch, lengths: Sequence[int]) -> None:
         for sink, length in itertools.zip_longest(batch.sinks, lengths):
             if sink is None:
-                batch.files.append(bytes(self._connection.read(length)))
+                batch.files.append(self._read_file(length))
             elif sink.nbytes != length:
                 raise WireError(f"a result of {length} bytes came where {sink.nbytes} belong")
             else:
                 self._connection.read_into(bytes_of(sink))
+
+    def _read_file(self, length: int) -> bytes:
+        try:
+            return bytes(self._connection.read(length))
+        except MemoryError:
+            raise WireError(f"a file of {length} bytes is announced, for which this host has no memory") from None
 
     def _error_of(self, broken: StreamClosed | TimeoutError) -> XDeviceError:
         """Return why the stream broke: the worker's end, or, where the worker was well, the stream's own."""
@@ -279,6 +290,27 @@ class WorkerClient:
             return lost
         self._output(end["output"])
         return WorkerEnded(end, was_late=kill)
+
+
+def _check_answer(answer: dict[str, Any], operations: int, sinks: int, buffers: int) -> None:
+    """Check that a batch can have this answer.
+
+    Raises
+    ------
+    WireError
+        If it cannot.
+    """
+    if not isinstance(answer.get("output", ""), str):
+        raise WireError("output that is no text")
+    if "error" in answer:
+        _check_problem(answer["error"])
+    elif not isinstance(answer.get("ok"), list) or len(answer["ok"]) != operations or buffers != sinks:
+        raise WireError(f"an answer that does not belong to {operations} operations, of which {sinks} fetch something")
+
+
+def _check_problem(problem: Any) -> None:
+    if not isinstance(problem, dict) or not all(isinstance(problem.get(key), str) for key in ("kind", "message")):
+        raise WireError("an error that does not say what it is")
 
 
 def bytes_of(array: Array) -> memoryview:

@@ -64,7 +64,7 @@ class FileStore:
         """Return the path that a name stands for, which lies inside the directory even when links are followed."""
         root = os.path.realpath(self._directory)
         if not _is_name(name):
-            raise DeviceProblem("FileError", f"{name!r:.200} is no name of a file")
+            raise DeviceProblem("FileError", f"{name!r:.200} is not a name inside the session's directory")
         if follow:
             path = os.path.realpath(os.path.join(root, name))
         else:

@@ -61,7 +61,7 @@ def decode(text: bytes) -> Dict[str, Any]:
     """
     try:
         head = _DECODER.decode(text.decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WireError(f"the head of a frame is not JSON: {error}") from None
     if not isinstance(head, dict):
         raise WireError("the head of a frame is no JSON object")

@@ -11,7 +11,9 @@ import ctypes
 import json
 import os
 import socket
+import struct
 import sys
+import traceback
 from functools import lru_cache
 from typing import Any
 from typing import Callable
@@ -34,13 +36,20 @@ from .wire import Connection
 from .wire import decode
 from .wire import STREAM_CLOSED
 from .wire import StreamClosed
+from .wire import WireError
 
 _NO_ROOM = "the device has no memory left to pass the data on in one piece: use smaller arrays"
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 _SIGKILL = 9
 _STREAM_SECONDS = 30.0
+_FILLS = (None, *range(256))
 _REMEMBERED, _REMEMBERED_BYTES = 64, 4096  # batches, and the longest one
 Operation = Callable[[Any], Any]
+# What a request raises that is not of the form it should be; not a kernel's doing, which runs outside of Python.
+_MALFORMED = (
+    ArithmeticError, AttributeError, BufferError, LookupError, RecursionError, TypeError, ValueError, struct.error,
+    ctypes.ArgumentError,
+)  # fmt: skip
 
 
 class Worker:
@@ -98,6 +107,10 @@ class Worker:
                 self._connection.send(answer, self._replies)
             except StreamClosed:
                 return
+            except WireError as error:
+                # Where the next frame begins nobody knows.
+                sys.stderr.write(f"the host sent what is no batch: {error}\n")
+                return
             self._replies = []
             for block in self._dropped:
                 self._backend.free(block)
@@ -114,6 +127,10 @@ class Worker:
                 results.append(self._operations[name](request))
             except DeviceProblem as problem:
                 failure = dict(problem.answer(), at=position)
+            except _MALFORMED as error:
+                traceback.print_exc()
+                text = f"{name!r:.80} failed: {type(error).__name__}: {error}"
+                failure = dict(DeviceProblem("BadRequest", text).answer(), at=position)
             except MemoryError:
                 failure = dict(DeviceProblem("OutOfMemory", _NO_ROOM).answer(), at=position)
         for length in self._lengths:
@@ -129,7 +146,9 @@ class Worker:
 
     def _take(self) -> memoryview:
         """Read the next buffer of the batch."""
-        return memoryview(self._connection.read(self._lengths.pop(0)))
+        data = self._connection.read(self._lengths[0])
+        del self._lengths[0]  # not before: what there was no memory for is discarded
+        return memoryview(data)
 
     def _array(self, identity: int) -> Any:
         try:
@@ -151,6 +170,7 @@ class Worker:
         self._backend.load(request["key"], self._take(), request)
 
     def _put(self, request: Dict[str, Any]) -> None:
+        self._check_new(request["id"])
         block = self._backend.allocate(self._lengths[0])
         self._arrays[request["id"]] = block
         self._receive_into(block)
@@ -168,10 +188,18 @@ class Worker:
         self._backend.written(block, view)
 
     def _new(self, request: Dict[str, Any]) -> None:
-        block = self._backend.allocate(request["nbytes"])
+        self._check_new(request["id"])
+        nbytes, fill = request["nbytes"], request["fill"]
+        if type(nbytes) is not int or nbytes < 0 or fill not in _FILLS:
+            raise DeviceProblem("BadRequest", f"an array of {nbytes!r} bytes, filled with {fill!r}")
+        block = self._backend.allocate(nbytes)
         self._arrays[request["id"]] = block
-        if request["fill"] is not None:
-            self._backend.fill(block, request["fill"])
+        if fill is not None:
+            self._backend.fill(block, fill)
+
+    def _check_new(self, identity: int) -> None:
+        if type(identity) is not int or identity in self._arrays:
+            raise DeviceProblem("BadRequest", f"{identity!r} cannot name a new array")
 
     def _get(self, request: Dict[str, Any]) -> None:
         block = self._array(request["id"])
@@ -207,8 +235,17 @@ class Worker:
 
 
 def _read(text: bytes) -> List[Tuple[str, Any]]:
-    """Return the operations of a batch and their requests; what is launched or timed is read already."""
-    return [(name, _READERS.get(name, _as_it_is)(request)) for name, request in decode(text)["do"]]
+    """Return the operations of a batch and their requests; what is launched or timed is read already.
+
+    Raises
+    ------
+    WireError
+        If it is no batch.
+    """
+    try:
+        return [(name, _READERS.get(name, _as_it_is)(request)) for name, request in decode(text)["do"]]
+    except _MALFORMED as error:
+        raise WireError(f"{type(error).__name__}: {error}") from None
 
 
 def _as_it_is(request: Any) -> Any:

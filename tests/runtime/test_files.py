@@ -62,7 +62,7 @@ def test_a_listing_follows_no_links(store: FileStore) -> None:
 
 @pytest.mark.parametrize("name", [None, 3, ["a"], {"a": 1}])
 def test_what_is_no_text_is_no_name(store: FileStore, name: object) -> None:
-    with pytest.raises(DeviceProblem, match="no name of a file"):
+    with pytest.raises(DeviceProblem, match="not a name inside"):
         store.read(name)  # type: ignore[arg-type]
 
 
