@@ -29,6 +29,8 @@ from .client import Problem
 from .client import WorkerClient
 from .client import WorkerEnded
 from .compare import assert_close
+from .comparison import Comparison
+from .comparison import DEFAULT_SAMPLES as PAIRS
 from .compile import Compiler
 from .compile import default_compiler
 from .config import DeviceConfig
@@ -810,6 +812,79 @@ class Function:
         sizes = {"global_size": global_size, "local_size": local_size, "offset": offset}
         (timing,) = function._prepare(args, kwargs, sizes).time(measurement, timeout)
         return timing
+
+    def compare(
+        self,
+        other: KernelSource | Function,
+        *args: object,
+        number: int | None = None,
+        repeat: int | None = None,
+        min_repeat_ms: float | None = None,
+        warmup: int = 1,
+        flush_cache: bool = False,
+        cooldown: float = 0.0,
+        global_size: NDSize = None,
+        local_size: NDSize = None,
+        offset: NDSize = None,
+        timeout: float | None = None,
+        **kwargs: object,
+    ) -> Comparison:
+        """Measure this kernel and another one in turns on the device, a sample of each after the other.
+
+        What slows both, such as a clock that sinks or another program, does not look like a difference then. Both are
+        launched once before, so that a mistake of either is told as one of its own.
+
+        Parameters
+        ----------
+        other : Kernel or Function
+            Takes the same arguments. A kernel is compiled first, for as many threads as this one.
+        *args, **kwargs
+            As for a launch; arrays that are written are written by both.
+        number, repeat, min_repeat_ms, warmup, flush_cache, cooldown
+            As for `time`; `repeat` is 101 by default, fewer when samples are long.
+        global_size, local_size, offset, timeout
+            As for a launch.
+
+        Returns
+        -------
+        Comparison
+            `ratio` with its `interval`, and the samples of both.
+
+        Raises
+        ------
+        ArgumentError
+            If an option has a value that it cannot have, or the arguments do not fit one of the kernels.
+        KernelError, TargetError, CompileError, KernelCrash, KernelTimeout, MemoryViolation
+        """
+        __tracebackhide__ = True
+        measurement = Measurement.read(
+            number=number, repeat=repeat, min_repeat_ms=min_repeat_ms, warmup=warmup, flush_cache=flush_cache,
+            cooldown=cooldown, most=PAIRS,
+        )  # fmt: skip
+        sizes = {"global_size": global_size, "local_size": local_size, "offset": offset}
+        if not isinstance(other, Function):
+            other = self._device.compile(other, threads=self.artifact.threads)
+        if other._device is not self._device:
+            raise ArgumentError(f"{other!r} is not on the device of {self!r}: load both with one xdevice")
+        placed: dict[int, DeviceArray] = {}
+        runs = []
+        for function in (self, other):
+            function._prepare(args, kwargs, sizes).execute(timeout)
+            runs.append(function._prepare(function._place(args, kwargs, placed), {}, sizes))
+        first, second = runs[0].time(measurement, timeout, runs[1:])
+        return Comparison((self.name, other.name), first, second)
+
+    def _place(self, args: Sequence[object], kwargs: dict[str, object], placed: dict[int, DeviceArray]) -> list[object]:
+        """Return one argument a parameter, arrays copied to the device, each once."""
+        arguments = []
+        binding = bind(self.artifact.signature, args, kwargs)
+        for param, value in zip(self.artifact.signature.params, binding.values, strict=True):
+            if param.is_array and not isinstance(value, DeviceArray):
+                if id(value) not in placed:
+                    placed[id(value)] = self._device.array(value)
+                value = placed[id(value)]
+            arguments.append(value)
+        return arguments
 
     def _with_shape(self, block: Sizes, grid: Sizes) -> Function:
         """Return the function with the work-groups of a launch: on the CPU this one."""

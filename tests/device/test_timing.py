@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pytest_xdevice import ArgumentError
 from pytest_xdevice import dim
 from pytest_xdevice import f32
 from pytest_xdevice import i32
@@ -143,3 +144,54 @@ def test_a_kernel_that_takes_too_long_to_time(xdevice: Device) -> None:
     function = xdevice.compile(spin)
     with pytest.raises(KernelTimeout):
         function.time(xdevice.array(np.zeros(1, np.int64)), timeout=0.2)
+
+
+@kernel
+def add_in_steps(a: In[f32, n], b: Out[f32, n]) -> None:
+    for i in parallel(n):
+        total = a[i]
+        for _ in range(200):
+            total = total * 0.5 + 1.0
+        b[i] = total
+
+
+@pytest.mark.cpu
+@pytest.mark.opencl
+def test_two_kernels_are_compared_in_turns(xdevice: Device) -> None:
+    function = xdevice.compile(add_in_steps)
+    b = xdevice.empty(5000)
+    found = function.compare(add_one, np.ones(5000, np.float32), b, repeat=21)
+    assert found.names == ("add_in_steps", "add_one")
+    assert (found.first.repeat, found.second.repeat) == (21, 21)
+    low, high = found.interval
+    assert 1 < low <= found.ratio <= high
+    assert found.differs
+    np.testing.assert_array_equal(b, np.full(5000, 2, np.float32))  # the other one came last
+    assert [record.kernel for record in xdevice.records][-2:] == ["add_in_steps", "add_one"]
+
+
+def test_a_kernel_reads_what_the_other_one_writes(xdevice: Device) -> None:
+    a, b = xdevice.array(np.ones(64, np.float32)), xdevice.empty(64)
+    found = xdevice.compile(add_one).compare(xdevice.compile(take_back), a=a, b=b, number=2, repeat=3)
+    assert (found.first.number, found.second.number) == (2, 2)
+    np.testing.assert_array_equal(a, np.ones(64, np.float32))
+
+
+@kernel
+def take_back(b: In[f32, n], a: Out[f32, n]) -> None:
+    for i in parallel(n):
+        a[i] = b[i] - 1.0
+
+
+def test_a_mistake_of_either_kernel_is_told_as_its_own(xdevice: Device) -> None:
+    function = xdevice.compile(add_one)
+    a = xdevice.array(np.ones(64, np.float32))
+    with pytest.raises(ArgumentError, match=r"^count "):
+        function.compare(count, a, xdevice.empty(64))
+    with pytest.raises(ArgumentError, match="b is written by the kernel"):
+        function.compare(add_in_steps, a, np.ones(64, np.float32))
+    with pytest.raises(ArgumentError, match="repeat must be positive"):
+        function.compare(add_in_steps, a, xdevice.empty(64), repeat=0)
+    with pytest.raises(KernelCrash) as caught:
+        function.compare(write_far_away, a, xdevice.empty(64))
+    assert caught.value.kernel == "write_far_away"
