@@ -22,6 +22,7 @@ from .config import Settings
 from .config import split_environment
 from .config import token_of_environment
 from .errors import ConfigError
+from .report.files import ReportFile
 
 Kind = Literal["cpu", "opencl"]
 
@@ -40,6 +41,14 @@ def add_options(parser: pytest.Parser) -> None:
         "command and an execnet spec reach to the next ';' or new line), then the ini option. Default: local.",
     )
     parser.addini("xdevice", "Devices to run the xdevice tests on, one a line", type="linelist", default=[])
+    group.addoption(
+        "--xdevice-report",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="Write a report of the run to FILE.html, FILE.json or FILE.md. Repeat it for several.",
+    )
+    parser.addini("xdevice_report", "Files for reports of the run, one a line", type="linelist", default=[])
     for name, metavar, convert, text in _VALUES:
         group.addoption(f"--xdevice-{name}", metavar=metavar, type=convert, default=None, help=text)
         parser.addini(f"xdevice_{name}".replace("-", "_"), f"Default of --xdevice-{name}", default=None)
@@ -115,6 +124,24 @@ def read_settings(config: pytest.Config) -> Settings:
         tls_fingerprint=_value(config, "tls-fingerprint"),
         insecure=_switch(config, "xdevice_insecure"),
     )
+
+
+def read_reports(config: pytest.Config) -> list[ReportFile]:
+    """Return the reports that are asked for: those of the command line, else of the ini file.
+
+    Raises
+    ------
+    pytest.UsageError
+        If one cannot be written, which is tried.
+    """
+    given = config.getoption("xdevice_report")
+    folder = config.invocation_params.dir if given else config.rootpath
+    files = [ReportFile(folder / Path(name).expanduser()) for name in given or config.getini("xdevice_report")]
+    for file in files:
+        obstacle = file.obstacle()
+        if obstacle:
+            raise pytest.UsageError(f"--xdevice-report: {file.path} cannot be written: {obstacle}")
+    return files
 
 
 def default_kind(config: pytest.Config) -> Kind:

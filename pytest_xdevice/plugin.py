@@ -26,6 +26,7 @@ from .options import add_options
 from .options import is_strict
 from .regressions import register_baseline
 from .report import properties
+from .report.registration import register_reports
 from .report.terminal import LostSection
 from .report.terminal import TimingSection
 from .xbenchmark import FIXTURE
@@ -59,6 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(LostSection(), "xdevice-lost")
     register_fixture(config)
     register_baseline(config)
+    register_reports(config)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -87,6 +89,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         parametrize(metafunc, lab.devices, lab.kind, named=FIXTURE in metafunc.fixturenames)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    lane = lane_of(item)
+    if lane is not None:
+        _note_lane(item, lane)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Connect to the devices that the selected tests need, before the first of them."""
@@ -113,8 +121,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         unmet = unmet_requirement(item, lane, session)
     except XDeviceError as error:
         _give_up(item, lane, error)
-    properties.add_property(item, properties.DEVICE, lane.device.name)
-    properties.add_property(item, properties.KIND, lane.kind)
+    if lane_of(item) is None:
+        _note_lane(item, lane)
     if unmet is None:
         return
     if is_strict(item.config):
@@ -209,6 +217,11 @@ def _teller(config: pytest.Config) -> Callable[[str], None]:
         return lambda line: None
     write: Callable[[str], None] = reporter.write_line
     return write
+
+
+def _note_lane(item: pytest.Item, lane: Lane) -> None:
+    properties.add_property(item, properties.DEVICE, lane.device.name)
+    properties.add_property(item, properties.KIND, lane.kind)
 
 
 def _keep(item: pytest.Item, device: Device) -> Iterator[str]:

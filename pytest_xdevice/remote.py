@@ -207,6 +207,11 @@ class Session:
                 self.opencl_problem, self._opencl = str(error), ()
         return self._opencl or ()
 
+    @property
+    def known_opencl_devices(self) -> tuple[OpenCLDevice, ...]:
+        """Those of `opencl_devices`, if anybody has asked for them; nothing is started to find out."""
+        return self._opencl or ()
+
     def worker(self, kind: DeviceKind) -> WorkerClient:
         """Return the worker for `kind`, a fresh one when the last has died.
 

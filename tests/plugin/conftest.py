@@ -39,7 +39,7 @@ def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, cache_home: Path) -> pytest.Pytester:
     """Return a pytester whose runs see nothing of this machine's settings, and in which a warning is an error."""
-    for name in ("XDEVICE", "XDEVICE_TOKEN"):
+    for name in ("XDEVICE", "XDEVICE_TOKEN", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache_home))
     monkeypatch.setenv("COLUMNS", "80")

@@ -1,0 +1,100 @@
+"""The files that reports are written to: what is asked for, whether it can be written, and the writing."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .run import RunResult
+
+SUFFIXES: Final = (".html", ".json", ".md")
+# GitHub shows no summary of a step that is larger than 1 MiB.
+_SUMMARY_BYTES: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class ReportFile:
+    """A report that is asked for."""
+
+    path: Path
+
+    def obstacle(self) -> str | None:
+        """Return why the file cannot be written, found by making its folder and an empty file in it."""
+        if self.path.suffix.lower() not in SUFFIXES:
+            return f"a report's name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+        if self.path.is_dir():
+            return "it is a folder; give a file in it"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.path.exists() and not os.access(self.path, os.W_OK):
+                return "it is read-only"
+            with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=".xdevice-report-"):
+                return None
+        except OSError as error:
+            return f"{error.strerror or error}"
+
+    def text(self, run: RunResult) -> str:
+        """Return the report in the file's format."""
+        suffix = self.path.suffix.lower()
+        if suffix == ".json":
+            return json.dumps(run.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        if suffix == ".md":
+            from .markdown import markdown
+
+            return markdown(run)
+        from .page import page
+
+        return page(run)
+
+
+def write_all(files: Sequence[ReportFile], run: RunResult) -> list[str]:
+    """Write every report, and the summary of a step on GitHub; return a line on each for the terminal."""
+    lines = [_write(file, run) for file in files]
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        lines += _append_summary(Path(summary), run)
+    return lines
+
+
+def _write(file: ReportFile, run: RunResult) -> str:
+    """Write a report whole or not at all; where that cannot be, to the folder for temporary files."""
+    text = file.text(run)
+    try:
+        _replace(file.path, text)
+    except OSError as error:
+        fallback = Path(tempfile.mkdtemp(prefix="xdevice-report-"), file.path.name)
+        try:
+            _replace(fallback, text)
+        except OSError as second:
+            return f"xdevice report: cannot write {file.path} ({error}), nor {fallback} ({second})"
+        return f"xdevice report: cannot write {file.path} ({error}); it is in {fallback} instead"
+    return f"xdevice report: {file.path}"
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=".xdevice-report-", delete=False, encoding="utf-8", errors="backslashreplace"
+    ) as file:
+        file.write(text)
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+
+
+def _append_summary(path: Path, run: RunResult) -> list[str]:
+    from .markdown import markdown
+
+    data = markdown(run).encode(errors="backslashreplace")
+    if len(data) > _SUMMARY_BYTES:
+        data = data[:_SUMMARY_BYTES].decode(errors="ignore").rpartition("\n")[0].encode() + b"\n\n(cut)\n"
+    try:
+        with path.open("ab") as file:
+            file.write(b"\n" + data)
+    except OSError as error:
+        return [f"xdevice report: cannot add to GITHUB_STEP_SUMMARY: {error}"]
+    return []

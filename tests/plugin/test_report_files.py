@@ -1,0 +1,161 @@
+"""``--xdevice-report``: what a run leaves in its files, in one process and in several, and what if it cannot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+import pytest_xdevice.report as report_package
+
+RUN = """
+    import numpy as np
+    import pytest
+    from kernels import add_one
+
+    @pytest.mark.parametrize("size", [100, 2000])
+    def test_speed(xdevice, size):
+        a, b = xdevice.array(np.zeros(size, np.float32)), xdevice.empty(size, np.float32)
+        xdevice.compile(add_one).time(a, b, number=10, repeat=3)
+
+    def test_wrong(xdevice):
+        print("on the way")
+        xdevice.assert_close(xdevice.run(add_one, np.zeros(5, np.float32)), np.zeros(5, np.float32))
+
+    @pytest.mark.skip(reason="not today")
+    def test_skipped(xdevice): pass
+
+    @pytest.mark.xfail(reason="known")
+    def test_known(xdevice): assert 0
+
+    @pytest.fixture
+    def broken(): raise RuntimeError("no such thing")
+
+    def test_error(broken): pass
+
+    def test_host(): pass
+"""
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return a JSON report that follows the schema."""
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    schema = json.loads(Path(report_package.__path__[0], "schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(data, schema)
+    return data
+
+
+@pytest.mark.parametrize("workers", [[], ["-n2"]], ids=["one process", "xdist"])
+def test_a_run_is_told_in_all_formats(add_one: pytest.Pytester, workers: list[str]) -> None:
+    add_one.makepyfile(test_run=RUN)
+    reports = [f"--xdevice-report=out/report.{suffix}" for suffix in ("json", "md", "html")]
+    result = add_one.runpytest(*workers, *reports)
+    result.assert_outcomes(passed=3, failed=1, skipped=1, xfailed=1, errors=1)
+    result.stdout.fnmatch_lines(["xdevice report: */out/report.json", "*report.md", "*report.html"])
+    data = read(add_one.path / "out" / "report.json")
+    assert data["counts"] == {"failed": 1, "error": 1, "xfailed": 1, "skipped": 1, "passed": 3}
+    assert [device["name"] for device in data["devices"]] == ["local"]
+    assert data["devices"][0]["cores"] >= 1
+    tests = {test["name"]: test for test in data["tests"]}
+    assert set(tests) == {
+        f"test_run.py::test_{name}"
+        for name in ("speed[100]", "speed[2000]", "wrong", "skipped", "known", "error", "host")
+    }
+    wrong = tests["test_run.py::test_wrong"]
+    assert (wrong["id"], wrong["device"], wrong["kind"]) == ("test_run.py::test_wrong[cpu]", "local", "cpu")
+    assert wrong["message"].startswith("AssertionError: arrays are not within")
+    assert "def test_wrong(xdevice):" in wrong["details"]
+    assert {"title": "Captured stdout call", "text": "on the way\n"} in wrong["sections"]
+    assert tests["test_run.py::test_skipped"]["message"] == "not today"
+    assert tests["test_run.py::test_skipped"]["device"] == "local"
+    assert tests["test_run.py::test_host"]["device"] is None
+    assert [timing["kernel"] for timing in data["timings"]] == ["add_one"] * 2
+    assert all(len(timing["results"]) == 3 for timing in data["timings"])
+    assert "`test_run.py::test_wrong` | ❌" in (add_one.path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "test_wrong[cpu]" in (add_one.path / "out" / "report.html").read_text(encoding="utf-8")
+    assert not list((add_one.path / "out").glob(".*"))
+
+
+def test_tests_on_several_devices_share_a_row(add_one: pytest.Pytester, oldest_python: str) -> None:
+    add_one.makepyfile(test_run=RUN)
+    add_one.runpytest("--xdevice=local", f"--xdevice=exec:{oldest_python}", "--xdevice-report=r.json", "-k", "speed")
+    data = read(add_one.path / "r.json")
+    assert {test["name"] for test in data["tests"]} == {"test_run.py::test_speed[100]", "test_run.py::test_speed[2000]"}
+    assert len(data["tests"]) == 4
+    assert {device["name"] for device in data["devices"]} == {test["device"] for test in data["tests"]}
+
+
+def test_the_ini_file_names_reports_beside_itself(add_one: pytest.Pytester) -> None:
+    add_one.makeini("[pytest]\nxdevice_report =\n    r.json\n    r.md\n")
+    add_one.makepyfile("def test_host(): pass")
+    add_one.runpytest().assert_outcomes(passed=1)
+    assert read(add_one.path / "r.json")["counts"] == {"passed": 1}
+    assert (add_one.path / "r.md").exists()
+
+
+def test_files_that_cannot_be_collected_are_told(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_broken="import no_such_module")
+    pytester.runpytest("--xdevice-report=r.json")
+    (broken,) = read(pytester.path / "r.json")["tests"]
+    assert (broken["id"], broken["outcome"]) == ("test_broken.py", "error")
+    assert "no_such_module" in broken["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("r.txt", "a report's name ends in .html, .json or .md"),
+        ("file/r.json", "*"),
+        ("folder.html", "it is a folder; give a file in it"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_refused_at_once(pytester: pytest.Pytester, name: str, message: str) -> None:
+    pytester.makepyfile("def test_host(): print('ran')")
+    (pytester.path / "file").write_text("")
+    (pytester.path / "folder.html").mkdir()
+    result = pytester.runpytest(f"--xdevice-report={name}", "-s")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: --xdevice-report: {pytester.path / name} cannot be written: {message}"])
+    result.stdout.no_fnmatch_line("*ran*")
+
+
+def test_a_folder_that_goes_bad_meanwhile_loses_no_result(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytester.makepyfile(
+        """
+        import pathlib, shutil
+        def test_host():
+            shutil.rmtree("out")
+            pathlib.Path("out").write_text("in the way")
+        """
+    )
+    result = pytester.runpytest("--xdevice-report=out/r.json")
+    result.assert_outcomes(passed=1)
+    (line,) = [line for line in result.outlines if line.startswith("xdevice report: cannot write")]
+    kept = Path(line.partition("it is in ")[2].removesuffix(" instead"))
+    assert read(kept)["counts"] == {"passed": 1}
+    kept.unlink()
+    kept.parent.rmdir()
+
+
+def test_github_gets_a_summary(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    summary = pytester.path / "summary"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    pytester.makepyfile("def test_host(): pass")
+    pytester.runpytest("--xdevice-report=r.md").assert_outcomes(passed=1)
+    assert summary.read_text(encoding="utf-8").startswith("before\n\n## xdevice: 1 passed")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path))
+    result = pytester.runpytest("--xdevice-report=r.md")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["xdevice report: cannot add to GITHUB_STEP_SUMMARY: *"])
+
+
+def test_nothing_is_written_when_no_test_would_run(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_host(): pass")
+    pytester.runpytest("--xdevice-report=r.json", "--collect-only")
+    assert not (pytester.path / "r.json").exists()

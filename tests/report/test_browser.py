@@ -1,0 +1,80 @@
+"""The page in a browser without a screen: no error on its console, tables that sort and filter, nothing taken over."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_xdevice.report.page import page
+from tests.harness.requirement import unavailable
+
+from .runs import made_up_run
+
+OPTIONS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update",
+    "--disable-background-networking", "--disable-sync", "--enable-logging=stderr", "--dump-dom",
+)  # fmt: skip
+# Clicks and types like a person, and leaves what it saw in the page.
+STEPS = """
+const seen = {title: document.title, figures: document.querySelectorAll("figure svg path").length};
+const rows = (id) => Array.from(document.querySelectorAll("#" + id + " tbody tr"));
+const shown = (id) => rows(id).filter((row) => row.offsetParent !== null).length;
+const head = Array.from(document.querySelectorAll("#timings th button")).find((each) => each.textContent === "median");
+const medians = () => rows("timings").map((row) => Number(row.cells[3].dataset.value));
+head.click(); seen.up = medians();
+head.click(); seen.down = medians();
+seen.all = shown("tests");
+const choice = document.querySelector("#tests select");
+choice.value = "skipped"; choice.dispatchEvent(new Event("change")); seen.skipped = shown("tests");
+choice.value = ""; choice.dispatchEvent(new Event("change"));
+const search = document.querySelector("#tests input");
+search.value = "XPASSED"; search.dispatchEvent(new Event("input")); seen.found = shown("tests");
+seen.told = document.querySelector("#tests output").textContent;
+seen.wide = document.documentElement.scrollWidth > innerWidth;
+location.hash = document.querySelector("#tests td a").getAttribute("href");
+setTimeout(() => {
+  seen.opened = document.querySelectorAll("details[open]").length;
+  document.documentElement.dataset.seen = JSON.stringify(seen);
+}, 50);
+"""
+
+
+@pytest.fixture
+def chromium(request: pytest.FixtureRequest) -> str:
+    """Return the path of Chromium."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        unavailable(request.config, "there is no Chromium: apt-get install chromium")
+    return found
+
+
+def browse(chromium: str, folder: Path, width: int) -> dict[str, Any]:
+    """Open the page in a window of that width, take the steps, and return what they saw."""
+    path = folder / "report.html"
+    path.write_text(page(made_up_run()).replace("</body>", f"<script>{STEPS}</script></body>"), encoding="utf-8")
+    window = [f"--user-data-dir={folder / 'profile'}", f"--window-size={width},900", "--virtual-time-budget=2000"]
+    command = [chromium, *OPTIONS, *window, path.as_uri()]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in result.stderr, result.stderr
+    found = re.search(r'data-seen="([^"]*)"', result.stdout)
+    assert found, result.stdout[-2000:]
+    seen: dict[str, Any] = json.loads(found[1].replace("&quot;", '"'))
+    return seen
+
+
+@pytest.mark.parametrize("width", [1200, 500], ids=["desk", "phone"])
+def test_the_page_works(chromium: str, tmp_path: Path, width: int) -> None:
+    seen = browse(chromium, tmp_path, width)
+    assert seen["title"] == "pytest-xdevice report"
+    assert seen["figures"] > 10
+    assert seen["up"] == sorted(seen["up"])
+    assert seen["down"] == seen["up"][::-1]
+    assert (seen["all"], seen["skipped"], seen["found"], seen["told"]) == (7, 1, 1, "1 of 7")
+    assert seen["opened"] == 1
+    assert not seen["wide"]

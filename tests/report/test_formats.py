@@ -1,0 +1,154 @@
+"""Reports as JSON, Markdown and HTML text: complete, true to the schema, and with every text as it was."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from importlib import resources
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from pytest_xdevice.report.files import ReportFile
+from pytest_xdevice.report.markdown import markdown
+from pytest_xdevice.report.page import page
+from pytest_xdevice.report.run import RunResult
+
+from .runs import made_up_run
+from .runs import NASTY
+from .runs import timing
+
+EMPTY = RunResult("2026-01-02T03:04:05+00:00", 0.0, {})
+
+
+def schema() -> jsonschema.Draft202012Validator:
+    text = resources.files("pytest_xdevice.report").joinpath("schema.json").read_text(encoding="utf-8")
+    jsonschema.Draft202012Validator.check_schema(json.loads(text))
+    return jsonschema.Draft202012Validator(json.loads(text))
+
+
+@pytest.mark.parametrize("run", [made_up_run(), EMPTY], ids=["full", "empty"])
+def test_json_follows_the_schema(run: RunResult) -> None:
+    schema().validate(run.to_json())
+
+
+def test_the_schema_refuses_what_is_missing() -> None:
+    data = made_up_run().to_json()
+    del data["tests"][0]["outcome"]
+    with pytest.raises(jsonschema.ValidationError, match="'outcome' is a required property"):
+        schema().validate(data)
+
+
+def test_every_property_of_the_schema_is_there() -> None:
+    data, rules = made_up_run().to_json(), schema().schema
+    assert set(rules["properties"]) == set(data)
+    for name, key in (("device", "devices"), ("test", "tests"), ("timing", "timings")):
+        assert set(rules["$defs"][name]["properties"]) == set(data[key][0])
+
+
+def test_numbers_that_are_not_finite_are_null() -> None:
+    run = replace(EMPTY, timings=(timing(results=[math.nan, 1.0], mean=math.nan, median=math.nan, stdev=math.inf),))
+    data = run.to_json()
+    schema().validate(data)
+    json.dumps(data, allow_nan=False)
+    assert data["timings"][0]["results"] == [None, 1.0]
+    assert data["timings"][0]["mean"] is None
+    for text in (page(run), markdown(run)):
+        assert "nan" in text
+
+
+def test_json_tells_all() -> None:
+    data = made_up_run().to_json()
+    assert data["counts"] == {"failed": 2, "error": 2, "xpassed": 2, "xfailed": 2, "skipped": 2, "passed": 3}
+    assert data["tests"][0]["sections"] == [{"title": "Captured stdout call", "text": NASTY}]
+    assert data["devices"][0]["opencl"][0]["name"] == "Mali"
+
+
+def test_markdown_has_devices_tests_timings_and_failures() -> None:
+    text = markdown(made_up_run())
+    assert text.startswith("## xdevice: 2 failed, 2 error, 2 xpassed, 2 xfailed, 2 skipped, 3 passed\n")
+    assert "| rk | Cortex-A53 | 4 | 1 GiB |" in text
+    assert "| `test_a.py::test_failed` | ❌ | ❌ |  |" in text
+    assert "| rk cpu | add\\_one | float32\\[64×32\\] | 1.100 µs | 1.000 µs |" in text
+    assert text.count("<details><summary>❌") == 2
+
+
+def test_markdown_keeps_the_shape_of_its_tables() -> None:
+    lines = markdown(made_up_run()).splitlines()
+    for index, line in enumerate(lines):
+        if line.startswith("| ---"):
+            columns = line.count("|")
+            table = [row for row in lines[index - 1 :][: lines[index:].index("") + 1] if row.startswith("|")]
+            assert {len(re.findall(r"(?<!\\)\|", row)) for row in table} == {columns}
+
+
+def test_long_details_are_shortened_in_markdown_alone() -> None:
+    run = made_up_run()
+    long = replace(run, tests=(replace(run.tests[0], details="x" * 100_000),))
+    assert len(markdown(long)) < 20_000
+    assert "x" * 100_000 in page(long)
+
+
+class Page(HTMLParser):
+    """The tags of a page with what they refer to, and what is left open."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.references: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.references += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
+        if tag not in ("meta", "link", "input", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_needs_no_network() -> None:
+    text = page(made_up_run())
+    parsed = Page(text)
+    assert parsed.open == []
+    assert parsed.tags.count("script") == 1
+    assert all(reference.startswith(("#", "data:")) for reference in parsed.references)
+    assert "default-src 'none'" in text
+    assert "url(http" not in text
+
+
+def test_the_page_tells_what_the_run_does() -> None:
+    text = page(made_up_run())
+    for part in ("2 failed", "rk", "10.0.0.1:9090", "Cortex-A53", "Mali", "1.100 µs", "float32[64×32]", "3.11.7"):
+        assert part in text
+    assert text.count("<svg") == 2
+    assert "currentColor" in text
+
+
+def test_a_page_without_matplotlib_says_how_to_get_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_xdevice.report.plots.is_there", lambda: False)
+    text = page(made_up_run())
+    assert "<svg" not in text
+    assert "pip install 'pytest-xdevice[report]'" in text
+
+
+def test_an_empty_run_is_a_report_too() -> None:
+    assert "no tests ran" in page(EMPTY)
+    assert "no tests ran" in markdown(EMPTY)
+
+
+def test_the_same_run_gives_the_same_page() -> None:
+    assert page(made_up_run()) == page(made_up_run())
+
+
+def test_a_format_is_chosen_by_the_name() -> None:
+    run = made_up_run()
+    assert json.loads(ReportFile(Path("r.JSON")).text(run))["schema_version"] == 1
+    assert ReportFile(Path("r.md")).text(run) == markdown(run)
+    assert ReportFile(Path("r.html")).text(run) == page(run)
