@@ -295,6 +295,13 @@ def _is_host(target: Target) -> bool:
     return target.arch == platform.machine() and target.libc == libc
 
 
+def has_headers(program: str) -> bool:
+    """Tell whether a compiler finds its own headers and those of the C library, which are packages of their own."""
+    command = [program, "-fsyntax-only", "-include", "stddef.h", "-include", "stdio.h", "-x", "c", os.devnull]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return not done.returncode
+
+
 @functools.lru_cache(maxsize=256)
 def _accepts(program: str, options: tuple[str, ...]) -> bool:
     """Tell whether a compiler knows some options."""
@@ -322,7 +329,13 @@ def _zig_headers(program: str, triple: str, language: Language) -> tuple[str, ..
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     line = next((line for line in done.stderr.splitlines() if '"-cc1"' in line), "")
     words = shlex.split(line)
-    found = [word for pair in pairwise(words) if pair[0] in ("-isystem", "-D") for word in pair]
+    # Zig shortens paths to those within the working directory, which is another when a kernel is compiled.
+    found = [
+        part
+        for option, value in pairwise(words)
+        if option in ("-isystem", "-D")
+        for part in (option, str(Path(value).resolve()) if option == "-isystem" else value)
+    ]
     if not found:
         raise CompileError(f"{program} has no headers for {triple}:\n{done.stderr.strip()[-2000:]}")
     return tuple(found)

@@ -10,6 +10,7 @@ from typing import Final
 
 from .c_compiler import CCompiler
 from .c_compiler import Gcc
+from .c_compiler import has_headers
 from .c_compiler import HostClang
 from .c_compiler import ZigClang
 from .find_linkers import MACHINES
@@ -31,7 +32,7 @@ def _found() -> Iterator[CCompiler]:
         yield ZigClang(zig)
     for name in ("clang", *numbered("clang")):
         program = shutil.which(name)
-        if program:
+        if program and has_headers(program):
             yield HostClang(program)
     for machine in MACHINES:
         program = shutil.which(f"{machine}-gcc")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from itertools import pairwise
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,6 +14,7 @@ from pytest_xdevice import CompileError
 from pytest_xdevice.compile import Compiler
 from pytest_xdevice.remote import Device
 from pytest_xdevice.target import Target
+from pytest_xdevice.toolchain import c_compiler
 from pytest_xdevice.toolchain import parts
 from pytest_xdevice.toolchain.c_compiler import CCompiler
 from pytest_xdevice.toolchain.c_compiler import Gcc
@@ -100,3 +105,22 @@ def test_without_a_compiler_the_message_says_how_to_get_one(monkeypatch: pytest.
 )
 def test_what_gcc_is_told_of_a_processor(target: str, options: list[str]) -> None:
     assert processor_options(Target.parse(target), lambda given: True) == options
+
+
+def test_a_clang_without_headers_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clang = tmp_path / "clang"
+    clang.write_text('#!/bin/sh\ncase "$*" in *stddef.h*) echo "\'stddef.h\' file not found" >&2; exit 1;; esac\n')
+    clang.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert HostClang(str(clang)) not in find_c_compilers.__wrapped__()
+
+
+@pytest.mark.skipif(not any(isinstance(each, ZigClang) for each in COMPILERS), reason="ziglang is not installed")
+def test_headers_of_a_zig_below_the_working_directory_are_found_from_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    zig = next(each for each in COMPILERS if isinstance(each, ZigClang))
+    monkeypatch.chdir(Path(zig.program).parent.parent)
+    c_compiler._zig_headers.cache_clear()
+    words = zig.command(Target.host(), "c", [])
+    folders = [Path(value) for option, value in pairwise(words) if option == "-isystem"]
+    assert folders
+    assert all(folder.is_absolute() for folder in folders)
