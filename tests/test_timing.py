@@ -17,6 +17,8 @@ from pytest_xdevice.report.table import TimedKernel
 from pytest_xdevice.report.table import timing_table
 from pytest_xdevice.report.table import timings_of
 from pytest_xdevice.runtime.caches import largest_cache
+from pytest_xdevice.runtime.launch import DeviceProblem
+from pytest_xdevice.runtime.timing import check_clock
 from pytest_xdevice.runtime.timing import measure
 from pytest_xdevice.runtime.timing import Plan
 from pytest_xdevice.timing import format_bytes
@@ -199,10 +201,15 @@ def test_what_is_asked_for_is_done() -> None:
     assert work.calls == [4, 7, 7, 7, 7]  # the first call of the warm-up was made before
 
 
-def test_a_clock_that_stands_still_ends_the_search() -> None:
-    ((number, results),) = measure([Work(0.0)], plan(repeat=3), 1e-9, no_flush)
-    assert number == 10_000
-    assert results == [0.0, 0.0, 0.0]
+def test_a_clock_that_stands_still_ends_the_search_and_is_told() -> None:
+    figures = measure([Work(0.0)], plan(repeat=3), 1e-9, no_flush)
+    assert figures == [(10_000, [0.0, 0.0, 0.0])]  # as of OpenCL kernels over no element
+    with pytest.raises(DeviceProblem, match="the device's clock stands still: 10000 calls took no time by it"):
+        check_clock(figures)
+
+
+def test_a_clock_that_is_coarse_is_no_broken_one() -> None:
+    check_clock([(1, [0.0]), (10_000, [0.0, 1e-9])])
 
 
 def test_caches_are_flushed_before_each_sample_of_one_call() -> None:

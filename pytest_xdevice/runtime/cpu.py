@@ -22,6 +22,7 @@ from .libraries import Libraries
 from .memory import Array
 from .memory import Memory
 from .memory import OutOfMemory
+from .timing import check_clock
 from .timing import measure
 from .timing import Plan
 from .timing import Sample
@@ -100,6 +101,7 @@ class CpuBackend:
         samples = [self._sampler(launch, arrays) for launch, arrays in launches]
         tick = time.get_clock_info("monotonic").resolution
         figures = measure(samples, plan, tick, self._flush)
+        check_clock(figures)
         for _, arrays in launches:
             _check_fences(arrays)
         return figures

@@ -11,6 +11,8 @@ from typing import Optional
 from typing import Sequence
 from typing import Tuple
 
+from .launch import DeviceProblem
+
 _SAMPLE_SECONDS = 0.0002  # short samples, interleaved with whatever else the machine does, repeat best
 _TICKS = 100  # of the clock that a sample takes at least
 _BUDGET = 2.0  # seconds after which the number of samples is cut
@@ -89,6 +91,16 @@ def measure(
                 flush()
             taken.append(sample(number) / number)
     return [(number, taken) for (number, _), taken in zip(calibrated, results)]
+
+
+def check_clock(figures: Sequence[Tuple[int, List[float]]]) -> None:
+    """Refuse figures of calls that cannot have taken no time: a clock of a broken device may stand still."""
+    for number, results in figures:
+        if number >= _NOTHING_TO_MEASURE and not any(results):
+            raise DeviceProblem(
+                "Clock",
+                f"the device's clock stands still: {number} calls took no time by it. Nothing can be timed there",
+            )
 
 
 def _calibrate(sample: Sample, plan: Plan, tick: float) -> Tuple[int, float]:
