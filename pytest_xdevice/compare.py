@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 from typing import Final
 
@@ -14,6 +15,9 @@ from .poison import is_poison
 # Relative and absolute tolerance by dtype: those of torch.testing.assert_close
 # (https://docs.pytorch.org/docs/stable/testing.html). Integers and bools have to be equal.
 _TOLERANCES: Final = {"float16": (1e-3, 1e-5), "float32": (1.3e-6, 1e-5), "float64": (1e-7, 1e-7)}
+
+# A sum in any sensible order is off by about eps * sum |a*b| at most, whatever its length; a wrong one by far more.
+_SCALED_EPS: Final = 4
 
 _Array = npt.NDArray[Any]
 
@@ -28,6 +32,12 @@ class _Mismatch:
     rtol: float
     atol: float
     dtype: np.dtype[Any]
+    scale: _Array | None = None
+
+    @property
+    def magnitude(self) -> _Array:
+        """What the relative tolerance is of."""
+        return np.abs(_wide(self.desired if self.scale is None else self.scale))
 
 
 def assert_close(
@@ -38,8 +48,12 @@ def assert_close(
     atol: float | None = None,
     equal_nan: bool = True,
     check_dtype: bool = False,
+    scale: Any = None,
 ) -> None:
     """Fail unless every element of `actual` is within ``atol + rtol * |desired|`` of `desired`.
+
+    With `scale`, within ``atol + rtol * scale``: for sums, whose errors go with what is added up, not with what is
+    left of it. ``scale=np.abs(a) @ np.abs(b)`` goes with ``a @ b``.
 
     Parameters
     ----------
@@ -50,10 +64,13 @@ def assert_close(
     rtol, atol : float, optional
         Relative and absolute tolerance. By default those of the less precise of the two dtypes: float16
         1e-3 and 1e-5, float32 1.3e-6 and 1e-5, float64 1e-7 and 1e-7; integers and bools have to be equal.
+        With `scale`, four times the dtype's machine epsilon, and 0.
     equal_nan : bool
         Whether NaN equals NaN.
     check_dtype : bool
         Whether the dtypes have to be the same. Off by default: references are often computed in float64.
+    scale : array_like, optional
+        The sum of the magnitudes that were added up for each element; it is broadcast to the shape of `actual`.
 
     Raises
     ------
@@ -63,7 +80,7 @@ def assert_close(
     TypeError
         If an argument holds neither bools, integers nor real floats.
     ValueError
-        If a tolerance is negative or NaN.
+        If a tolerance is negative or NaN, or `scale` does not fit.
     """
     __tracebackhide__ = True
     given = _as_array(actual, "actual"), _as_array(desired, "desired")
@@ -76,15 +93,28 @@ def assert_close(
             + (" (the same number of elements: is a reshape missing?)" if left.size == right.size else "")
         )
     dtype = _coarser(left.dtype, right.dtype)
+    magnitudes = None if scale is None else _scale(scale, left, dtype)
     default_rtol, default_atol = _TOLERANCES.get(dtype.name, (0.0, 0.0))
+    if magnitudes is not None:
+        default_rtol, default_atol = _SCALED_EPS * float(np.finfo(dtype).eps), 0.0
     rtol = _tolerance("rtol", default_rtol if rtol is None else rtol)
     atol = _tolerance("atol", default_atol if atol is None else atol)
     right = np.broadcast_to(right, left.shape)
-    wrong = ~_close(left, right, rtol, atol, equal_nan)
+    found = _Mismatch(left, right, np.zeros(left.shape, bool), rtol, atol, dtype, magnitudes)
+    wrong = ~_close(found, equal_nan)
     if left.dtype.kind == "b":
         wrong |= is_poison(left)  # which NumPy takes for True
     if wrong.any():
-        raise AssertionError(_message(_Mismatch(left, right, wrong, rtol, atol, dtype)))
+        raise AssertionError(_message(replace(found, wrong=wrong)))
+
+
+def explain_difference(actual: Any, desired: Any) -> list[str]:
+    """Return the lines that say in what two arrays are not equal, element by element; none where they are."""
+    try:
+        assert_close(actual, desired, rtol=0, atol=0, equal_nan=False)
+    except (AssertionError, TypeError) as error:
+        return str(error).splitlines()
+    return []
 
 
 def ulp_error(actual: Any, desired: Any) -> npt.NDArray[np.float64]:
@@ -149,13 +179,28 @@ def _coarser(left: np.dtype[Any], right: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(f"f{min(dtype.itemsize for dtype in floats)}")
 
 
-def _close(left: _Array, right: _Array, rtol: float, atol: float, equal_nan: bool) -> npt.NDArray[np.bool_]:
+def _scale(scale: Any, actual: _Array, dtype: np.dtype[Any]) -> _Array:
+    __tracebackhide__ = True
+    array = _as_array(scale, "scale")
+    if dtype.kind != "f":
+        raise ValueError(f"scale is for floats, which sums round; integers such as {dtype} have to be equal")
+    try:
+        broadcast = np.broadcast_to(array, actual.shape)
+    except ValueError:
+        raise ValueError(f"scale is {_array_text(array)}, and does not fit {_array_text(actual)}") from None
+    if (array < 0).any():
+        raise ValueError("scale is negative somewhere: it is a sum of magnitudes, such as np.abs(a) @ np.abs(b)")
+    return broadcast
+
+
+def _close(found: _Mismatch, equal_nan: bool) -> npt.NDArray[np.bool_]:
+    left, right, rtol, atol = found.actual, found.desired, found.rtol, found.atol
     equal = np.asarray(left == right)
     if left.dtype.kind in "biu" and right.dtype.kind in "biu" and not rtol and not atol:
         return equal
     with np.errstate(all="ignore"):
         difference = _difference(left, right)
-        allowed = atol + rtol * np.abs(_wide(right))
+        allowed = atol + rtol * found.magnitude
         close = equal | ((difference <= allowed) & np.isfinite(allowed) & np.isfinite(difference))
     if equal_nan:
         close |= _is(np.isnan, left) & _is(np.isnan, right)
@@ -184,6 +229,8 @@ def _message(found: _Mismatch) -> str:
     tolerance = (
         f"within rtol={found.rtol:g}, atol={found.atol:g} ({found.dtype})" if found.rtol or found.atol else "equal"
     )
+    if found.scale is not None:
+        tolerance = tolerance.replace(f"rtol={found.rtol:g}", f"rtol={found.rtol:g} of scale")
     shape = "" if not found.actual.ndim else f" of {_array_text(found.actual)}"
     lines = [f"arrays are not {tolerance}: {count} of {size} elements{shape} mismatch ({_percent(count, size)})"]
     lines += _worst(found)
@@ -199,7 +246,7 @@ def _worst(found: _Mismatch) -> list[str]:
         return []
     with np.errstate(all="ignore"):
         difference = _difference(found.actual, found.desired)
-        allowed = found.atol + found.rtol * np.abs(_wide(found.desired))
+        allowed = found.atol + found.rtol * found.magnitude
         excess = np.where(finite, difference - allowed, -1)
     index = np.unravel_index(int(np.argmax(excess)), found.actual.shape)
     actual, desired = found.actual[index], found.desired[index]
@@ -210,6 +257,9 @@ def _worst(found: _Mismatch) -> list[str]:
         return [*lines, f"    error    {exact}{relative}"]
     error = float(difference[index])
     relative = f", relative {error / abs(float(desired)):.3g}" if desired else ""
+    if found.scale is not None and found.scale[index]:
+        scaled = error / (float(np.finfo(found.dtype).eps) * float(found.scale[index]))
+        relative += f", {scaled:.4g} eps of the scale {found.scale[index]:.6g}"
     ulp = float(ulp_error(actual, desired))
     return [*lines, f"    error    {error:.6g} (allowed {float(allowed[index]):.3g}){relative}, {ulp:.4g} ULP"]
 

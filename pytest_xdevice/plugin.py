@@ -26,6 +26,7 @@ from .options import add_options
 from .options import is_strict
 from .regressions import register_baseline
 from .report import properties
+from .report.equality import explain_equality
 from .report.registration import register_reports
 from .report.terminal import LostSection
 from .report.terminal import TimingSection
@@ -154,6 +155,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
         report.sections.append(("xdevice", "\n".join([describe_run(device), *_keep(item, device)])))
     return report
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    return explain_equality(op, left, right)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -210,3 +210,37 @@ def test_ulp_of_special_values() -> None:
 def test_ulp_needs_floats() -> None:
     with pytest.raises(TypeError, match="ulp_error compares floats; got int64 and int64"):
         ulp_error(np.array([1]), np.array([1]))
+
+
+def test_a_sum_is_measured_by_what_was_added_up() -> None:
+    a, b = np.random.default_rng(1).normal(size=(2, 64, 4096)).astype(np.float32)
+    exact = a.astype(np.float64) @ b.T.astype(np.float64)
+    scale = np.abs(a) @ np.abs(b).T
+    total = np.zeros((64, 64), np.float32)
+    for k in range(4096):  # one after the other, as a kernel does, and not in pairs as NumPy
+        total += np.outer(a[:, k], b[:, k])
+    assert_close(total, exact, scale=scale)
+    message(total, exact)  # the default is for single operations
+    text = message(total + 0.05 * scale * np.eye(64, dtype=np.float32), exact, scale=scale)
+    assert text.startswith("arrays are not within rtol=4.76837e-07 of scale, atol=0 (float32): 64 of 4096 elements")
+    assert re.search(r"relative [\d.e+]+, 4\.194e\+05 eps of the scale \d+", text)
+
+
+def test_a_scale_is_broadcast_and_can_have_a_tolerance() -> None:
+    assert_close(np.float32([1, 2]), np.float32([1.5, 2.5]), scale=1000, rtol=1e-3)
+    assert_close(np.float32([1, 2]), np.float32([1, 2]), scale=0)
+    assert "NaN in actual only: 1" in message(np.float32([np.nan, 2]), np.float32([1, 2]), scale=1e30)
+
+
+@pytest.mark.parametrize(
+    ("scale", "text"),
+    [(-1.0, "scale is negative somewhere"), (np.ones(3), r"scale is float64\[3\], and does not fit float32\[2\]")],
+)
+def test_a_scale_that_makes_no_sense_is_refused(scale: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        assert_close(np.float32([1, 2]), np.float32([1, 2]), scale=scale)
+
+
+def test_integers_have_no_scale() -> None:
+    with pytest.raises(ValueError, match="scale is for floats"):
+        assert_close(np.array([1]), np.array([1]), scale=1)
