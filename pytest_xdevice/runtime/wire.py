@@ -30,6 +30,7 @@ MAX_BUFFERS = 1 << 16
 MAX_BUFFER = 1 << 44
 STREAM_CLOSED = 76  # the exit status of a worker whose stream closed, which is how it is told to leave
 _READ_AHEAD = 64 << 10
+_TRUSTED = 16 << 20  # bytes that are made room for before any has come
 _IOV_MAX = 512  # the kernel takes 1024
 _BRIEF = 0.0002  # seconds; a wait that is likely to be shorter is spent awake
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
@@ -158,14 +159,31 @@ class Connection:
         return bytes(self.read(head_length)), lengths
 
     def read(self, length: int) -> Union[bytes, bytearray]:
-        """Read exactly `length` bytes."""
+        """Read exactly `length` bytes.
+
+        Raises
+        ------
+        MemoryError
+            If there is no room for them; they were read and forgotten.
+        """
         end = self._start + length
         if end <= self._end:
             start, self._start = self._start, end
             return bytes(self._ahead[start:end])
-        data = bytearray(length)
-        self.read_into(memoryview(data))
-        return data
+        data, done = bytearray(min(length, _TRUSTED)), 0
+        try:
+            while True:
+                with memoryview(data) as whole, whole[done:] as view:
+                    self.read_into(view)
+                done = len(data)
+                if done == length:
+                    return data
+                # What is announced need never come: no more is taken than came already.
+                data.extend(bytes(min(length - done, done)))
+        except MemoryError:
+            del data
+            self.discard(length - done)
+            raise
 
     def read_into(self, view: memoryview) -> None:
         """Fill `view`, a writable view of bytes, from the stream."""

@@ -146,9 +146,7 @@ class Worker:
 
     def _take(self) -> memoryview:
         """Read the next buffer of the batch."""
-        data = self._connection.read(self._lengths[0])
-        del self._lengths[0]  # not before: what there was no memory for is discarded
-        return memoryview(data)
+        return memoryview(self._connection.read(self._lengths.pop(0)))
 
     def _array(self, identity: int) -> Any:
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import socket
+import struct
 import threading
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from pytest_xdevice.runtime import wire
 from pytest_xdevice.runtime.wire import Connection
 from pytest_xdevice.runtime.wire import StreamClosed
 from pytest_xdevice.runtime.wire import WireError
@@ -127,3 +130,36 @@ def test_a_frame_that_comes_in_pieces(pair: tuple[socket.socket, socket.socket])
         assert receiver.read(3) == b"abc"
     thread.join()
     sender.close()
+
+
+def test_what_is_announced_takes_no_memory_before_it_comes(pair: tuple[socket.socket, socket.socket]) -> None:
+    """A frame of a few bytes does not make the other end take gigabytes."""
+    pair[0].sendall(b"XDW1" + struct.pack("!IIQ", 2, 1, 1 << 44) + b"{}" + b"x" * 1000)
+    pair[0].close()
+    connection = Connection(pair[1])
+    _, (length,) = connection.receive()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(StreamClosed):
+        connection.read(length)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10  # KiB
+
+
+def test_what_there_is_no_memory_for_is_skipped(
+    pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "_TRUSTED", 1 << 10)
+
+    class Full(bytearray):
+        def extend(self, more: object) -> None:
+            raise MemoryError
+
+    monkeypatch.setattr(wire, "bytearray", Full, raising=False)
+    sender, receiver = Connection(pair[0]), Connection(pair[1])
+    thread = threading.Thread(target=lambda: [sender.send({"number": number}, [bytes(1 << 20)]) for number in (1, 2)])
+    thread.start()
+    receiver.receive()
+    with pytest.raises(MemoryError):
+        receiver.read(1 << 20)
+    assert receiver.receive() == ({"number": 2}, [1 << 20])
+    receiver.discard(1 << 20)
+    thread.join()
