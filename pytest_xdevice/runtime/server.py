@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 HANDSHAKE_SECONDS = 10.0
 _PAUSE = 0.1  # seconds
+_LOOK_SECONDS = 1.0
 
 # The session process: a socket, and execnet's one line of source. The line ends where the host waits for an answer.
 _BOOT = """
@@ -90,9 +91,13 @@ class Server:
 
     def serve(self) -> None:
         """Accept connections until the listening socket is closed."""
+        # A signal that comes when `accept` is about to wait does not interrupt it: it is seen after this time at most.
+        self._listener.settimeout(_LOOK_SECONDS)
         while True:
             try:
                 connection, (host, port, *_) = self._listener.accept()
+            except socket.timeout:
+                continue
             except OSError as error:
                 if self._listener.fileno() < 0:
                     return
