@@ -66,22 +66,25 @@ def _parser() -> argparse.ArgumentParser:
         description="Connect to a device and print what it is and can do.",
         epilog="example: XDEVICE_TOKEN=... xdevice info 10.77.1.162:9090",
     )
-    info.add_argument(
-        "device",
-        metavar="SPEC",
-        help="local, HOST:PORT, ssh://user@host[:port], exec:COMMAND, an execnet spec, or a name from pyproject.toml",
-    )
-    info.add_argument(
-        "--token-file",
-        type=Path,
-        metavar="FILE",
-        help="file with the token of the device's server (or the environment variable XDEVICE_TOKEN with the token)",
-    )
-    info.add_argument(
-        "--tls-fingerprint", metavar="SHA256", help="speak TLS, and only to the server whose certificate has this one"
-    )
-    info.add_argument("--insecure", action="store_true", help="go without a token to a server on this machine")
+    _add_device(info)
     info.set_defaults(run=_info)
+    who = commands.add_parser(
+        "who",
+        help="tell who has a device, and who waits for it",
+        description="Tell who has a device, since when, and who waits for it.",
+        epilog="example: xdevice who ssh://pi@raspberrypi.local",
+    )
+    _add_device(who)
+    who.set_defaults(run=_who)
+    release = commands.add_parser(
+        "release",
+        help="take a device away from who has it",
+        description="End the session that has a device; the next one in line gets it.",
+        epilog="example: xdevice release ssh://pi@raspberrypi.local --force",
+    )
+    _add_device(release)
+    release.add_argument("--force", action="store_true", help="do so; without this only tell who has it")
+    release.set_defaults(run=_release)
     bundle = commands.add_parser(
         "bundle",
         help="write the device's runtime as one file",
@@ -94,7 +97,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _info(options: argparse.Namespace) -> int:
+def _add_device(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "device",
+        metavar="SPEC",
+        help="local, HOST:PORT, ssh://user@host[:port], exec:COMMAND, an execnet spec, or a name from pyproject.toml",
+    )
+    command.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="file with the token of the device's server (or the environment variable XDEVICE_TOKEN with the token)",
+    )
+    command.add_argument(
+        "--tls-fingerprint", metavar="SHA256", help="speak TLS, and only to the server whose certificate has this one"
+    )
+    command.add_argument("--insecure", action="store_true", help="go without a token to a server on this machine")
+
+
+def _device(options: argparse.Namespace) -> tuple[DeviceConfig, Settings]:
     (device,) = resolve_devices([options.device], find_pyproject(Path.cwd()))
     if options.token_file is not None and not options.token_file.is_file():
         raise ConfigError(f"--token-file: there is no file {options.token_file}")
@@ -105,6 +126,33 @@ def _info(options: argparse.Namespace) -> int:
         tls_fingerprint=fingerprint,
         insecure=options.insecure,
     )
+    return device, settings
+
+
+def _who(options: argparse.Namespace) -> int:
+    from .remote import transport_to
+
+    device, settings = _device(options)
+    occupancy = transport_to(device, settings).who()
+    for line in ["there for all: this machine is not leased"] if occupancy is None else occupancy.lines():
+        print(f"{device.name}: {line}")
+    return _OK
+
+
+def _release(options: argparse.Namespace) -> int:
+    from .remote import transport_to
+
+    if not options.force:
+        _who(options)
+        raise ConfigError("release ends somebody's session: say --force to do so")
+    device, settings = _device(options)
+    holder = transport_to(device, settings).release()
+    print(f"{device.name}: " + ("nobody had it" if holder is None else f"taken from {holder}"))
+    return _OK
+
+
+def _info(options: argparse.Namespace) -> int:
+    device, settings = _device(options)
     session = _open(device, settings)
     try:
         for name, text in _facts(session):

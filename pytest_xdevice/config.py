@@ -88,6 +88,8 @@ class Settings:
         Of the server's certificate; used where a device names none of its own.
     insecure : bool
         Whether to go without a token where a device names no token file of its own.
+    lease_timeout : float
+        Seconds to wait for a device that somebody else has.
     """
 
     timeout: float = 60.0
@@ -99,6 +101,7 @@ class Settings:
     artifacts: Path | None = None
     tls_fingerprint: str | None = None
     insecure: bool = False
+    lease_timeout: float = 600.0
 
 
 def token_of_environment() -> str | None:

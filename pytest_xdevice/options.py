@@ -123,6 +123,7 @@ def read_settings(config: pytest.Config) -> Settings:
         artifacts=_artifacts(config),
         tls_fingerprint=_value(config, "tls-fingerprint"),
         insecure=_switch(config, "xdevice_insecure"),
+        lease_timeout=_lease_timeout(config),
     )
 
 
@@ -142,6 +143,13 @@ def read_reports(config: pytest.Config) -> list[ReportFile]:
         if obstacle:
             raise pytest.UsageError(f"--xdevice-report: {file.path} cannot be written: {obstacle}")
     return files
+
+
+def _lease_timeout(config: pytest.Config) -> float:
+    """Return how long to wait for a device; xdist's workers wait for each other, for as long as that takes."""
+    given: float | None = _value(config, "lease-timeout")
+    default = math.inf if hasattr(config, "workerinput") else Settings.lease_timeout
+    return default if given is None else given
 
 
 def default_kind(config: pytest.Config) -> Kind:
@@ -277,6 +285,12 @@ _VALUES: Final[tuple[tuple[str, str, Callable[[str], Any], str], ...]] = (
     ),
     ("kind", "KIND", _kind, "What a test with neither marker runs on: cpu or opencl. Default: cpu."),
     ("timeout", "SECONDS", _seconds, "How long a launch may take. Default: 60."),
+    (
+        "lease-timeout",
+        "SECONDS",
+        _seconds,
+        "How long to wait for a device that another session has. Default: 600.",
+    ),
     (
         "opencl",
         "SUBSTRING",

@@ -6,6 +6,7 @@ import contextlib
 import json
 import operator
 import os
+import socket
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -61,6 +62,7 @@ from .target import Target
 from .timing import LaunchRecord
 from .timing import Timing
 from .timing import TimingRecord
+from .transport import Applicant
 from .transport import open_transport
 from .transport import Transport
 from .transport.credentials import read_credentials
@@ -129,6 +131,7 @@ class Session:
         self.opencl_problem: str | None = None
         self.output = DeviceOutput(self.name)
         self.translate: Translate = _nothing
+        self._applicant = Applicant(settings.lease_timeout, _silent)
         self._opencl: tuple[OpenCLDevice, ...] | None = None
         self._transport = transport
         self._control = control
@@ -166,12 +169,14 @@ class Session:
             If the target asked for is unknown, or the device cannot run it.
         """
         settings = settings or Settings()
-        transport, control = _connect(config, settings, progress or _silent)
+        applicant = Applicant(settings.lease_timeout, progress or _silent)
+        transport, control = _connect(config, settings, applicant)
         try:
             session = cls(config, settings, transport, control, compiler or default_compiler())
         except BaseException:
             transport.close()
             raise
+        session._applicant = applicant
         session.translate = translate or _nothing
         return session
 
@@ -190,7 +195,8 @@ class Session:
         """
         with contextlib.suppress(OSError):
             self.close()
-        self._transport, self._control = _connect(self._config, self.settings, progress or _silent)
+        self._applicant = replace(self._applicant, progress=progress or _silent)
+        self._transport, self._control = _connect(self._config, self.settings, self._applicant)
 
     def device(self, kind: DeviceKind) -> Device:
         """Return the device as one test sees it; `Device.release` frees what was allocated through it."""
@@ -278,10 +284,12 @@ class Session:
             except XDeviceError:
                 self._control.request("ended", self._control.answer("start")["worker"], True)
                 raise
-            started = self._control.answer("start")
+            with _closing_on_failure(sock):
+                started = self._control.answer("start")
         else:
             sock, channel = self._control.relay()
-            started = self._control.request("start", options, channel)
+            with _closing_on_failure(sock):
+                started = self._control.request("start", options, channel)
         return WorkerClient(self._control, started["worker"], sock, self.output.show)
 
 
@@ -930,12 +938,35 @@ def _target(text: str | None, info: DeviceInfo, compiler: Compiler) -> Target:
     return target
 
 
-def _connect(config: DeviceConfig, settings: Settings, progress: Callable[[str], None]) -> tuple[Transport, Control]:
+def _connect(config: DeviceConfig, settings: Settings, applicant: Applicant) -> tuple[Transport, Control]:
     """Reach a device and start a session there."""
+    transport = transport_to(config, settings, applicant)
+    return transport, transport.open()
+
+
+def transport_to(config: DeviceConfig, settings: Settings, applicant: Applicant | None = None) -> Transport:
+    """Return what leads to a device, not yet opened.
+
+    Raises
+    ------
+    AuthenticationError
+        If there is no token for a device that needs one.
+    """
     spec = parse(config.address)
     spec = replace(spec, python=spec.python or config.python)
-    transport = open_transport(spec, credentials=read_credentials(config, settings), progress=progress)
-    return transport, transport.open()
+    credentials = read_credentials(config, settings)
+    applicant = applicant or Applicant(settings.lease_timeout, _silent)
+    return open_transport(spec, credentials=credentials, applicant=applicant)
+
+
+@contextlib.contextmanager
+def _closing_on_failure(sock: socket.socket) -> Iterator[None]:
+    """Close a socket when the block fails."""
+    try:
+        yield
+    except BaseException:
+        sock.close()
+        raise
 
 
 def _nothing(kernel: object) -> None:

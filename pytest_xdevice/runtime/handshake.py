@@ -31,7 +31,7 @@ from typing import Tuple
 VERSION = b"XDEVICE/1"
 NONCE_BYTES = 32
 MAX_LINE = 4096
-PURPOSES = ("session", "stream")
+PURPOSES = ("session", "stream", "who", "release")
 PLAIN = "plain"  # the channel without TLS
 _HEX = re.compile("[0-9a-f]{64}")  # a nonce, and a MAC as well
 

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 HANDSHAKE_SECONDS = 10.0
 _PAUSE = 0.1  # seconds
 _LOOK_SECONDS = 1.0
+_END_SECONDS = 2.0  # that a session which was told to end may take
+_TELL_SECONDS = 5.0  # that a host which waits may take to hear of it
+_NAMED = 16  # of those who wait: they are to fit in a line
 
 # The session process: a socket, and execnet's one line of source. The line ends where the host waits for an answer.
 _BOOT = """
@@ -59,8 +62,27 @@ class Lease:
     def __init__(self, request: Dict[str, Any], peer: str) -> None:
         self.identity = secrets.token_hex(16)
         self.holder = "{} from {}".format(printable(str(request.get("client", "someone")))[:80], peer)
-        self.since = time.time()
+        self.since = time.monotonic()
         self.passing: Optional[socket.socket] = None
+        self.applicant = str(request.get("identity") or "")
+        self._process: Optional[subprocess.Popen[bytes]] = None
+        self._is_over = False
+
+    def run(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait for the session's process and return its exit status."""
+        self._process = process
+        if self._is_over:
+            process.kill()
+        return process.wait()
+
+    def end(self) -> None:
+        """End the session: it cleans up, unless it is stuck."""
+        self._is_over = True
+        if self._process is not None:
+            self._process.terminate()
+            last = threading.Timer(_END_SECONDS, self._process.kill)
+            last.daemon = True
+            last.start()
 
 
 class Server:
@@ -132,6 +154,10 @@ class Server:
         try:
             if request["purpose"] == "stream":
                 self._pass_on(connection, str(request.get("session")))
+            elif request["purpose"] == "who":
+                _tell(connection, self._occupancy())
+            elif request["purpose"] == "release":
+                _tell(connection, {"released": self._release(peer)})
             else:
                 self._run_session(connection, Lease(request, peer))
         except OSError as error:
@@ -179,20 +205,48 @@ class Server:
         finally:
             self._leave(lease)
 
+    def _occupancy(self) -> Dict[str, Any]:
+        with self._turn:
+            line = list(self._line)
+        if not line:
+            return {"holder": None, "held": 0.0, "waiting": []}
+        waiting = [lease.holder for lease in line[1 : 1 + _NAMED]]
+        return {"holder": line[0].holder, "held": time.monotonic() - line[0].since, "waiting": waiting}
+
+    def _release(self, peer: str) -> Optional[str]:
+        """End the session that holds the device; return whose it was."""
+        with self._turn:
+            if not self._line:
+                return None
+            lease = self._line[0]
+            lease.end()
+        log(f"session of {lease.holder} is ended, as {peer} wants it")
+        return lease.holder
+
     def _wait_for_turn(self, connection: socket.socket, lease: Lease) -> bool:
         """Wait in line, telling the host for whom; False when the host gave up meanwhile."""
+        connection.settimeout(_TELL_SECONDS)
         with self._turn:
+            for earlier in self._line:
+                if lease.applicant and earlier.applicant == lease.applicant:
+                    earlier.end()  # its host lost the connection, which this end may not know yet
             self._line.append(lease)
-            while self._line[0] is not lease:
-                holder = self._line[0]
-                waiting = {"state": "waiting", "holder": holder.holder, "since": holder.since}
-                try:
-                    _tell(connection, dict(waiting, ahead=self._line.index(lease)))
-                except OSError:
-                    self._leave(lease)
-                    return False
-                self._turn.wait(1.0)
-            return True
+        while True:
+            with self._turn:
+                ahead = self._line.index(lease)
+                if not ahead:
+                    break
+            try:  # whoever waits and does not listen holds up nobody else
+                _tell(connection, dict(self._occupancy(), waiting=[], state="waiting", ahead=ahead))
+            except OSError:
+                self._leave(lease)
+                return False
+            with self._turn:
+                if self._line.index(lease) == ahead:
+                    self._turn.wait(1.0)
+        connection.settimeout(None)
+        lease.since = time.monotonic()
+        return True
 
     def _leave(self, lease: Lease) -> None:
         with self._turn:
@@ -212,7 +266,7 @@ class Server:
             lease.passing = ours
             # The process alone holds the connection now, so that its end is the connection's end.
             connection.close()
-            return process.wait()
+            return lease.run(process)
         finally:
             lease.passing = None
             ours.close()

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from typing import Any
 from typing import Callable
 from typing import Dict
@@ -26,6 +27,7 @@ from .handover import send_socket
 from .info import device_info
 from .leftovers import hold
 from .leftovers import sweep
+from .line import Line
 from .output import open_log
 from .output import Trimmer
 from .relay import Relay
@@ -103,11 +105,15 @@ class Session:
         self._workers: Dict[int, Worker] = {}
         self._count = 0
         self._relays: Dict[int, Relay] = {}
+        self._line = Line()
         self._requests: Dict[str, Callable[..., Any]] = {
             "info": device_info,
             "pid": os.getpid,
             "start": self._start,
             "ended": self._ended,
+            "lease": self._line.lease,
+            "who": self._line.who,
+            "release": self._line.release,
         }
 
     def serve(self) -> None:
@@ -117,7 +123,9 @@ class Session:
                 name, arguments = self._channel.receive()
                 try:
                     answer = ("ok", self._requests[name](*arguments))
-                except (OSError, EOFError, KeyError, TypeError) as error:
+                except _Terminated:
+                    raise
+                except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
                     answer = ("error", f"{type(error).__name__}: {error}")
                 self._channel.send(answer)
         except EOFError as end:  # the host is done, or gone
@@ -133,6 +141,8 @@ class Session:
             worker.process.kill()
             worker.process.wait()
         shutil.rmtree(self._code, ignore_errors=True)
+        with suppress(OSError):
+            self._line.leave()
 
     def _start(self, options: Dict[str, Any], channel: Any = None) -> Dict[str, Any]:
         """Start a worker; return its number, and the path of a socket to connect to for its stream.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ..errors import AuthenticationError
 from .credentials import Credentials
+from .lease import Applicant
+from .lease import Occupancy
 from .protocol import Transport
 from .spec import Spec
 
-__all__ = ["Spec", "Transport", "open_transport"]
+__all__ = ["Applicant", "Occupancy", "Spec", "Transport", "open_transport"]
 
 
-def open_transport(spec: Spec, *, credentials: Credentials, progress: Callable[[str], None]) -> Transport:
+def open_transport(spec: Spec, *, credentials: Credentials, applicant: Applicant) -> Transport:
     """Return the transport for `spec`, not yet opened.
 
     Parameters
@@ -20,8 +20,8 @@ def open_transport(spec: Spec, *, credentials: Credentials, progress: Callable[[
     spec : Spec
     credentials : Credentials
         The device server's token and certificate; only a socket needs them.
-    progress : callable
-        Told, in a few words, what is being waited for.
+    applicant : Applicant
+        Who wants the device.
 
     Raises
     ------
@@ -36,11 +36,11 @@ def open_transport(spec: Spec, *, credentials: Credentials, progress: Callable[[
                 f"{spec.host}:{spec.port}: no token: give the one that the server printed at its start, "
                 "as --xdevice-token-file FILE or in the environment variable XDEVICE_TOKEN"
             )
-        return SocketTransport(spec, credentials, progress)
+        return SocketTransport(spec, credentials, applicant)
     if spec.kind == "ssh":
         from .ssh import SshTransport
 
-        return SshTransport(spec)
+        return SshTransport(spec, applicant)
     from .process import ProcessTransport
 
-    return ProcessTransport(spec)
+    return ProcessTransport(spec, applicant)

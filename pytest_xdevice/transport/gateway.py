@@ -152,9 +152,16 @@ class Control:
         return answer
 
     def relay(self) -> tuple[socket.socket, Any]:
-        """Return a socket whose other end is carried over a new channel of this connection, and the channel."""
+        """Return a socket whose other end is carried over a new channel of this connection, and the channel.
+
+        Raises
+        ------
+        DeviceLost
+            If the session is gone.
+        """
+        with self._losing():
+            channel = self._gateway.newchannel()
         ours, theirs = socket.socketpair()
-        channel = self._gateway.newchannel()
         Relay(theirs, channel)
         return ours, channel
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .gateway import Control
+    from .lease import Occupancy
 
 StreamWay = Literal["unix", "passed", "relay"]
 
@@ -26,7 +27,7 @@ class Transport(Protocol):
     stream_way: StreamWay
 
     def open(self) -> Control:
-        """Start the session process on the device.
+        """Wait for the device to be free, and start the session process on it.
 
         Raises
         ------
@@ -37,6 +38,14 @@ class Transport(Protocol):
 
     def stream(self, path: str) -> socket.socket:
         """Open a stream to a worker; `path` is its Unix socket on the device where `stream_way` is "unix"."""
+        ...
+
+    def who(self) -> Occupancy | None:
+        """Return who holds the device, without waiting for it; None where it is leased to nobody, as this machine."""
+        ...
+
+    def release(self) -> str | None:
+        """End the session that holds the device; return whose it was, None where there is none."""
         ...
 
     def close(self) -> None:

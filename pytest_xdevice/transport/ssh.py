@@ -19,7 +19,10 @@ from typing import Final
 from ..errors import DeviceLost
 from ..errors import DeviceUnreachable
 from . import gateway
+from . import lease
 from .gateway import Control
+from .lease import Applicant
+from .lease import Occupancy
 from .protocol import StreamWay
 from .spec import Spec
 
@@ -48,7 +51,8 @@ class SshTransport:
 
     stream_way: StreamWay = "unix"
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, applicant: Applicant) -> None:
+        self._applicant = applicant
         self._spec = spec
         self._label = f"ssh://{spec.host}" + (f":{spec.port}" if spec.port else "")
         self._python = spec.python or "python3"
@@ -57,7 +61,26 @@ class SshTransport:
         self._forwarded: dict[str, Path] = {}
 
     def open(self) -> Control:
-        """Connect, and start a session in the device's Python."""
+        """Connect, start a session in the device's Python, and wait for the device to be free."""
+        control = self._start()
+        try:
+            lease.take(control, self._applicant, self._label)
+        except BaseException:
+            self.close()
+            raise
+        return control
+
+    def who(self) -> Occupancy:
+        """Start a session beside the one that holds the device, and ask it."""
+        with contextlib.closing(self):
+            return lease.look(self._start())
+
+    def release(self) -> str | None:
+        """Start a session beside the one that holds the device, and have it end that one."""
+        with contextlib.closing(self):
+            return lease.seize(self._start())
+
+    def _start(self) -> Control:
         if shutil.which("ssh") is None:
             raise DeviceUnreachable(f"{self._label}: there is no ssh here: install its client, openssh-client")
         self._folder = Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="xdevice-ssh-", dir=_parent())))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import socket
 import time
-from collections.abc import Callable
 from typing import Any
 from typing import Final
 
@@ -18,6 +15,8 @@ from ..runtime.tcp_options import tune
 from . import gateway
 from .credentials import Credentials
 from .gateway import Control
+from .lease import Applicant
+from .lease import Occupancy
 from .protocol import StreamWay
 from .spec import Spec
 
@@ -29,20 +28,21 @@ class SocketTransport:
 
     stream_way: StreamWay = "passed"
 
-    def __init__(self, spec: Spec, credentials: Credentials, progress: Callable[[str], None]) -> None:
+    def __init__(self, spec: Spec, credentials: Credentials, applicant: Applicant) -> None:
         self._address = (spec.host, spec.port or 0)
         self._label = f"{spec.host}:{spec.port}"
         self._credentials = credentials
-        self._progress = progress
+        self._applicant = applicant
         self._session = ""
         self._control: Control | None = None
 
     def open(self) -> Control:
         """Authenticate, wait for the device to be free, and start a session in the process that the server gives."""
-        client = f"{getpass.getuser()}@{socket.gethostname()} (process {os.getpid()})"
-        self._sock = sock = self._connect({"purpose": "session", "client": client})
+        applicant = self._applicant
+        request = {"purpose": "session", "client": applicant.name, "identity": applicant.identity}
+        self._sock = sock = self._connect(request)
         try:
-            self._session = str(self._wait_for_lease(sock)["session"])
+            self._session = str(applicant.wait(self._label, lambda: self._read(sock))["session"])
             self._control = gateway.over_socket(sock, self._label)
         except BaseException:
             sock.close()
@@ -63,6 +63,15 @@ class SocketTransport:
         if self._control is not None:
             self._control.close()
             self._sock.close()
+
+    def who(self) -> Occupancy:
+        """Ask the server who holds the device."""
+        return Occupancy.from_wire(self._ask("who"))
+
+    def release(self) -> str | None:
+        """Have the server end the session that holds the device."""
+        holder: str | None = self._ask("release")["released"]
+        return holder
 
     def _connect(self, request: dict[str, Any]) -> socket.socket:
         try:
@@ -110,20 +119,18 @@ class SocketTransport:
             return "One that speaks TLS was started with --tls-cert, and printed the fingerprint of its certificate"
         return "One that was started with --tls-cert needs --xdevice-tls-fingerprint"
 
-    def _wait_for_lease(self, sock: socket.socket) -> dict[str, Any]:
-        told = ""
-        while True:
-            try:
-                answer = handshake.read_message(sock, time.monotonic() + CONNECT_SECONDS)
-            except handshake.HandshakeError as error:
-                raise DeviceUnreachable(f"{self._label}: {error} while waiting for the device to be free") from None
-            if answer.get("state") == "granted":
-                return answer
-            if answer.get("holder") != told:
-                told = str(answer.get("holder"))
-                self._progress(
-                    f"{self._label}: waiting for the device, which {told} holds ({answer.get('ahead')} ahead)"
-                )
+    def _ask(self, purpose: str) -> dict[str, Any]:
+        sock = self._connect({"purpose": purpose})
+        try:
+            return self._read(sock)
+        finally:
+            sock.close()
+
+    def _read(self, sock: socket.socket) -> dict[str, Any]:
+        try:
+            return handshake.read_message(sock, time.monotonic() + CONNECT_SECONDS)
+        except handshake.HandshakeError as error:
+            raise DeviceUnreachable(f"{self._label}: {error} while waiting for the server's word") from None
 
 
 def _speak_tls(sock: socket.socket, fingerprint: str) -> socket.socket:

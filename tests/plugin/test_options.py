@@ -92,7 +92,8 @@ def test_every_setting_has_an_option_and_an_ini_option(
     expected = (
         "settings: Settings(timeout=2.5, guard=False, opencl='pthread', token=<token>, "
         f"token_file={type(token)(token)!r}, target='aarch64-linux-gnu', "
-        f"artifacts={type(token)(pytester.path / 'kept')!r}, tls_fingerprint='{'ab' * 32}', insecure=True)"
+        f"artifacts={type(token)(pytester.path / 'kept')!r}, tls_fingerprint='{'ab' * 32}', insecure=True, "
+        "lease_timeout=30.0)"
     )
     options = [
         "--xdevice-timeout=2.5",
@@ -103,6 +104,7 @@ def test_every_setting_has_an_option_and_an_ini_option(
         "--xdevice-artifacts=kept",
         "--xdevice-tls-fingerprint=" + ":".join(["AB"] * 32),
         "--xdevice-insecure",
+        "--xdevice-lease-timeout=30",
     ]
     assert expected in pytester.runpytest("-s", *options).outlines
     pytester.makeini(
@@ -116,6 +118,7 @@ def test_every_setting_has_an_option_and_an_ini_option(
         xdevice_artifacts = kept
         xdevice_tls_fingerprint = {"ab" * 32}
         xdevice_insecure = true
+        xdevice_lease_timeout = 30
         """
     )
     assert expected in pytester.runpytest("-s").outlines
