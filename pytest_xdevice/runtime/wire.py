@@ -33,6 +33,7 @@ _READ_AHEAD = 64 << 10
 _TRUSTED = 16 << 20  # bytes that are made room for before any has come
 _IOV_MAX = 512  # the kernel takes 1024
 _BRIEF = 0.0002  # seconds; a wait that is likely to be shorter is spent awake
+_SEND_STEP = 1.0  # seconds; a send that timed out tells how much went, not when
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 _DECODER = json.JSONDecoder()
 
@@ -106,9 +107,10 @@ class Connection:
         """
         if seconds != self._seconds:
             self._seconds = seconds
-            value = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
+            step = min(seconds, _SEND_STEP)
+            for option, limit in ((socket.SO_RCVTIMEO, seconds), (socket.SO_SNDTIMEO, step)):
+                value = struct.pack("@ll", int(limit), int(limit % 1 * 1e6))
+                self._sock.setsockopt(socket.SOL_SOCKET, option, value)
 
     def send(self, head: Dict[str, Any], buffers: Sequence[Buffer] = ()) -> None:
         """Send one frame; the buffers, of bytes, are handed to the operating system as they are.
@@ -239,14 +241,18 @@ class Connection:
         return received
 
     def _send_all(self, views: List[memoryview]) -> None:
-        at = 0
+        at, stood = 0, 0.0
         while at < len(views):
             try:
                 sent = self._sock.sendmsg(views[at : at + _IOV_MAX])
             except BlockingIOError:
-                raise TimeoutError("the stream stood still") from None
+                stood += _SEND_STEP
+                if stood >= self._seconds:
+                    raise TimeoutError("the stream stood still") from None
+                continue
             except OSError as error:
                 raise StreamClosed(str(error)) from None
+            stood = 0.0
             while at < len(views) and sent >= views[at].nbytes:
                 sent -= views[at].nbytes
                 at += 1
