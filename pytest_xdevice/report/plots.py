@@ -60,12 +60,12 @@ def distributions(kernel: str, rows: Sequence[TimingRow], lanes: Sequence[str]) 
             _draw_row(axes, position, row, _COLOURS[lanes.index(row.lane) % len(_COLOURS)])
         axes.set_yticks(range(len(rows)), [f"{row.lane} {row.shape}" for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.xaxis.set_major_formatter(EngFormatter("s"))
         axes.margins(x=0.05)
         if _is_wide([row.median for row in rows]):
             axes.set_xscale("log")
         else:
             axes.set_xlim(left=0)
+        axes.xaxis.set_major_formatter(EngFormatter("s"))  # a new scale brings one of its own
         axes.grid(axis="x", color=_TEXT, alpha=0.15)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)

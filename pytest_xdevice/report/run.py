@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from dataclasses import field
 from typing import Any
 from typing import Final
 
@@ -111,7 +110,6 @@ class RunResult:
     devices: tuple[DeviceFacts, ...] = ()
     tests: tuple[TestResult, ...] = ()
     timings: tuple[TimingResult, ...] = ()
-    notes: tuple[str, ...] = field(default=())
 
     @property
     def counts(self) -> dict[str, int]:
@@ -151,7 +149,6 @@ class RunResult:
             "devices": [dataclasses.asdict(device) for device in self.devices],
             "tests": [dataclasses.asdict(test) for test in self.tests],
             "timings": timings,
-            "notes": list(self.notes),
         }
         plain: dict[str, Any] = _plain(data)
         return plain

@@ -24,6 +24,7 @@ def timing(kernel: str = "add_one", kind: str = "cpu", seconds: float = 1e-6, **
         "kernel": kernel, "target": TARGET, "arguments": ["a: float32[64, 32]", "alpha: 2.0"], "threads": 1,
         "results": results, "number": 10, "mean": sum(results) / 5, "median": results[1], "stdev": 0.1 * seconds,
         "min": min(results), "max": max(results), "bytes": 8192, "flops": None,
+        "iqr": 0.1 * seconds, "outliers": 1, "key": "0" * 64, "processor": "Cortex-A53",
     }  # fmt: skip
     return TimingResult(f"test_a.py::test_speed[rk-{kind}]", "rk", kind, {**measured, **others})
 

@@ -131,6 +131,12 @@ def test_the_page_tells_what_the_run_does() -> None:
     assert "currentColor" in text
 
 
+def test_times_far_apart_are_drawn_with_units_on_a_logarithmic_axis() -> None:
+    for factor, marks in ((3, "1 µs"), (3000, "100 µs")):
+        run = replace(EMPTY, timings=(timing(), timing(kind="opencl", seconds=factor * 1e-6)))
+        assert re.search(rf">\s*{marks}\s*</text>", page(run))
+
+
 def test_a_page_without_matplotlib_says_how_to_get_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_xdevice.report.plots.is_there", lambda: False)
     text = page(made_up_run())
