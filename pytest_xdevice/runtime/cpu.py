@@ -99,6 +99,8 @@ class CpuBackend:
     ) -> List[Tuple[int, List[float]]]:
         """Measure entries, in turns, with the timing loop: native code, so that no Python is in the figures."""
         samples = [self._sampler(launch, arrays) for launch, arrays in launches]
+        for launch, _ in launches[1:]:
+            launch.prepared.share(launches[0][0].prepared)
         tick = time.get_clock_info("monotonic").resolution
         figures = measure(samples, plan, tick, self._flush)
         check_clock(figures)
@@ -150,6 +152,7 @@ class _Call:
         self.address = ctypes.cast(entry, ctypes.c_void_p).value or 0
         self.arrays = arrays
         self._protection = _protection(arrays, launch.options["read_only"])
+        self._arguments = (launch.arguments, launch.values)
         self._values = ctypes.create_string_buffer(launch.values, max(len(launch.values), SLOT))
         base = ctypes.addressof(self._values)
         addresses = [
@@ -158,6 +161,11 @@ class _Call:
         ]
         packed = struct.pack(f"@{len(addresses)}P", *addresses)
         self.pointers = ctypes.create_string_buffer(packed, max(len(packed), SLOT))
+
+    def share(self, other: _Call) -> None:
+        """Use another call's memory for the same arguments: where it lies in the caches can be seen in a figure."""
+        if self.arrays == other.arrays and self._arguments == other._arguments:
+            self._values, self.pointers = other._values, other.pointers
 
     def protect(self) -> None:
         """Have every write to an array fault that the kernel is only to read."""
