@@ -13,6 +13,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+from functools import partial
 from typing import Any
 from typing import Final
 
@@ -26,6 +27,7 @@ from .runtime.wire import encode
 from .runtime.wire import STREAM_CLOSED
 from .runtime.wire import StreamClosed
 from .runtime.wire import WireError
+from .timing import format_bytes
 from .transport.gateway import Control
 
 # Over a launch's own time-out, which the device keeps itself, until it counts as silent, and until that is reported.
@@ -141,9 +143,18 @@ class WorkerClient:
         The stream.
     output : callable
         Takes what the device printed.
+    progress : callable
+        Told, in a few words, what takes long; nothing when that is done.
     """
 
-    def __init__(self, control: Control, number: int, sock: socket.socket, output: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        control: Control,
+        number: int,
+        sock: socket.socket,
+        output: Callable[[str], None],
+        progress: Callable[[str], None],
+    ) -> None:
         self._control = control
         self._number = number
         self._connection = Connection(sock)
@@ -152,6 +163,8 @@ class WorkerClient:
         self._unwanted: list[int] = []
         self._unwanted_bytes = 0
         self._due = 0.0
+        self._progress = progress
+        self._is_shown = False
         self.loaded: set[str] = set()
         self.alive = True
 
@@ -246,7 +259,8 @@ class WorkerClient:
         head, freed = self._head(batch)
         self._connection.settimeout(seconds + GRACE_SECONDS)
         self._due = time.monotonic() + seconds + LIMIT_SECONDS
-        self._connection.send_head(head, batch.buffers)
+        self._connection.send_head(head, batch.buffers, partial(self._show, batch) if batch.buffers else None)
+        self._show_no_more()
         self._due = time.monotonic() + seconds + LIMIT_SECONDS
         answer, lengths = self._connection.receive(poll=not batch.timed)
         _check_answer(answer, len(batch.operations) + freed, len(batch.sinks), len(lengths))
@@ -273,6 +287,16 @@ class WorkerClient:
         except MemoryError:
             raise WireError(f"a file of {length} bytes is announced, for which this host has no memory") from None
 
+    def _show(self, batch: Batch, sent: int) -> None:
+        whole = sum(memoryview(buffer).nbytes for buffer in batch.buffers)
+        self._is_shown = True
+        self._progress(f"sending {format_bytes(whole)}: {min(100, 100 * sent // max(1, whole))} %")
+
+    def _show_no_more(self) -> None:
+        if self._is_shown:
+            self._is_shown = False
+            self._progress("")
+
     def _error_of(self, broken: StreamClosed | TimeoutError) -> XDeviceError:
         """Return why the stream broke: the worker's end, or, where the worker was well, the stream's own."""
         left = self._due - time.monotonic()
@@ -283,6 +307,7 @@ class WorkerClient:
 
     def _post_mortem(self, kill: bool, seconds: float = LIMIT_SECONDS) -> XDeviceError:
         """Ask the session how the worker ended, killing it first if it still runs; it may take `seconds` to answer."""
+        self._show_no_more()
         self.close()
         try:
             end = self._control.request("ended", self._number, kill, timeout=seconds)

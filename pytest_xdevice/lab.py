@@ -22,6 +22,7 @@ from .options import default_kind
 from .options import Kind
 from .options import read_devices
 from .options import read_settings
+from .report.progress import ProgressLine
 
 if TYPE_CHECKING:
     from .artifact import KernelSource
@@ -45,6 +46,7 @@ class Lab:
         self._sessions: dict[str, Session] = {}
         self._failures: dict[str, XDeviceError] = {}
         self._cache = ExitStack()
+        self._progress = ProgressLine(config)
 
     @cached_property
     def devices(self) -> list[DeviceConfig]:
@@ -162,11 +164,14 @@ class Lab:
         for pause in _PAUSES:
             time.sleep(pause)
             try:
-                session.reconnect(progress)
+                self._progress(f"xdevice {device.name}: lost; connecting again")
+                session.reconnect(progress or self._progress)
             except XDeviceError as error:
                 reason = error
             else:
                 return
+            finally:
+                self._progress("")
             if time.monotonic() - began > _RECONNECT_SECONDS:
                 break
         self._failures[device.name] = DeviceLost(
@@ -187,7 +192,9 @@ class Lab:
             ) from error
         if not self._sessions:
             self._use_own_cache()
-        return Session.open(device, self.settings, progress=progress, translate=self._translate)
+        session = Session.open(device, self.settings, progress=progress, translate=self._translate)
+        session.progress = self._progress
+        return session
 
     def _translate(self, kernel: object) -> KernelSource | None:
         """Ask plugins for a kernel of what a test gave instead of one."""

@@ -116,6 +116,8 @@ class Session:
         Why the device has no OpenCL, once that has been looked at.
     translate : callable
         Makes a kernel of what a test gives that is none by itself, or returns None.
+    progress : callable
+        Told, in a few words, what takes long; nothing when that is done.
     """
 
     def __init__(
@@ -131,6 +133,7 @@ class Session:
         self.opencl_problem: str | None = None
         self.output = DeviceOutput(self.name)
         self.translate: Translate = _nothing
+        self.progress: Callable[[str], None] = _silent
         self._applicant = Applicant(settings.lease_timeout, _silent)
         self._opencl: tuple[OpenCLDevice, ...] | None = None
         self._transport = transport
@@ -250,6 +253,9 @@ class Session:
             with contextlib.suppress(XDeviceError):  # whoever asks for the worker tries again and hears of it
                 self._starting[kind] = self._attach_worker(kind)
 
+    def _show_progress(self, text: str) -> None:
+        self.progress(f"{self.name}: {text}" if text else "")
+
     def _start_worker(self, kind: DeviceKind) -> WorkerClient:
         try:
             worker = self._starting.pop(kind, None) or self._attach_worker(kind)
@@ -290,7 +296,7 @@ class Session:
             sock, channel = self._control.relay()
             with _closing_on_failure(sock):
                 started = self._control.request("start", options, channel)
-        return WorkerClient(self._control, started["worker"], sock, self.output.show)
+        return WorkerClient(self._control, started["worker"], sock, self.output.show, self._show_progress)
 
 
 class Device:

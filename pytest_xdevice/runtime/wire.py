@@ -17,8 +17,10 @@ import socket
 import struct
 import time
 from typing import Any
+from typing import Callable
 from typing import Dict
 from typing import List
+from typing import Optional
 from typing import Sequence
 from typing import Tuple
 from typing import Union
@@ -122,12 +124,17 @@ class Connection:
         """
         self.send_head(encode(head), buffers)
 
-    def send_head(self, text: bytes, buffers: Sequence[Buffer] = ()) -> None:
-        """Send one frame whose head was encoded before, as `send` does."""
+    def send_head(
+        self, text: bytes, buffers: Sequence[Buffer] = (), moved: Optional[Callable[[int], None]] = None
+    ) -> None:
+        """Send one frame whose head was encoded before, as `send` does.
+
+        Where that takes more than a second, `moved` is told about once a second how many bytes have gone.
+        """
         views = [memoryview(buffer) for buffer in buffers]
         lengths = struct.pack(f"!{len(views)}Q", *(view.nbytes for view in views)) if views else b""
         prefix = _HEADER.pack(MAGIC, len(text), len(views)) + lengths + text
-        self._send_all([memoryview(prefix), *views])
+        self._send_all([memoryview(prefix), *views], moved)
 
     def receive(self, poll: bool = True) -> Tuple[Dict[str, Any], List[int]]:
         """Receive the next frame's head and the lengths of its buffers, in bytes.
@@ -240,8 +247,8 @@ class Connection:
             raise StreamClosed("the other end closed the stream")
         return received
 
-    def _send_all(self, views: List[memoryview]) -> None:
-        at, stood = 0, 0.0
+    def _send_all(self, views: List[memoryview], moved: Optional[Callable[[int], None]] = None) -> None:
+        at, stood, total = 0, 0.0, 0
         while at < len(views):
             try:
                 sent = self._sock.sendmsg(views[at : at + _IOV_MAX])
@@ -253,8 +260,11 @@ class Connection:
             except OSError as error:
                 raise StreamClosed(str(error)) from None
             stood = 0.0
+            total += sent
             while at < len(views) and sent >= views[at].nbytes:
                 sent -= views[at].nbytes
                 at += 1
             if sent:
                 views[at] = views[at][sent:]
+                if moved is not None:
+                    moved(total)
