@@ -90,7 +90,7 @@ def test_a_failure_shows_the_simplest_arguments(xdevice: Any) -> None:
     first, *_, last_but_one, last = str(caught.value).splitlines()
     assert first.startswith("b: arrays are not within rtol=1.3e-06, atol=1e-05 (float32): 1 of 1 elements")
     assert last_but_one.startswith("the simplest arguments that fail, of ")
-    assert last_but_one.endswith(" tried on local:")
+    assert last_but_one.endswith(f" tried on {xdevice.name}:")
     assert last == "  a = array([0.], dtype=float32)"
     assert not getattr(caught.value, "__notes__", [])
 
