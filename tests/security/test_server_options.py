@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,12 @@ from pytest_xdevice import AuthenticationError
 from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.config import Settings
 from pytest_xdevice.remote import Session
+from pytest_xdevice.runtime import handshake
 from pytest_xdevice.runtime.tokens import Token
 from tests.harness.server import DeviceServer
 from tests.harness.server import module_command
 from tests.harness.server import REPOSITORY
+from tests.harness.server import running_server
 from tests.harness.service import Service
 
 SERVE = [*module_command(), "--port", "0"]
@@ -105,3 +109,27 @@ def test_nobody_sees_the_token_among_the_arguments(server: DeviceServer) -> None
         assert token not in Path(f"/proc/{pid}/environ").read_bytes()
     session.close()
     assert token.decode() not in server.service.output
+
+
+def test_who_guesses_waits_and_who_knows_does_not(tmp_path: Path) -> None:
+    with running_server(module_command(), tmp_path) as server:
+        address, token = handshake.split_address(server.address), server.token_file.read_text().strip()
+        guesses = [threading.Thread(target=guess, args=(address,)) for _ in range(8)]
+        for thread in guesses:
+            thread.start()
+        for thread in guesses:
+            thread.join()
+        # The refusal of the ninth takes longer than this waits.
+        with pytest.raises(handshake.HandshakeError, match="no answer in time"):
+            guess(address, 0.3)
+        with socket.create_connection(address) as sock:
+            handshake.authenticate_server(sock, token, {"purpose": "session"})
+        assert "wrong token" in server.service.output
+
+
+def guess(address: tuple[str, int], seconds: float = 10.0) -> None:
+    with socket.create_connection(address) as sock:
+        try:
+            handshake.authenticate_server(sock, "a guess", {"purpose": "session"}, seconds)
+        except handshake.Refused:
+            return
