@@ -139,11 +139,15 @@ class _NoControl:
         raise DeviceLost("no session")
 
 
+def _forget(text: str) -> None:
+    """Take what is said, and do nothing with it."""
+
+
 def answers_to_host(data: bytes) -> str:
     """What a worker that has gone wrong answers: results, a problem, or the end of it, as the package's own errors."""
     left, right = _pair(data)
     with left, right:
-        client = WorkerClient(_NoControl(), 1, left, lambda text: None)  # type: ignore[arg-type]
+        client = WorkerClient(_NoControl(), 1, left, output=_forget, progress=_forget)  # type: ignore[arg-type]
         batch = Batch()
         batch.fetch(1, np.zeros(4, np.uint8))
         batch.fetch_file("file")
