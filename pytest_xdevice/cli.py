@@ -68,6 +68,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_device(info)
     info.set_defaults(run=_info)
+    doctor = commands.add_parser(
+        "doctor",
+        help="check each step to a kernel on a device",
+        description="Check what this host needs and, with SPEC, each step to that device; say how to mend what fails. "
+        "The exit status is 0 when all that is needed works, 1 otherwise.",
+        epilog="example: xdevice doctor ssh://pi@raspberrypi.local",
+    )
+    _add_device(doctor, required=False)
+    doctor.add_argument("--json", action="store_true", help="print the same as one JSON document")
+    doctor.set_defaults(run=_doctor)
     who = commands.add_parser(
         "who",
         help="tell who has a device, and who waits for it",
@@ -97,10 +107,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_device(command: argparse.ArgumentParser) -> None:
+def _add_device(command: argparse.ArgumentParser, *, required: bool = True) -> None:
     command.add_argument(
         "device",
         metavar="SPEC",
+        nargs=None if required else "?",
         help="local, HOST:PORT, ssh://user@host[:port], exec:COMMAND, an execnet spec, or a name from pyproject.toml",
     )
     command.add_argument(
@@ -117,16 +128,27 @@ def _add_device(command: argparse.ArgumentParser) -> None:
 
 def _device(options: argparse.Namespace) -> tuple[DeviceConfig, Settings]:
     (device,) = resolve_devices([options.device], find_pyproject(Path.cwd()))
+    return device, _settings(options)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """Return what the command line and the environment say of credentials."""
     if options.token_file is not None and not options.token_file.is_file():
         raise ConfigError(f"--token-file: there is no file {options.token_file}")
     fingerprint = None if options.tls_fingerprint is None else read_fingerprint(options.tls_fingerprint)
-    settings = Settings(
+    return Settings(
         token=token_of_environment(),
         token_file=options.token_file,
         tls_fingerprint=fingerprint,
         insecure=options.insecure,
     )
-    return device, settings
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .doctor import doctor
+
+    works = doctor(options.device, _settings(options), find_pyproject(Path.cwd()), as_json=options.json)
+    return _OK if works else _FAILED
 
 
 def _who(options: argparse.Namespace) -> int:

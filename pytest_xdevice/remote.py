@@ -221,6 +221,17 @@ class Session:
         """Those of `opencl_devices`, if anybody has asked for them; nothing is started to find out."""
         return self._opencl or ()
 
+    def conditions(self) -> dict[str, Any]:
+        """Return what may disturb timings at this moment: see `runtime.conditions.conditions`.
+
+        Raises
+        ------
+        DeviceLost
+            If the session is gone.
+        """
+        answer: dict[str, Any] = self._control.request("conditions")
+        return answer
+
     def worker(self, kind: DeviceKind) -> WorkerClient:
         """Return the worker for `kind`, a fresh one when the last has died.
 

@@ -403,12 +403,12 @@ def _device_cpu(info: DeviceInfo, arch: str) -> str:
         return arm_cpu(info.cpus, arch)
     if arch != "x86_64":
         return ""
-    if info.boot_id and info.boot_id == _this_boot():
+    if info.boot_id and info.boot_id == this_boot():
         return llvm.shared().host()[1]
     return x86_level(info.features)
 
 
-def _this_boot() -> str:
+def this_boot() -> str:
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:

@@ -22,6 +22,7 @@ from typing import List
 from typing import Optional
 from typing import Tuple
 
+from .conditions import conditions
 from .faults import read_report
 from .handover import send_socket
 from .info import device_info
@@ -108,6 +109,7 @@ class Session:
         self._line = Line()
         self._requests: Dict[str, Callable[..., Any]] = {
             "info": device_info,
+            "conditions": conditions,
             "pid": os.getpid,
             "start": self._start,
             "ended": self._ended,
