@@ -90,7 +90,7 @@ def test_a_usage_error_is_exit_status_2(tmp_path: Path, arguments: list[str], me
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [[], ["info"], ["doctor"], ["bundle"], ["serve"]])
+@pytest.mark.parametrize("arguments", [[], ["info"], ["doctor"], ["who"], ["release"], ["bundle"], ["serve"]])
 def test_help_ends_with_an_example(tmp_path: Path, arguments: list[str]) -> None:
     result = xdevice(*arguments, "--help", cwd=tmp_path)
     assert result.returncode == 0

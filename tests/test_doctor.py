@@ -19,6 +19,7 @@ from pytest_xdevice.doctor import doctor
 
 if TYPE_CHECKING:
     from tests.harness.server import DeviceServer
+    from tests.harness.sshd import Sshd
 
 HOST_STEPS = ["Python", "llvmlite", "linker", "C compiler", "cache", "OpenCL"]
 DEVICE_STEPS = ["authentication", "Python there", "runtime", "stream", "target", "features", "linker"]
@@ -130,6 +131,29 @@ def test_what_cannot_be_reached_is_told_at_its_step(tmp_path: Path, spec: str, n
     assert status == 1
     assert steps[-1]["name"] == name
     assert steps[-1]["state"] == "failed"
+    assert message in steps[-1]["found"]
+
+
+def test_a_device_by_ssh(tmp_path: Path, sshd: Sshd) -> None:
+    status, steps = diagnose(sshd.spec, cwd=tmp_path, environment={"XDEVICE_SSH_CONFIG": str(sshd.config)})
+    assert status == 0, steps
+    assert [step["name"] for step in steps[:4]] == ["specification", "network", "authentication", "Python there"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "name", "message"),
+    [
+        ("ssh://{user}@127.0.0.1:{closed}", "network", "Connection refused"),
+        ("ssh://somebody-else@127.0.0.1:{port}", "authentication", "Permission denied"),
+        ("ssh=-p {port} {user}@127.0.0.1//python=/nowhere/python3", "runtime", "/nowhere/python3"),
+    ],
+)
+def test_how_far_ssh_gets_is_told(tmp_path: Path, sshd: Sshd, spec: str, name: str, message: str) -> None:
+    where = spec.format(user=sshd.user, port=sshd.port, closed=closed_port())
+    status, steps = diagnose(where, cwd=tmp_path, environment={"XDEVICE_SSH_CONFIG": str(sshd.config)})
+    assert status == 1
+    assert steps[-1]["name"] == name
+    assert [step["state"] for step in steps] == [*["ok"] * (len(steps) - 1), "failed"]
     assert message in steps[-1]["found"]
 
 

@@ -27,6 +27,7 @@ from ..target import this_boot
 from ..timing import format_seconds
 from ..transport.spec import parse
 from ..transport.spec import Spec
+from ..transport.ssh import SSH_FAILED
 from .kernels import add_one
 from .kernels import nothing
 from .step import State
@@ -34,6 +35,8 @@ from .step import Step
 
 _OLDEST_PYTHON: Final = (3, 8)
 _REACH_SECONDS: Final = 10.0
+_WAYS: Final = {"socket": "the server took the token, or asks for none", "ssh": "ssh logged in"}
+_SSH_REFUSALS: Final = ("Permission denied", "Host key verification failed", "Too many authentication failures")
 _SIZE: Final = 1024
 _UNSTEADY: Final = 0.05  # spread of an empty kernel's samples, as a part of their median
 _BUSY: Final = 0.5  # load, as a part of the cores
@@ -64,7 +67,7 @@ def device_steps(spec: str, settings: Settings, pyproject: Path) -> Iterator[Ste
     try:
         session = _open(device, settings)
     except XDeviceError as error:
-        yield _refused(error, parsed)
+        yield from _refused(error, parsed)
         return
     try:
         yield from _open_steps(session, parsed)
@@ -103,21 +106,38 @@ def _open(device: DeviceConfig, settings: Settings) -> Session:
     return Session.open(device, settings, progress=lambda text: print(text, file=sys.stderr))
 
 
-def _refused(error: XDeviceError, spec: Spec) -> Step:
-    """Return the step at which opening a session failed; the errors of transports say what to do."""
+def _refused(error: XDeviceError, spec: Spec) -> Iterator[Step]:
+    """Yield the step at which opening a session failed; the errors of transports say what to do."""
     if isinstance(error, AuthenticationError):
-        return _step("authentication", "failed", str(error))
-    if isinstance(error, TargetError):
-        return _step("target", "failed", str(error))
-    # ssh reports its own troubles and those of the Python there in one way; its words tell which it was.
-    return _step("connection" if spec.kind == "ssh" else "runtime", "failed", str(error))
+        yield _step("authentication", "failed", str(error))
+    elif isinstance(error, TargetError):
+        yield _step("target", "failed", str(error))
+    elif spec.kind == "ssh":
+        yield from _refused_by_ssh(str(error))
+    else:
+        yield _step("runtime", "failed", str(error))
+
+
+def _refused_by_ssh(text: str) -> Iterator[Step]:
+    """Yield how far ssh got, by its own words: it has one exit status for all that is not the remote command's."""
+    refused = any(words in text for words in _SSH_REFUSALS)
+    if not refused and f"(exit status {SSH_FAILED})" in text:
+        yield _step("network", "failed", text)
+        return
+    yield _step("network", "ok", "ssh connects")
+    if refused:
+        yield _step("authentication", "failed", text)
+        return
+    yield _step("authentication", "ok", _WAYS["ssh"])
+    yield _step("runtime", "failed", text)
 
 
 def _open_steps(session: Session, spec: Spec) -> Iterator[Step]:
     """Yield what there is on a device that a session was opened with."""
     info = session.info
-    ways = {"socket": "the server took the token, or asks for none", "ssh": "ssh logged in"}
-    yield _step("authentication", "ok", ways.get(spec.kind, "none needed"))
+    if spec.kind == "ssh":
+        yield _step("network", "ok", "ssh connects")
+    yield _step("authentication", "ok", _WAYS.get(spec.kind, "none needed"))
     version = tuple(int(part) if part.isdigit() else 0 for part in info.python.split(".")[:2])
     if version < _OLDEST_PYTHON:
         yield _step("Python there", "failed", info.python, "install Python 3.8 or newer on the device")
