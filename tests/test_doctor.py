@@ -95,6 +95,15 @@ def test_a_device_by_its_name_behind_a_server(tmp_path: Path, server: DeviceServ
     assert steps[1]["found"] == f"{server.address} takes connections"
 
 
+def test_a_device_with_the_oldest_python(tmp_path: Path, oldest_server: DeviceServer) -> None:
+    status, steps = diagnose(oldest_server.address, "--token-file", str(oldest_server.token_file), cwd=tmp_path)
+    assert status == 0, steps
+    found = {step["name"]: step for step in steps}
+    assert found["Python there"]["found"].startswith("3.8.")
+    assert found["timer"]["state"] in ("ok", "note")
+    assert "disturbances" in found
+
+
 def test_a_closed_port_ends_it_there(tmp_path: Path) -> None:
     port = closed_port()
     status, printed = run_doctor(f"127.0.0.1:{port}", cwd=tmp_path)
