@@ -9,15 +9,18 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 from typing import Final
+from typing import TYPE_CHECKING
 
 import pytest
 
-from .baseline import Baseline
-from .baseline import Figure
 from .errors import ConfigError
 from .options import baseline_path
 from .options import fail_slower
 from .report import properties
+
+if TYPE_CHECKING:
+    from .baseline import Baseline
+    from .baseline import Figure
 
 _WORKER_INPUT: Final = "xdevice_baseline"
 _DEFAULT_THRESHOLD: Final = 0.1  # for what is told, where no test fails for it
@@ -39,6 +42,8 @@ def register_baseline(config: pytest.Config) -> None:
                 "--xdevice-fail-slower needs --xdevice-baseline FILE, whose figures it compares with"
             )
         return
+    from .baseline import Baseline  # loads what a run without a baseline has no use for
+
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
     if worker is not None:
         baseline = Baseline.from_text(worker[_WORKER_INPUT])
@@ -133,10 +138,14 @@ class BaselineKeeper:
 
 def _figures(found: list[tuple[str, object]]) -> list[Figure]:
     """Return the measurements among a test's properties."""
+    from .baseline import Figure
+
     return [Figure.from_json(json.loads(str(value))) for name, value in found if name == properties.TIMING]
 
 
 def _read(path: Path) -> Baseline:
+    from .baseline import Baseline
+
     advice = "mend it, or remove it to have this run write a new one"
     try:
         return Baseline.from_text(path.read_text(encoding="utf-8"))

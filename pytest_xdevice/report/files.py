@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from typing import TYPE_CHECKING
 
-from .run import RunResult
+if TYPE_CHECKING:
+    from .run import RunResult
 
 SUFFIXES: Final = (".html", ".json", ".md")
 # GitHub shows no summary of a step that is larger than 1 MiB.

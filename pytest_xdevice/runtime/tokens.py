@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from typing import Tuple
 
 LEAST = 16  # characters
@@ -19,6 +18,8 @@ class Token(str):
 
 def new_token() -> Token:
     """Return a fresh token of 256 random bits, as 43 URL-safe characters."""
+    import secrets  # loads hashlib, of which a host that was given its token has no need
+
     return Token(secrets.token_urlsafe(32))
 
 
