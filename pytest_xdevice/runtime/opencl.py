@@ -27,6 +27,7 @@ from .memory import SPARSE
 from .opencl_arguments import arguments_of
 from .opencl_arguments import KEEP
 from .opencl_memory import Buffer
+from .opencl_memory import fill
 from .opencl_memory import memory_of
 from .timing import measure
 from .timing import Plan
@@ -102,7 +103,7 @@ class OpenCLBackend:
         try:
             for start, length in ends if sparse else whole:
                 if length:
-                    self._cl.enqueue_fill_buffer(self._queue, array.handle, bytes([byte]), start, length)
+                    fill(self._cl, self._queue, array.handle, byte, start, length)
         except self._cl.Error as error:
             raise self._no_room(array.nbytes, error) from None
 

@@ -28,6 +28,7 @@ from .memory import PAGE
 _POCL = "Portable Computing Language"
 _TOGETHER = 8  # arrays that one launch of the kernel below looks at
 _KEPT_BYTES = 32 << 20  # of arrays that were freed, for the next ones of their size
+_NEAR = 1 << 30  # bytes of a buffer that every driver fills
 _ZONE = 1024  # bytes at each end on a device with memory of its own
 _FOUND = struct.Struct("=iiii")  # lowest offset behind the data, highest one before it, their numbers
 _NOTHING = _FOUND.pack((1 << 31) - 1, -(1 << 31), 0, 0)
@@ -53,6 +54,25 @@ __kernel void xd_zones({blocks}, {sizes}, uint zone, uchar8 canaries, volatile _
 )
 
 Violation = Dict[str, int]
+
+
+def fill(cl: Any, queue: Any, buffer: Any, byte: int, start: int, length: int) -> None:
+    """Set bytes of a buffer.
+
+    NVIDIA's driver fills at wrong addresses from 2**31 on. Its copies go to the right ones, so that there bytes come
+    from what was filled before, or from this process.
+    """
+    if not length:
+        return
+    filled = min(length, _NEAR - start)
+    if filled > 0:
+        cl.enqueue_fill_buffer(queue, buffer, bytes([byte]), start, filled)
+    else:
+        filled = min(length, _NEAR)
+        cl.enqueue_copy(queue, buffer, bytes([byte]) * filled, dst_offset=start, is_blocking=True)
+    for offset in range(filled, length, filled):
+        count = min(filled, length - offset)
+        cl.enqueue_copy(queue, buffer, buffer, src_offset=start, dst_offset=start + offset, byte_count=count)
 
 
 class Buffer:
@@ -173,8 +193,8 @@ class ZonedMemory(PlainMemory):
         zone, size = self._zone, max(nbytes, 1)
         block = self._cl.Buffer(self._queue.context, self._flags, zone + size + zone)
         canary = next_canary()
-        self._cl.enqueue_fill_buffer(self._queue, block, bytes([canary]), 0, zone)
-        self._cl.enqueue_fill_buffer(self._queue, block, bytes([canary]), zone + nbytes, zone)
+        fill(self._cl, self._queue, block, canary, 0, zone)
+        fill(self._cl, self._queue, block, canary, zone + nbytes, zone)
         return Buffer(block.get_sub_region(zone, size, self._flags), nbytes, block, canary)
 
     def free(self, buffer: Buffer) -> None:

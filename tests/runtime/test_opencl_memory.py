@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pytest_xdevice.runtime import opencl_memory
 from pytest_xdevice.runtime.launch import DeviceProblem
 from pytest_xdevice.runtime.launch import Launch
 from pytest_xdevice.runtime.opencl import OpenCLBackend
@@ -78,3 +79,17 @@ def test_many_arrays_come_and_go(backend: OpenCLBackend) -> None:
 
 def test_without_guards_there_are_no_zones(backend: OpenCLBackend) -> None:
     assert type(OpenCLBackend("", guard=False)._memory) is PlainMemory
+
+
+@pytest.mark.parametrize(
+    ("start", "length"), [(0, 50), (0, 100), (20, 333), (90, 20), (100, 30), (150, 250), (0, 0), (120, 0)]
+)
+def test_bytes_that_no_driver_fills_are_copied(
+    backend: OpenCLBackend, monkeypatch: pytest.MonkeyPatch, start: int, length: int
+) -> None:
+    monkeypatch.setattr(opencl_memory, "_NEAR", 100)
+    block = backend.allocate(500)
+    backend.fill(block, 0)
+    opencl_memory.fill(backend._cl, backend._queue, block.handle, 7, start, length)
+    expected = bytes(start) + b"\7" * length + bytes(500 - start - length)
+    assert bytes(backend.readable(block, 0, 500)) == expected
