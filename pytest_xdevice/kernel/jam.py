@@ -29,6 +29,7 @@ from .phases import assigned_in
 from .rewrite import Rewriter
 from .traversal import children
 from .traversal import expressions
+from .traversal import loads
 from .traversal import locals_of
 from .types import i64
 
@@ -121,7 +122,7 @@ def _stays_in_column(store: Store, stores: list[Store], variable: str, assigned:
     *leading, last = store.indices
     if not (isinstance(last, Local) and last.name == variable) or any(locals_of(each) & assigned for each in leading):
         return False
-    if any(_has_load(index) for index in store.indices):
+    if any(any(loads(index)) for index in store.indices):
         return False
     places = [other.indices for other in stores if other.array == store.array]
     places += [load.indices for other in stores for load in _loads(other) if load.array == store.array]
@@ -129,18 +130,8 @@ def _stays_in_column(store: Store, stores: list[Store], variable: str, assigned:
 
 
 def _loads(statement: Stmt) -> Iterator[Load]:
-    def found(expr: Expr) -> Iterator[Load]:
-        if isinstance(expr, Load):
-            yield expr
-        for child in children(expr):
-            yield from found(child)
-
     for expr in expressions(statement):
-        yield from found(expr)
-
-
-def _has_load(expr: Expr) -> bool:
-    return isinstance(expr, Load) or any(map(_has_load, children(expr)))
+        yield from loads(expr)
 
 
 def _same(left: tuple[Expr, ...], right: tuple[Expr, ...]) -> bool:

@@ -15,7 +15,6 @@ from .ir import Expr
 from .ir import For
 from .ir import If
 from .ir import KernelIR
-from .ir import Load
 from .ir import Local
 from .ir import Parallel
 from .ir import Result
@@ -23,6 +22,7 @@ from .ir import Return
 from .ir import Stmt
 from .traversal import children
 from .traversal import expressions
+from .traversal import loads
 from .traversal import walk
 
 # Each carried local takes one slot, whatever its type.
@@ -125,11 +125,9 @@ def _replayed(runs: list[tuple[Stmt, ...]]) -> set[int]:
 
 
 def _is_uniform(statement: Stmt) -> bool:
-    return isinstance(statement, (Assign, If, Result, Return)) and not any(map(_has_load, expressions(statement)))
-
-
-def _has_load(expr: Expr) -> bool:
-    return isinstance(expr, Load) or any(map(_has_load, children(expr)))
+    return isinstance(statement, (Assign, If, Result, Return)) and not any(
+        any(loads(expr)) for expr in expressions(statement)
+    )
 
 
 def _needed(prologue: tuple[Stmt, ...], names: set[str]) -> tuple[Stmt, ...]:

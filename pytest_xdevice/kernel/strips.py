@@ -34,8 +34,8 @@ from .phases import assigned_in
 from .phases import read_in
 from .rewrite import Rewriter
 from .traversal import arrays_accessed
-from .traversal import children
 from .traversal import expressions
+from .traversal import loads
 from .traversal import locals_of
 from .types import i64
 from .types import LocalArray
@@ -204,18 +204,11 @@ def _is_even(indices: tuple[Expr, ...], variable: str, varying: set[str]) -> boo
 
 def _accesses(statements: Iterable[Stmt]) -> Iterator[tuple[Expr, ...]]:
     """Yield the indices of every access to memory."""
-
-    def loads(expr: Expr) -> Iterator[tuple[Expr, ...]]:
-        if isinstance(expr, Load):
-            yield expr.indices
-        for child in children(expr):
-            yield from loads(child)
-
     for statement in statements:
         if isinstance(statement, Store):
             yield statement.indices
         for expr in expressions(statement):
-            yield from loads(expr)
+            yield from (load.indices for load in loads(expr))
 
 
 def _read_first(body: Iterable[Stmt]) -> set[str]:

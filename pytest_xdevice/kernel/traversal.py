@@ -71,6 +71,14 @@ def locals_of(expr: Expr) -> set[str]:
     return names.union(*map(locals_of, children(expr)))
 
 
+def loads(expr: Expr) -> Iterator[Load]:
+    """Yield the elements that an expression reads, those in the indices of others included."""
+    if isinstance(expr, Load):
+        yield expr
+    for child in children(expr):
+        yield from loads(child)
+
+
 def inlined_calls(expr: Expr) -> Iterator[InlinedCall]:
     """Yield the inlined calls of an expression, not those within them."""
     if isinstance(expr, InlinedCall):

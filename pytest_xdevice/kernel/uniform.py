@@ -14,11 +14,11 @@ from .ir import Binary
 from .ir import Const
 from .ir import Expr
 from .ir import If
-from .ir import Load
 from .ir import Stmt
 from .traversal import arrays_accessed
 from .traversal import children
 from .traversal import expressions
+from .traversal import loads
 from .traversal import locals_of
 from .traversal import walk
 
@@ -30,8 +30,8 @@ def divides_uniformly(variable: str, body: tuple[Stmt, ...]) -> bool:
     divisions = [found for statement in _conditional(body) for expr in expressions(statement) for found in _in(expr)]
     if not divisions:
         return False
-    varying = _varying(variable, body)
     _, written = arrays_accessed(body)
+    varying = _varying(variable, body, written)
     return any(not _varies(division, varying, written) for division in divisions)
 
 
@@ -50,10 +50,9 @@ def _in(expr: Expr) -> Iterable[Binary]:
         yield from _in(child)
 
 
-def _varying(variable: str, body: tuple[Stmt, ...]) -> set[str]:
+def _varying(variable: str, body: tuple[Stmt, ...], written: set[str]) -> set[str]:
     """Return the locals whose value depends on `variable`."""
     assignments = [statement for statement in walk(body) if isinstance(statement, Assign)]
-    _, written = arrays_accessed(body)
     varying = {variable}
     while True:
         found = {each.name for each in assignments if _varies(each.value, varying, written)} - varying
@@ -63,10 +62,4 @@ def _varying(variable: str, body: tuple[Stmt, ...]) -> set[str]:
 
 
 def _varies(expr: Expr, varying: set[str], written: set[str]) -> bool:
-    return bool(locals_of(expr) & varying) or _reads(expr, written)
-
-
-def _reads(expr: Expr, arrays: set[str]) -> bool:
-    if isinstance(expr, Load) and expr.array in arrays:
-        return True
-    return any(_reads(child, arrays) for child in children(expr))
+    return bool(locals_of(expr) & varying) or any(load.array in written for load in loads(expr))
