@@ -1,4 +1,4 @@
-"""What a device says of itself: architecture, C library, CPU, features, resources."""
+"""What a device says of itself: architecture, C library, CPU, features, resources, OpenCL devices."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
+from typing import Literal
+
+DeviceKind = Literal["cpu", "opencl"]
 
 
 @dataclass(frozen=True)
@@ -92,3 +95,27 @@ def _distinct_cpus(entries: Iterable[Any]) -> Iterable[tuple[str, str, int]]:
     for entry in entries:
         implementer, part, *count = entry
         yield str(implementer), str(part), int(count[0]) if count else 1
+
+
+@dataclass(frozen=True)
+class OpenCLDevice:
+    """An OpenCL device, as its driver describes it. `memory` and `max_allocation` are in bytes."""
+
+    name: str
+    platform: str
+    version: str
+    c_version: str
+    driver: str
+    device_type: str
+    extensions: tuple[str, ...]
+    memory: int
+    max_allocation: int
+    compute_units: int
+    max_work_group_size: int
+    max_work_item_sizes: tuple[int, ...]
+
+    @classmethod
+    def from_wire(cls, facts: dict[str, Any]) -> OpenCLDevice:
+        """Make one of what the worker reported."""
+        sizes = tuple(facts["max_work_item_sizes"])
+        return cls(**{**facts, "extensions": tuple(facts["extensions"]), "max_work_item_sizes": sizes})

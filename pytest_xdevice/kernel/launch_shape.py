@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import replace
 from typing import Any
+from typing import Union
 
 from ..errors import ArgumentError
 from .groups import has_groups
 from .ir import KernelIR
 from .ir import Parallel
 from .ir import Stmt
+
+Sizes = Union[int, "tuple[int, ...]", None]
 
 _MOST_GROUPS = (1 << 31) - 1
 

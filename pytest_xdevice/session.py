@@ -1,0 +1,294 @@
+"""A connection to one device: its gateway, and a worker for each kind of execution."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from typing import Union
+
+from .artifact import KernelSource
+from .client import Problem
+from .client import WorkerClient
+from .client import WorkerEnded
+from .compile import Compiler
+from .compile import default_compiler
+from .config import DeviceConfig
+from .config import Settings
+from .device import Device
+from .device_info import DeviceInfo
+from .device_info import DeviceKind
+from .device_info import OpenCLDevice
+from .device_output import DeviceOutput
+from .errors import DeviceError
+from .errors import DeviceLost
+from .errors import XDeviceError
+from .target import Target
+from .transport import Applicant
+from .transport import open_transport
+from .transport import Transport
+from .transport.credentials import read_credentials
+from .transport.gateway import Control
+from .transport.spec import parse
+
+Translate = Callable[[object], Union[KernelSource, None]]
+
+
+class Session:
+    """A connection to one device: its gateway, and a worker for each kind of execution.
+
+    Attributes
+    ----------
+    name, address : str
+        The device's name in reports, and its specification.
+    info : DeviceInfo
+    target : Target
+        What CPU kernels are compiled for.
+    output : DeviceOutput
+        What the device printed.
+    opencl_problem : str or None
+        Why the device has no OpenCL, once that has been looked at.
+    translate : callable
+        Makes a kernel of what a test gives that is none by itself, or returns None.
+    progress : callable
+        Told, in a few words, what takes long; nothing when that is done.
+    """
+
+    def __init__(
+        self, config: DeviceConfig, settings: Settings, transport: Transport, control: Control, compiler: Compiler
+    ) -> None:
+        self._config = config
+        self.name = config.name
+        self.address = config.address
+        self.settings = settings
+        self.compiler = compiler
+        self.info = DeviceInfo.from_wire(control.info)
+        self.target = _target(config.target or settings.target, self.info, compiler)
+        self.opencl_problem: str | None = None
+        self.output = DeviceOutput(self.name)
+        self.translate: Translate = _nothing
+        self.progress: Callable[[str], None] = _silent
+        self._applicant = Applicant(settings.lease_timeout, _silent)
+        self._opencl: tuple[OpenCLDevice, ...] | None = None
+        self._transport = transport
+        self._control = control
+        self._workers: dict[DeviceKind, WorkerClient] = {}
+        self._starting: dict[DeviceKind, WorkerClient] = {}
+
+    @classmethod
+    def open(
+        cls,
+        config: DeviceConfig,
+        settings: Settings | None = None,
+        *,
+        compiler: Compiler | None = None,
+        progress: Callable[[str], None] | None = None,
+        translate: Translate | None = None,
+    ) -> Session:
+        """Connect to a device.
+
+        Parameters
+        ----------
+        config : DeviceConfig
+        settings : Settings, optional
+        compiler : Compiler, optional
+            What builds kernels; the process's own by default.
+        progress : callable, optional
+            Told, in a few words, what is being waited for.
+        translate : callable, optional
+            Makes a kernel of what a test gives that is none by itself, or returns None.
+
+        Raises
+        ------
+        DeviceUnreachable, AuthenticationError
+            If no session could be opened.
+        TargetError
+            If the target asked for is unknown, or the device cannot run it.
+        """
+        settings = settings or Settings()
+        applicant = Applicant(settings.lease_timeout, progress or _silent)
+        transport, control = _connect(config, settings, applicant)
+        try:
+            session = cls(config, settings, transport, control, compiler or default_compiler())
+        except BaseException:
+            transport.close()
+            raise
+        session._applicant = applicant
+        session.translate = translate or _nothing
+        return session
+
+    @property
+    def lost(self) -> DeviceLost | None:
+        """Why the device is out of reach, as far as that has been noticed; else None."""
+        return self._control.lost
+
+    def reconnect(self, progress: Callable[[str], None] | None = None) -> None:
+        """Open another connection in place of one that was lost. What was on the device is gone.
+
+        Raises
+        ------
+        DeviceUnreachable, AuthenticationError
+            If that cannot be done; the session is closed.
+        """
+        with contextlib.suppress(OSError):
+            self.close()
+        self._applicant = replace(self._applicant, progress=progress or _silent)
+        self._transport, self._control = _connect(self._config, self.settings, self._applicant)
+
+    def device(self, kind: DeviceKind) -> Device:
+        """Return the device as one test sees it; `Device.release` frees what was allocated through it."""
+        self.output.begin()
+        self.prepare(kind)
+        return Device(self, kind)
+
+    def opencl_devices(self) -> tuple[OpenCLDevice, ...]:
+        """Return the OpenCL devices there are, the one in use first; empty when there is none."""
+        if self._opencl is None:
+            try:
+                self.worker("opencl")
+            except DeviceError as error:
+                self.opencl_problem, self._opencl = str(error), ()
+        return self._opencl or ()
+
+    @property
+    def known_opencl_devices(self) -> tuple[OpenCLDevice, ...]:
+        """Those of `opencl_devices`, if anybody has asked for them; nothing is started to find out."""
+        return self._opencl or ()
+
+    def conditions(self) -> dict[str, Any]:
+        """Return what may disturb timings at this moment: see `runtime.conditions.conditions`.
+
+        Raises
+        ------
+        DeviceLost
+            If the session is gone.
+        """
+        answer: dict[str, Any] = self._control.request("conditions")
+        return answer
+
+    def worker(self, kind: DeviceKind) -> WorkerClient:
+        """Return the worker for `kind`, a fresh one when the last has died.
+
+        Raises
+        ------
+        DeviceError
+            If the device has no OpenCL.
+        DeviceLost
+            If the session is gone.
+        """
+        worker = self._workers.get(kind)
+        if worker is None or not worker.alive:
+            worker = self._workers[kind] = self._start_worker(kind)
+        return worker
+
+    def close(self) -> None:
+        """End the session: its workers, its process and its files on the device."""
+        for worker in (*self._workers.values(), *self._starting.values()):
+            worker.close()
+        self._workers.clear()
+        self._starting.clear()
+        self._transport.close()
+
+    def prepare(self, kind: DeviceKind) -> None:
+        """Have a worker for `kind` start, if there is none that lives, while something else is done."""
+        worker = self._workers.get(kind)
+        if worker is not None:
+            worker.look()
+        if (worker is None or not worker.alive) and kind not in self._starting:
+            with contextlib.suppress(XDeviceError):  # whoever asks for the worker tries again and hears of it
+                self._starting[kind] = self._attach_worker(kind)
+
+    def _show_progress(self, text: str) -> None:
+        self.progress(f"{self.name}: {text}" if text else "")
+
+    def _start_worker(self, kind: DeviceKind) -> WorkerClient:
+        try:
+            worker = self._starting.pop(kind, None) or self._attach_worker(kind)
+            description = worker.greet()
+        except DeviceLost:
+            if self._transport.stream_way != "unix" or self.lost:
+                raise
+            # An sshd may refuse to forward sockets; the control connection itself gets through.
+            self._transport.stream_way = "relay"
+            return self._start_worker(kind)
+        except Problem as problem:
+            raise DeviceError(str(problem)) from None
+        except WorkerEnded as end:
+            raise DeviceError(f"{end} before it was ready:\n{end.output}") from None
+        if kind == "opencl":
+            self._opencl = tuple(OpenCLDevice.from_wire(facts) for facts in description["opencl"])
+        return worker
+
+    def _attach_worker(self, kind: DeviceKind) -> WorkerClient:
+        """Start a worker and open the stream to it."""
+        way = self._transport.stream_way
+        options = {
+            "kind": kind, "stream": way, "guard": self.settings.guard, "opencl": self.settings.opencl or "",
+        }  # fmt: skip
+        if way == "unix":
+            started = self._control.request("start", options)
+            sock = self._transport.stream(started["path"])
+        elif way == "passed":
+            self._control.post("start", options)
+            try:
+                sock = self._transport.stream("")  # the worker starts meanwhile
+            except XDeviceError:
+                self._control.request("ended", self._control.answer("start")["worker"], True)
+                raise
+            with _closing_on_failure(sock):
+                started = self._control.answer("start")
+        else:
+            sock, channel = self._control.relay()
+            with _closing_on_failure(sock):
+                started = self._control.request("start", options, channel)
+        return WorkerClient(self._control, started["worker"], sock, self.output.show, self._show_progress)
+
+
+def _target(text: str | None, info: DeviceInfo, compiler: Compiler) -> Target:
+    if text is None:
+        return Target.of_device(info)
+    target = Target.parse(text).completed(info)
+    compiler.check(target, info)
+    return target
+
+
+def _connect(config: DeviceConfig, settings: Settings, applicant: Applicant) -> tuple[Transport, Control]:
+    """Reach a device and start a session there."""
+    transport = transport_to(config, settings, applicant)
+    return transport, transport.open()
+
+
+def transport_to(config: DeviceConfig, settings: Settings, applicant: Applicant | None = None) -> Transport:
+    """Return what leads to a device, not yet opened.
+
+    Raises
+    ------
+    AuthenticationError
+        If there is no token for a device that needs one.
+    """
+    spec = parse(config.address)
+    spec = replace(spec, python=spec.python or config.python)
+    credentials = read_credentials(config, settings)
+    applicant = applicant or Applicant(settings.lease_timeout, _silent)
+    return open_transport(spec, credentials=credentials, applicant=applicant)
+
+
+@contextlib.contextmanager
+def _closing_on_failure(sock: socket.socket) -> Iterator[None]:
+    """Close a socket when the block fails."""
+    try:
+        yield
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _nothing(kernel: object) -> None:
+    """Make no kernels of other things."""
+
+
+def _silent(message: str) -> None:
+    """Progress that nobody follows."""
