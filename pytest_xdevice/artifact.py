@@ -7,6 +7,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,11 @@ class Artifact:
         from .toolchain import llvm
 
         return llvm.shared().assemble(self.llvm_ir, Target.parse(self.target).machine)
+
+    @property
+    def small(self) -> Artifact:
+        """The OpenCL program built for launches in which indices fit 32 bits; see `kernel.small_integers`."""
+        return replace(self, key=f"{self.key}-small", build_options=(*self.build_options, "-DXD_SMALL"))
 
     @property
     def is_linked(self) -> bool:

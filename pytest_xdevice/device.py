@@ -41,6 +41,7 @@ from .kernel.launch_shape import Sizes
 from .kernel.signature import Signature
 from .kernel.types import scalar_of_dtype
 from .launch import check_blocks
+from .launch import counts_small
 from .launch import load_into
 from .launch import load_kernel
 from .launch import Run
@@ -434,10 +435,13 @@ class Device:
             )
         artifact = self._described(artifact)
         batch = Batch()
-        keys = load_kernel(batch, artifact, self.session, self.worker())
+        worker = self.worker()
+        # Most launches are small; another one brings what it needs along.
+        built = artifact.small if counts_small(artifact, self.session) else artifact
+        keys = load_kernel(batch, built, self.session, worker)
         if batch.operations:
-            self.submit(batch, self.worker(), artifact.name, self.session.settings.timeout)
-            self.worker().loaded.update(keys)
+            self.submit(batch, worker, artifact.name, self.session.settings.timeout)
+            worker.loaded.update(keys)
         return Function(self, artifact, source)
 
     def _new_array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> DeviceArray:

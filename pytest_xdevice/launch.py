@@ -22,6 +22,7 @@ from .errors import ArgumentError
 from .kernel.binding import Binding
 from .kernel.geometry import Phase
 from .kernel.opencl_types import LocalType
+from .kernel.small_integers import LIMIT
 from .kernel.types import ArrayType
 from .kernel.types import PointerType
 from .kernel.types import ScalarType
@@ -146,7 +147,9 @@ class Run:
         self._values = bytearray()
         self._sizes: list[int] = []
         _check_aliases(artifact, binding)
-        self._loads = load_kernel(self._batch, artifact, device.session, self._worker)
+        self._phases = [] if artifact.kind == "cpu" else self._geometry()
+        self._built = artifact.small if self._is_small() else artifact
+        self._loads = load_kernel(self._batch, self._built, device.session, self._worker)
         self._pack()
         if device.kept is not None:
             device.kept.note(artifact, binding, ndrange)
@@ -290,7 +293,7 @@ class Run:
 
     def _launch(self, seconds: float) -> dict[str, Any]:
         request: dict[str, Any] = {
-            "key": self._artifact.key,
+            "key": self._built.key,
             "entry": self._artifact.entry,
             "arguments": self._arguments,
             "values": self._values.hex(),
@@ -302,7 +305,7 @@ class Run:
         else:
             request["sizes"] = self._sizes
             request["carry_bytes"] = self._artifact.carry_bytes
-            request["phases"] = self._geometry()
+            request["phases"] = self._phases
         return request
 
     def _geometry(self) -> list[dict[str, Any]]:
@@ -319,6 +322,20 @@ class Run:
             whole, local = work_sizes(phase, values, device_type)
             phases.append({"entry": phase.entry, "global": whole, "local": local})
         return phases
+
+    def _is_small(self) -> bool:
+        """Whether a GPU may count and compute indices with 32 bits."""
+        if not counts_small(self._artifact, self._device.session):
+            return False
+        sizes = [*self._binding.dims.values(), *(size for phase in self._phases for size in phase["global"])]
+        sizes += [math.prod(shape) for shape in self._binding.shapes if shape is not None]
+        return max(sizes, default=0) < LIMIT
+
+
+def counts_small(artifact: Artifact, session: Session) -> bool:
+    """Tell whether a kernel is built anew for small launches: one of our own programs on a GPU."""
+    ours = artifact.kind == "opencl" and not artifact.is_handwritten
+    return ours and session.opencl_devices()[0].device_type == "gpu"
 
 
 def _check_aliases(artifact: Artifact, binding: Binding) -> None:

@@ -53,6 +53,7 @@ from .phases import Plan
 from .phases import plan_phases
 from .phases import read_in
 from .signature import Param
+from .small_integers import SmallIntegers
 from .traversal import arrays_accessed
 from .traversal import children
 from .traversal import expressions
@@ -74,6 +75,13 @@ _BOOL_OPERATORS: Final = {"and": "&&", "or": "||", "xor": "!="}
 # In C these overflow without a meaning when signed, so they are done unsigned.
 _WRAPPING: Final = frozenset({"add", "sub", "mul", "shl"})
 _INDENT: Final = "    "
+# What fits 32 bits where the launch is small; see `small_integers`.
+_INDEX: Final = """\
+#ifdef XD_SMALL
+typedef int xd_index;
+#else
+typedef long xd_index;
+#endif"""
 # A GPU takes up to twice the time to count a long, so that it counts strips which an int can count.
 _COUNTING: Final = """\
 #ifdef XD_GPU
@@ -84,6 +92,13 @@ _COUNTING: Final = """\
 #else
 #define XD_COUNT(c, e, n, k, start, stop) for (long c = start, e = stop; c < e; ++c)
 #define XD_COUNTED(c, k) c
+#endif
+#ifdef XD_SMALL
+#define XD_COUNT_INDEX(c, e, n, k, start, stop) for (int c = start, e = stop; c < e; ++c)
+#define XD_COUNTED_INDEX(c, k) c
+#else
+#define XD_COUNT_INDEX XD_COUNT
+#define XD_COUNTED_INDEX XD_COUNTED
 #endif"""
 _MOST_DOUBLED: Final = 32  # statements of a body that is printed twice
 
@@ -104,8 +119,9 @@ def kernel_program(ir: KernelIR) -> OpenCLProgram:
         extents = _extents(loop) if loop else ()
         phases.append(Phase(entry, extents, loop.block, loop.grid) if loop else Phase(entry, extents))
     contract = "#pragma OPENCL FP_CONTRACT ON" if ir.fast & {"contract", "full"} else ""
-    counting = _COUNTING if any("XD_COUNT(" in kernel for kernel in kernels) else ""
-    parts = [_pragmas(ir), counting, functions.text, contract, *kernels]
+    counting = _COUNTING if any("XD_COUNT" in kernel for kernel in kernels) else ""
+    index = _INDEX if any("xd_index" in kernel for kernel in kernels) else ""
+    parts = [_pragmas(ir), index, counting, functions.text, contract, *kernels]
     source = "\n\n".join(part for part in parts if part) + "\n"
     return OpenCLProgram(source, tuple(phases), plan.carry_bytes, _build_options(ir.fast))
 
@@ -222,6 +238,7 @@ class _PhasePrinter:
         self._phase = phase
         self._ir = legalise(_with_guards(replace(ir, body=(*phase.prologue, *phase.body))))
         self._params = {param.name: param for param in ir.signature.params}
+        self._small = SmallIntegers(self._ir, phase.reads)
         self._functions = functions
         self._lines: list[str] = []
         self._depth = 1
@@ -234,7 +251,7 @@ class _PhasePrinter:
             Return: self._return,
         }  # fmt: skip
         self._expressions: dict[type, Callable[..., str]] = {
-            Const: lambda expr: literal(expr.value, expr.type), Local: lambda expr: self._name(expr.name),
+            Const: lambda expr: literal(expr.value, expr.type), Local: self._local,
             DimValue: lambda expr: f"d_{_ascii(expr.name)}", Load: self._load, Unary: self._unary,
             Binary: self._binary, Compare: self._compare, Select: self._select, Cast: self._cast, Call: self._call,
         }  # fmt: skip
@@ -260,7 +277,8 @@ class _PhasePrinter:
         used = assigned_in(self._ir.body) | read_in(self._ir.body) | set(self._phase.reads)
         for name, scalar in self._ir.locals.items():
             if name in used:
-                self._emit(f"{C_TYPES[scalar.name]} {self._name(name)};")
+                c_type = "xd_index" if name in self._small else C_TYPES[scalar.name]
+                self._emit(f"{c_type} {self._name(name)};")
         loaded, stored = arrays_accessed(self._ir.body)
         for name, array in self._ir.arrays.items():
             if name in loaded | stored:
@@ -303,7 +321,8 @@ class _PhasePrinter:
         self._depth -= 1
 
     def _assign(self, statement: Assign) -> None:
-        self._emit(f"{self._name(statement.name)} = {self._expr(statement.value)};")
+        value = self._index(statement.value) if statement.name in self._small else self._expr(statement.value)
+        self._emit(f"{self._name(statement.name)} = {value};")
 
     def _store(self, statement: Store) -> None:
         value = self._expr(statement.value)
@@ -353,9 +372,11 @@ class _PhasePrinter:
         """Print a loop over successive values, in the way that the device counts fastest."""
         counter, end, size, step = (f"{letter}{self._counters}" for letter in "cenk")
         self._counters += 1
-        start, stop = self._expr(statement.start), self._expr(statement.stop)
-        self._emit(f"XD_COUNT({counter}, {end}, {size}, {step}, {start}, {stop}) {{")
-        self._emit(f"{_INDENT}{self._name(statement.variable)} = XD_COUNTED({counter}, {step});")
+        small = statement.variable in self._small
+        start, stop = (self._index(each) if small else self._expr(each) for each in (statement.start, statement.stop))
+        kind = "_INDEX" if small else ""
+        self._emit(f"XD_COUNT{kind}({counter}, {end}, {size}, {step}, {start}, {stop}) {{")
+        self._emit(f"{_INDENT}{self._name(statement.variable)} = XD_COUNTED{kind}({counter}, {step});")
         self._loop(statement.body)
 
     def _loop(self, body: tuple[Stmt, ...]) -> None:
@@ -369,7 +390,8 @@ class _PhasePrinter:
             self._in_turns(statement, 0)
             return
         for dimension, variable in enumerate(reversed(statement.variables)):
-            self._emit(f"{self._name(variable)} = (long)get_global_id({dimension});")
+            c_type = "xd_index" if variable in self._small else "long"
+            self._emit(f"{self._name(variable)} = ({c_type})get_global_id({dimension});")
         if _has_barriers(statement):
             self._items(statement)
         elif _is_short(statement.body):
@@ -394,15 +416,17 @@ class _PhasePrinter:
     def _group_fits(self, statement: Parallel) -> Iterable[str]:
         """Yield the conditions under which no item of the work-group is past the end."""
         for dimension, count in enumerate(reversed(self._counts(statement))):
-            yield f"(long)(get_group_id({dimension}) + 1) * (long)get_local_size({dimension}) <= {count}"
+            end = f"(xd_index)(get_group_id({dimension}) + 1) * (xd_index)get_local_size({dimension})"
+            yield f"{end} <= (xd_index){_wrapped(count)}"
 
     def _guards(self, statement: Parallel) -> None:
         for variable, count in zip(statement.variables, self._counts(statement), strict=True):
-            self._emit(f"if ({self._name(variable)} >= {count}) return;")
+            self._emit(f"if ((xd_index){self._name(variable)} >= (xd_index){_wrapped(count)}) return;")
 
     def _items(self, statement: Parallel) -> None:
         for variable, start in zip(statement.variables, statement.starts, strict=False):
-            self._emit(f"{self._name(variable)} += {self._expr(start)};")
+            first = self._index(start) if variable in self._small else self._expr(start)
+            self._emit(f"{self._name(variable)} += {first};")
         self._block(statement.body)
 
     def _barrier(self, _: Barrier) -> None:
@@ -458,16 +482,32 @@ class _PhasePrinter:
     def _operand(self, expr: Expr) -> str:
         return _wrapped(self._expr(expr))
 
+    def _local(self, expr: Local) -> str:
+        return f"(long){self._name(expr.name)}" if expr.name in self._small else self._name(expr.name)
+
+    def _index(self, expr: Expr) -> str:
+        """Return an i64 expression as an ``xd_index`` where it fits one in a small launch, else as it is."""
+        if self._small.interval(expr) is None:
+            return self._expr(expr)
+        if isinstance(expr, Const):
+            return str(expr.value) if expr.value > -(1 << 31) else f"({expr.value + 1} - 1)"
+        if isinstance(expr, Local):
+            return self._name(expr.name)
+        if isinstance(expr, Binary):
+            left, right = (_wrapped(self._index(operand)) for operand in (expr.left, expr.right))
+            return f"{left} {_OPERATORS[expr.op]} {right}"
+        return f"(xd_index){self._operand(expr)}"
+
     def _element(self, array: str, indices: tuple[Expr, ...]) -> str:
         pointer, index = self._pointer_and_index(array, indices)
         return f"{pointer}[{index}]"
 
     def _pointer_and_index(self, array: str, indices: tuple[Expr, ...]) -> tuple[str, str]:
         array_type = self._ir.array(array)
-        index = self._expr(indices[0])
+        index = self._index(indices[0])
         for extent, inner in zip(array_type.extents[1:], indices[1:], strict=True):
-            size = f"d_{_ascii(extent.name)}" if isinstance(extent, Dim) else f"{extent}L"
-            index = f"{_wrapped(index)} * {size} + {self._operand(inner)}"
+            size = f"(xd_index)d_{_ascii(extent.name)}" if isinstance(extent, Dim) else f"(xd_index){extent}"
+            index = f"{_wrapped(index)} * {size} + {_wrapped(self._index(inner))}"
         return f"{'a' if array in self._ir.arrays else 'p'}_{_ascii(array)}", index
 
     def _halves(self, array: str, pointer: str) -> str:
@@ -505,7 +545,12 @@ class _PhasePrinter:
         return f"as_{c_type}({unsigned})" if expr.op in _WRAPPING else unsigned
 
     def _compare(self, expr: Compare) -> str:
-        return f"{self._operand(expr.left)} {_COMPARISONS[expr.op]} {self._operand(expr.right)}"
+        operands = (expr.left, expr.right)
+        if None not in map(self._small.interval, operands):
+            left, right = (_wrapped(self._index(operand)) for operand in operands)
+        else:
+            left, right = map(self._operand, operands)
+        return f"{left} {_COMPARISONS[expr.op]} {right}"
 
     def _select(self, expr: Select) -> str:
         condition, then, otherwise = (self._operand(part) for part in (expr.condition, expr.then, expr.otherwise))
@@ -519,7 +564,7 @@ class _PhasePrinter:
             wide = source if source.is_float else f32
             operand = self._expr(expr.operand) if source.is_float else f"(float){self._operand(expr.operand)}"
             return f"{self._functions.rounded_to_half(wide)}({operand})"
-        return f"({C_TYPES[target.name]}){self._operand(expr.operand)}"
+        return f"({C_TYPES[target.name]}){_wrapped(self._index(expr.operand))}"
 
     def _call(self, expr: Call) -> str:
         arguments = ", ".join(map(self._expr, expr.arguments))

@@ -239,7 +239,8 @@ class OpenCLBackend:
         config = self._device.single_fp_config
         exact = self._cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
         rounded = ["-cl-fp32-correctly-rounded-divide-sqrt"] if config & exact else []
-        return [*rounded, *(["-DXD_GPU"] if _type_name(self._device.type) == "gpu" else [])]
+        gpu = ["-DXD_GPU"] if _type_name(self._device.type) == "gpu" else []
+        return [*rounded, *gpu, *(["-DXD_EXTREMA"] if has_extrema(self._device) else [])]
 
     def _enqueue(self, launch: Launch, arrays: Sequence[Optional[Buffer]]) -> List[Any]:
         carry_bytes = launch.options.get("carry_bytes", 0)
@@ -367,6 +368,13 @@ class _Program:
         while sizes and sizes[-1] == 1 and len(sizes) > 1:
             sizes = sizes[:-1]
         return sizes if sizes and sizes[0] else None
+
+
+def has_extrema(device: Any) -> bool:
+    """Tell whether an NVIDIA GPU has instructions for a minimum and a maximum that keep NaN (PTX ISA, min.NaN)."""
+    if "cl_nv_device_attribute_query" not in device.extensions.split():
+        return False
+    return bool(device.compute_capability_major_nv >= 8)
 
 
 def _wrong_sizes(device: Any, demanded: Optional[List[int]], phase: Dict[str, Any]) -> Optional[str]:

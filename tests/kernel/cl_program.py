@@ -51,7 +51,8 @@ def _options() -> list[str]:
     import pyopencl as cl
 
     exact = context().devices[0].single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
-    return ["-cl-std=CL1.2", *(["-cl-fp32-correctly-rounded-divide-sqrt"] if exact else [])]
+    # The device tests run programs for launches of any size; here the indices have 32 bits, as on a GPU.
+    return ["-cl-std=CL1.2", "-DXD_SMALL", *(["-cl-fp32-correctly-rounded-divide-sqrt"] if exact else [])]
 
 
 class Built:

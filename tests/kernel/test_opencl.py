@@ -88,7 +88,7 @@ def test_literals(value: float, scalar_type: ScalarType, text: str) -> None:
 
 
 def test_contraction_is_off_unless_it_is_asked_for() -> None:
-    assert program(fill(1.0)).source.startswith("#pragma OPENCL FP_CONTRACT OFF\n\n__kernel")
+    assert program(fill(1.0)).source.startswith("#pragma OPENCL FP_CONTRACT OFF\n\n#ifdef XD_SMALL")
     assert "#pragma OPENCL FP_CONTRACT ON\n\n__kernel" in program(fill(1.0), fast=("contract",)).source
 
 
@@ -136,8 +136,8 @@ def test_the_last_variable_is_dimension_0_and_block_is_reversed() -> None:
     made = kernel_program(kernel("k", [array("c", i32, "m", "n", mode="out")], nest, y=i64, x=i64))
     assert made.phases == (Phase("xd_k_0", ("m", "n"), (4, 16)),)
     assert "reqd_work_group_size(16, 4, 1)" in made.source
-    assert "v_x = (long)get_global_id(0);" in made.source
-    assert "v_y = (long)get_global_id(1);" in made.source
+    assert "v_x = (xd_index)get_global_id(0);" in made.source
+    assert "v_y = (xd_index)get_global_id(1);" in made.source
     assert "if (v_x >= d_n) return;" in made.source
     assert "p_c[v_y * d_n + v_x] = 1;" in made.source
 
