@@ -63,7 +63,8 @@ def work_sizes(phase: Phase, values: Mapping[str, int], device_type: str) -> tup
     small_or_large = _LARGE_CPU_BLOCKS if math.prod(extents) >= _LARGE_LAUNCH else _CPU_BLOCKS
     defaults = _GPU_BLOCKS if device_type == "gpu" else small_or_large
     block = phase.block or (defaults[len(extents) - 1] if extents else ())
-    groups = phase.grid or [-(-extent // size) for extent, size in zip(extents, block, strict=True)]
+    taken = (*block[:-1], block[-1] * phase.each) if device_type == "gpu" and block else block
+    groups = phase.grid or [-(-extent // size) for extent, size in zip(extents, taken, strict=True)]
     whole = [count * size for count, size in zip(groups, block, strict=True)] if 0 not in extents else [0]
     return whole[::-1] or [1], list(block[::-1]) or [1]
 
@@ -312,10 +313,7 @@ class Run:
         """Return every phase's global and local size, first dimension fastest, as OpenCL has them."""
         if self._ndrange is not None:
             return [{"entry": self._artifact.name, **self._ndrange.to_wire()}]
-        values = dict(self._binding.dims)
-        for param, argument in zip(self._artifact.signature.params, self._binding.values, strict=True):
-            if isinstance(param.type, ScalarType) and not param.type.is_float:
-                values[param.name] = int(argument)
+        values = self._integers()
         device_type = self._device.session.opencl_devices()[0].device_type
         phases = []
         for phase in self._artifact.phases:
@@ -323,11 +321,23 @@ class Run:
             phases.append({"entry": phase.entry, "global": whole, "local": local})
         return phases
 
+    def _integers(self) -> dict[str, int]:
+        """Return the dims and integer scalars of the launch by name."""
+        values = dict(self._binding.dims)
+        for param, argument in zip(self._artifact.signature.params, self._binding.values, strict=True):
+            if isinstance(param.type, ScalarType) and not param.type.is_float:
+                values[param.name] = int(argument)
+        return values
+
     def _is_small(self) -> bool:
         """Whether a GPU may count and compute indices with 32 bits."""
         if not counts_small(self._artifact, self._device.session):
             return False
-        sizes = [*self._binding.dims.values(), *(size for phase in self._phases for size in phase["global"])]
+        values = self._integers()
+        sizes = [
+            *self._binding.dims.values(),
+            *(size for phase in self._artifact.phases for size in phase.sizes(values)),
+        ]
         sizes += [math.prod(shape) for shape in self._binding.shapes if shape is not None]
         return max(sizes, default=0) < LIMIT
 

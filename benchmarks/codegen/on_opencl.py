@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from typing import Final
@@ -243,7 +244,7 @@ def _theirs(device: Device, peers: Any, kernel: Kernel, arguments: Arguments) ->
     entry = cl.Kernel(peers, _RESERVED.get(name, name))
     entry.set_args(*buffers, *(np.int32(values[dim]) for dim in kernel.signature.dims))
     (phase,) = build(kernel, "opencl").phases
-    launches = [Launch(entry, *work_sizes(phase, values, device.type))]
+    launches = [Launch(entry, *work_sizes(replace(phase, each=1), values, device.type))]
     return Side(device, launches, [each for each in buffers if isinstance(each, cl.Buffer)])
 
 

@@ -41,12 +41,15 @@ class Phase:
         Work-group size in the same order, or None where the device may choose.
     grid : tuple of int or None
         Number of work-groups in the same order, or None for as many as the iterations fill.
+    each : int
+        How many iterations of the last variable a work-item of a GPU takes.
     """
 
     entry: str
     extents: tuple[ExtentExpr, ...]
     block: tuple[int, ...] | None = None
     grid: tuple[int, ...] | None = None
+    each: int = 1
 
     def sizes(self, values: Mapping[str, int]) -> tuple[int, ...]:
         """Return the number of iterations in each dimension for the dims and scalars in `values`."""
@@ -54,7 +57,12 @@ class Phase:
 
     def to_json(self) -> dict[str, Any]:
         """Return the phase as plain JSON values."""
-        facts = {"entry": self.entry, "extents": list(self.extents), "block": self.block and list(self.block)}
+        facts: dict[str, Any] = {
+            "entry": self.entry,
+            "extents": list(self.extents),
+            "block": self.block and list(self.block),
+        }
+        facts |= {"each": self.each} if self.each > 1 else {}
         return facts if self.grid is None else {**facts, "grid": list(self.grid)}
 
     @classmethod
@@ -62,8 +70,9 @@ class Phase:
         """Rebuild what `to_json` gave."""
         block, grid = data["block"], data.get("grid")
         return cls(
-            data["entry"], tuple(data["extents"]), tuple(block) if block else None, tuple(grid) if grid else None
-        )
+            data["entry"], tuple(data["extents"]), tuple(block) if block else None, tuple(grid) if grid else None,
+            data.get("each", 1),
+        )  # fmt: skip
 
 
 def evaluate(extent: ExtentExpr, values: Mapping[str, int]) -> int:

@@ -100,6 +100,21 @@ _COUNTING: Final = """\
 #define XD_COUNT_INDEX XD_COUNT
 #define XD_COUNTED_INDEX XD_COUNTED
 #endif"""
+# A work-item of a GPU takes several iterations of a short body, a work-group apart: its loads are then under way
+# together, without which the memory is not kept busy.
+_EACH: Final = 4
+_SPREAD: Final = f"""\
+#ifdef XD_GPU
+#define XD_EACH {_EACH}
+#define XD_FIRST(type) ((type)get_group_id(0) * (type)get_local_size(0) * XD_EACH + (type)get_local_id(0))
+#define XD_FOR_EACH(k) for (int k = 0; k < XD_EACH; ++k)
+#define XD_NEXT continue
+#else
+#define XD_EACH 1
+#define XD_FIRST(type) (type)get_global_id(0)
+#define XD_FOR_EACH(k) const int k = 0;
+#define XD_NEXT return
+#endif"""
 _MOST_DOUBLED: Final = 32  # statements of a body that is printed twice
 
 
@@ -114,14 +129,16 @@ def kernel_program(ir: KernelIR) -> OpenCLProgram:
     kernels, phases = [], []
     for number, phase in enumerate(plan.phases):
         entry = f"xd_{_ascii(ir.signature.name)}_{number}"
-        kernels.append(_PhasePrinter(ir, plan, phase, functions).text(entry))
+        printer = _PhasePrinter(ir, plan, phase, functions)
+        kernels.append(printer.text(entry))
         loop = phase.parallel
         extents = _extents(loop) if loop else ()
-        phases.append(Phase(entry, extents, loop.block, loop.grid) if loop else Phase(entry, extents))
+        phases.append(Phase(entry, extents, loop.block, loop.grid, printer.each) if loop else Phase(entry, extents))
     contract = "#pragma OPENCL FP_CONTRACT ON" if ir.fast & {"contract", "full"} else ""
     counting = _COUNTING if any("XD_COUNT" in kernel for kernel in kernels) else ""
     index = _INDEX if any("xd_index" in kernel for kernel in kernels) else ""
-    parts = [_pragmas(ir), index, counting, functions.text, contract, *kernels]
+    spread = _SPREAD if any("XD_EACH" in kernel for kernel in kernels) else ""
+    parts = [_pragmas(ir), index, counting, spread, functions.text, contract, *kernels]
     source = "\n\n".join(part for part in parts if part) + "\n"
     return OpenCLProgram(source, tuple(phases), plan.carry_bytes, _build_options(ir.fast))
 
@@ -238,6 +255,8 @@ class _PhasePrinter:
         self._phase = phase
         self._ir = legalise(_with_guards(replace(ir, body=(*phase.prologue, *phase.body))))
         self._params = {param.name: param for param in ir.signature.params}
+        self.each = _EACH if any(map(_is_spread, self._ir.body)) else 1
+        self._in_spread = False
         self._small = SmallIntegers(self._ir, phase.reads)
         self._functions = functions
         self._lines: list[str] = []
@@ -389,45 +408,74 @@ class _PhasePrinter:
         if statement.grid is not None:
             self._in_turns(statement, 0)
             return
+        spread = _is_spread(statement)
         for dimension, variable in enumerate(reversed(statement.variables)):
-            c_type = "xd_index" if variable in self._small else "long"
-            self._emit(f"{self._name(variable)} = ({c_type})get_global_id({dimension});")
+            if dimension or not spread:
+                self._emit(f"{self._name(variable)} = ({self._counter_type(variable)})get_global_id({dimension});")
         if _has_barriers(statement):
             self._items(statement)
-        elif _is_short(statement.body):
+        elif spread:
             # Launches are rounded up to whole work-groups. Only the last ones need a test for each item, and a
             # test that is one for the whole group does not stand in the way of vectors.
             self._emit(f"if ({' && '.join(self._group_fits(statement))}) {{")
-            self._iteration(statement, guarded=False)
+            self._spread(statement, guarded=False)
             self._emit("} else {")
-            self._iteration(statement, guarded=True)
+            self._spread(statement, guarded=True)
             self._emit("}")
         else:
-            self._guards(statement)
+            self._guards(statement, range(len(statement.variables)))
             self._items(statement)
 
-    def _iteration(self, statement: Parallel, *, guarded: bool) -> None:
+    def _spread(self, statement: Parallel, *, guarded: bool) -> None:
+        """Print the iterations of the last variable that one work-item takes."""
         self._depth += 1
+        counter, last = f"k{self._counters}", statement.variables[-1]
+        self._counters += 1
+        others = range(len(statement.variables) - 1)
         if guarded:
-            self._guards(statement)
-        self._items(statement)
+            self._guards(statement, others)
+        self._add_starts(statement, others)
+        self._emit(f"XD_FOR_EACH({counter}) {{")
+        self._depth += 1
+        c_type = self._counter_type(last)
+        self._emit(f"{self._name(last)} = XD_FIRST({c_type}) + {counter} * ({c_type})get_local_size(0);")
+        if guarded:
+            self._emit(
+                f"if ((xd_index){self._name(last)} >= (xd_index){_wrapped(self._counts(statement)[-1])}) XD_NEXT;"
+            )
+        self._add_starts(statement, [len(others)])
+        self._in_spread = True
+        self._block(statement.body)
+        self._in_spread = False
         self._depth -= 1
+        self._emit("}")
+        self._depth -= 1
+
+    def _counter_type(self, variable: str) -> str:
+        return "xd_index" if variable in self._small else "long"
 
     def _group_fits(self, statement: Parallel) -> Iterable[str]:
         """Yield the conditions under which no item of the work-group is past the end."""
         for dimension, count in enumerate(reversed(self._counts(statement))):
-            end = f"(xd_index)(get_group_id({dimension}) + 1) * (xd_index)get_local_size({dimension})"
-            yield f"{end} <= (xd_index){_wrapped(count)}"
+            size = f"(xd_index)get_local_size({dimension}){'' if dimension else ' * XD_EACH'}"
+            yield f"(xd_index)(get_group_id({dimension}) + 1) * {size} <= (xd_index){_wrapped(count)}"
 
-    def _guards(self, statement: Parallel) -> None:
-        for variable, count in zip(statement.variables, self._counts(statement), strict=True):
-            self._emit(f"if ((xd_index){self._name(variable)} >= (xd_index){_wrapped(count)}) return;")
+    def _guards(self, statement: Parallel, axes: Iterable[int]) -> None:
+        counts = self._counts(statement)
+        for axis in axes:
+            self._emit(
+                f"if ((xd_index){self._name(statement.variables[axis])} >= (xd_index){_wrapped(counts[axis])}) return;"
+            )
 
     def _items(self, statement: Parallel) -> None:
-        for variable, start in zip(statement.variables, statement.starts, strict=False):
+        self._add_starts(statement, range(len(statement.variables)))
+        self._block(statement.body)
+
+    def _add_starts(self, statement: Parallel, axes: Iterable[int]) -> None:
+        for axis in axes if statement.starts else ():
+            variable, start = statement.variables[axis], statement.starts[axis]
             first = self._index(start) if variable in self._small else self._expr(start)
             self._emit(f"{self._name(variable)} += {first};")
-        self._block(statement.body)
 
     def _barrier(self, _: Barrier) -> None:
         self._emit("barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);")
@@ -467,7 +515,7 @@ class _PhasePrinter:
         self._emit("break;")
 
     def _continue(self, _: Continue) -> None:
-        self._emit("continue;" if self._loops else "return;")
+        self._emit("continue;" if self._loops else "XD_NEXT;" if self._in_spread else "return;")
 
     def _return(self, _: Return) -> None:
         if self._plan.return_offset is not None and not self._phase.parallel:
@@ -569,6 +617,13 @@ class _PhasePrinter:
     def _call(self, expr: Call) -> str:
         arguments = ", ".join(map(self._expr, expr.arguments))
         return f"{self._functions.callee(expr.function, expr.arguments[0].type)}({arguments})"
+
+
+def _is_spread(statement: Stmt) -> bool:
+    """Tell whether a work-item may take several iterations of a loop."""
+    if not isinstance(statement, Parallel) or statement.grid is not None:
+        return False
+    return _is_short(statement.body) and not _has_barriers(statement)
 
 
 def _is_short(body: tuple[Stmt, ...]) -> bool:

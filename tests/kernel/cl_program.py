@@ -12,6 +12,7 @@ from pytest_xdevice.artifact import OpenCLProgram
 from pytest_xdevice.kernel.signature import Signature
 from pytest_xdevice.kernel.types import ArrayType
 from pytest_xdevice.kernel.types import Dim
+from pytest_xdevice.launch import work_sizes
 
 
 class NoDevice(LookupError):
@@ -51,8 +52,8 @@ def _options() -> list[str]:
     import pyopencl as cl
 
     exact = context().devices[0].single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
-    # The device tests run programs for launches of any size; here the indices have 32 bits, as on a GPU.
-    return ["-cl-std=CL1.2", "-DXD_SMALL", *(["-cl-fp32-correctly-rounded-divide-sqrt"] if exact else [])]
+    # The device tests run programs as they are for CPUs; here they are what a GPU gets for a small launch.
+    return ["-cl-std=CL1.2", "-DXD_GPU", "-DXD_SMALL", *(["-cl-fp32-correctly-rounded-divide-sqrt"] if exact else [])]
 
 
 class Built:
@@ -88,16 +89,12 @@ class Built:
         if program.carry_bytes:
             passed.append(cl.Buffer(context(), flags, hostbuf=np.full(program.carry_bytes, 0xAA, np.uint8)))
         for phase in program.phases:
-            sizes = phase.sizes(values)
-            if 0 in sizes:
+            whole, local = work_sizes(phase, values, "gpu")
+            if 0 in whole:
                 continue
-            block = phase.block
-            if block:
-                sizes = tuple(-(-size // local) * local for size, local in zip(sizes, block, strict=True))
             kernel = self._kernels[phase.entry]
             kernel.set_args(*passed)
-            local = tuple(reversed(block)) if block else None
-            cl.enqueue_nd_range_kernel(self._queue, kernel, tuple(reversed(sizes)) or (1,), local)
+            cl.enqueue_nd_range_kernel(self._queue, kernel, whole, local)
         for param, argument in zip(signature.params, arguments, strict=True):
             if param.is_written and argument.size:
                 cl.enqueue_copy(self._queue, argument, buffers[param.name])
