@@ -69,6 +69,7 @@ from .types import ScalarType
 from .types import u64
 
 # Calls that take a few instructions: evaluating one in vain costs less than a branch around it.
+_MOST: Final = (1 << 63) - 1  # of an i64
 _CHEAP_CALLS: Final = frozenset(
     {"abs", "ceil", "copysign", "floor", "isfinite", "isinf", "isnan", "max", "min", "round", "sqrt", "trunc"}
 )
@@ -194,6 +195,8 @@ class _Legaliser:
         if isinstance(step, Const):
             if step.value == 0:
                 return constant(0, step)
+            if isinstance(start, Const) and 0 <= start.value < _MOST and step.value > 0:
+                return self._steps_up(start, stop, step)
             upwards = step.value > 0
             return self._steps(start, stop, Const(abs(step.value), u64, step.at), upwards)
         zero = constant(0, step)
@@ -203,12 +206,18 @@ class _Legaliser:
         down = self._steps(start, stop, negate(stride), upwards=False)
         return select(compare("gt", step, zero), up, select(compare("lt", step, zero), down, zero))
 
+    def _steps_up(self, start: Const, stop: Expr, step: Const) -> Expr:
+        """Return the trips of the usual loop, whose span fits an i64: it starts at a constant of 0 or more."""
+        span = binary("sub", stop, constant(int(start.value) + 1, start))
+        trips = binary("add", binary("sdiv", span, step), constant(1, start))
+        return select(compare("gt", stop, start), trips, constant(0, start))
+
     def _steps(self, start: Expr, stop: Expr, stride: Expr, upwards: bool) -> Expr:
         low, high = (start, stop) if upwards else (stop, start)
         one = Const(1, u64, start.at)
         span = binary("sub", binary("sub", Cast(high, u64, high.at), Cast(low, u64, low.at)), one)
         # Twice as many values fit in a range as the counter can count, but no loop lives to see the difference.
-        most = Const((1 << 63) - 2, u64, start.at)
+        most = Const(_MOST - 1, u64, start.at)
         steps = integer_extremum("min", binary("udiv", span, stride), most, self._once)
         count = Cast(binary("add", steps, one), i64, start.at)
         return select(compare("lt", low, high), count, constant(0, start))

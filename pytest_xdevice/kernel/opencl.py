@@ -544,6 +544,9 @@ class _PhasePrinter:
         if isinstance(expr, Binary):
             left, right = (_wrapped(self._index(operand)) for operand in (expr.left, expr.right))
             return f"{left} {_OPERATORS[expr.op]} {right}"
+        if isinstance(expr, Select):
+            then, otherwise = (_wrapped(self._index(choice)) for choice in (expr.then, expr.otherwise))
+            return f"{self._operand(expr.condition)} ? {then} : {otherwise}"
         return f"(xd_index){self._operand(expr)}"
 
     def _element(self, array: str, indices: tuple[Expr, ...]) -> str:

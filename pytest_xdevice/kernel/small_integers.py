@@ -125,7 +125,9 @@ class SmallIntegers:
         if expr.op == "ashr" and right[0] >= 0 and right[1] < 64:
             shifted = [one >> by for one in left for by in right]
             return (min(shifted), max(shifted))
-        if expr.op in ("sdiv", "srem") and right[0] > 0:
+        if expr.op == "sdiv" and right[0] > 0:
+            return (min(-(-left[0] // right[0]), 0), max(left[1] // right[0], 0))
+        if expr.op == "srem" and right[0] > 0:
             return (min(left[0], 0), max(left[1], 0))
         return None
 
