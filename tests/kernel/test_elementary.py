@@ -195,7 +195,7 @@ def test_nothing_is_left_undefined_on_32_bit_arm(name: str, compiler: CompilerPr
 def test_polynomials_are_as_good_as_they_can_be_derived(fit: Fit) -> None:
     coefficients = getattr(elementary_module, fit.name)
     assert all(np.float32(value) == value for value in coefficients)
-    # To a quarter of a bit: which way a coefficient is rounded can turn on the last bits of a processor's linear solver.
+    # To a quarter of a bit: the last bits of a processor's linear solver can turn the rounding of a coefficient.
     assert error_of(fit, coefficients) <= error_of(fit, derive(fit)) * 2**0.25
     assert error_of(fit, coefficients) < 2.0**-26
 
