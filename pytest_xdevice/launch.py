@@ -18,6 +18,7 @@ from .client import bytes_of
 from .client import WorkerClient
 from .device_array import DeviceArray
 from .device_array import NDArray
+from .disturbances import Conditions
 from .errors import ArgumentError
 from .kernel.binding import Binding
 from .kernel.geometry import Phase
@@ -202,7 +203,13 @@ class Run:
     def _took(self, answer: dict[str, Any], measurement: Measurement) -> Timing:
         """Return, and keep among the test's records, what the device measured."""
         nbytes = self._nbytes if measurement.bytes is None else measurement.bytes
-        timing = Timing(tuple(answer["results"]), answer["number"], bytes=nbytes, flops=measurement.flops)
+        timing = Timing(
+            tuple(answer["results"]),
+            answer["number"],
+            bytes=nbytes,
+            flops=measurement.flops,
+            conditions=Conditions.from_wire(answer["conditions"]),
+        )
         made = self._artifact
         record = TimingRecord(made.name, made.target, self._described, timing, made.threads, made.key)
         self._device.records.append(record)

@@ -6,6 +6,8 @@ import statistics
 from dataclasses import dataclass
 from typing import Final
 
+from .disturbances import Conditions
+
 _SECONDS: Final = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _BINARY: Final = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
@@ -24,6 +26,8 @@ class Timing:
         Bytes that one call has to move between the kernel and its arrays, where known.
     flops : int or None
         Floating-point operations of one call, where known.
+    conditions : Conditions or None
+        What was found on the device that may have disturbed it.
 
     Raises
     ------
@@ -35,6 +39,7 @@ class Timing:
     number: int
     bytes: int | None = None
     flops: int | None = None
+    conditions: Conditions | None = None
 
     def __post_init__(self) -> None:
         if not self.results:

@@ -5,6 +5,7 @@ Values are plain text: anything else, a NumPy scalar for one, does not survive t
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Final
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from ..disturbances import Conditions
     from ..timing import TimingRecord
 
 DEVICE: Final = "xdevice.device"
@@ -52,7 +54,12 @@ def add_timing(item: pytest.Item, record: TimingRecord, processor: str) -> None:
                 "number": int(timing.number),
                 "bytes": None if timing.bytes is None else int(timing.bytes),
                 "flops": None if timing.flops is None else int(timing.flops),
+                "conditions": _facts(timing.conditions),
                 "results": [float(seconds) for seconds in timing.results],
             }
         ),
     )
+
+
+def _facts(found: Conditions | None) -> dict[str, object] | None:
+    return None if found is None else dataclasses.asdict(found)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from typing import Final
 
+from ..disturbances import Conditions
 from ..timing import format_rate
 from ..timing import format_seconds
 from ..timing import Timing
@@ -82,6 +83,16 @@ def timing_table(timings: Sequence[TimedKernel], width: int) -> list[str]:
     return [_line(row, columns, widths) for row in rows]
 
 
+def disturbance_lines(timings: Iterable[TimedKernel]) -> list[str]:
+    """Return a line on each cause that may have disturbed timings on a device, however many it did: the first of it."""
+    found: dict[tuple[str, str], str] = {}
+    for timed in timings:
+        conditions = timed.record.timing.conditions
+        for cause, text in (conditions.causes() if conditions is not None else {}).items():
+            found.setdefault((timed.device, cause), text)
+    return [f"{device}: {text}" for (device, _), text in found.items()]
+
+
 def largest_shape(arguments: Sequence[str]) -> str:
     """Return dtype and shape of the largest array among arguments in words: ``"float32[1024]"``."""
     arrays = [found[1] for text in arguments if (found := re.search(r"(\w+\[[\d, ]*\])$", text))]
@@ -130,7 +141,9 @@ def _line(row: Sequence[str], columns: Sequence[_Column], widths: Sequence[int])
 
 
 def _record(data: dict[str, Any]) -> TimingRecord:
-    timing = Timing(tuple(data["results"]), data["number"], data["bytes"], data["flops"])
+    found = data.get("conditions")
+    conditions = None if found is None else Conditions.from_wire(found)
+    timing = Timing(tuple(data["results"]), data["number"], data["bytes"], data["flops"], conditions)
     return TimingRecord(
         data["kernel"], data["target"], tuple(data["arguments"]), timing, data.get("threads", 1), data.get("key", "")
     )
