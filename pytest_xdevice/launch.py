@@ -16,6 +16,8 @@ from .artifact import Artifact
 from .client import Batch
 from .client import bytes_of
 from .client import WorkerClient
+from .counters import Counters
+from .counters import Events
 from .device_array import DeviceArray
 from .device_array import NDArray
 from .disturbances import Conditions
@@ -209,6 +211,9 @@ class Run:
             bytes=nbytes,
             flops=measurement.flops,
             conditions=Conditions.from_wire(answer["conditions"]),
+            counters=Counters.from_wire(answer.get("counters", {})),
+            counters_missing=answer.get("missing", "they are a CPU's; this was timed by OpenCL's events"),
+            events=Events(**answer["events"]) if "events" in answer else None,
         )
         made = self._artifact
         record = TimingRecord(made.name, made.target, self._described, timing, made.threads, made.key)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from ..counters import Counters
+    from ..counters import Events
     from ..disturbances import Conditions
     from ..timing import TimingRecord
 
@@ -55,11 +57,14 @@ def add_timing(item: pytest.Item, record: TimingRecord, processor: str) -> None:
                 "bytes": None if timing.bytes is None else int(timing.bytes),
                 "flops": None if timing.flops is None else int(timing.flops),
                 "conditions": _facts(timing.conditions),
+                "counters": _facts(timing.counters),
+                "counters_missing": str(timing.counters_missing),
+                "events": _facts(timing.events),
                 "results": [float(seconds) for seconds in timing.results],
             }
         ),
     )
 
 
-def _facts(found: Conditions | None) -> dict[str, object] | None:
+def _facts(found: Conditions | Counters | Events | None) -> dict[str, object] | None:
     return None if found is None else dataclasses.asdict(found)

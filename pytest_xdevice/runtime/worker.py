@@ -231,7 +231,7 @@ class Worker:
         before = conditions()
         figures = self._backend.time(launches, request["plan"])
         found = throttled_since(before, conditions())
-        return [{"number": number, "results": results, "conditions": found} for number, results in figures]
+        return [dict(figure, conditions=found) for figure in figures]
 
     def _arrays_of(self, launch: Launch) -> List[Any]:
         return [self._array(argument) if argument >= 0 else None for argument in launch.arguments]
