@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -98,3 +99,18 @@ class Conditions:
         if self.load is None or self.load <= 1 + _BUSY * self.cores:
             return ""
         return f"a load of {self.load:.1f} on {self.cores} core{'s' * (self.cores != 1)}; end what else runs there"
+
+
+def told(found: Iterable[tuple[str, Conditions | None]]) -> list[str]:
+    """Return a line on each cause that makes figures of a device doubtful, the first of it, however many it did.
+
+    Parameters
+    ----------
+    found : iterable of (str, Conditions or None)
+        Of each timing, the device's name and what was recorded.
+    """
+    lines: dict[tuple[str, str], str] = {}
+    for device, conditions in found:
+        for cause, text in (conditions.causes() if conditions is not None else {}).items():
+            lines.setdefault((device, cause), f"{device}: {text}")
+    return list(lines.values())

@@ -83,16 +83,6 @@ def timing_table(timings: Sequence[TimedKernel], width: int) -> list[str]:
     return [_line(row, columns, widths) for row in rows]
 
 
-def disturbance_lines(timings: Iterable[TimedKernel]) -> list[str]:
-    """Return a line on each cause that may have disturbed timings on a device, however many it did: the first of it."""
-    found: dict[tuple[str, str], str] = {}
-    for timed in timings:
-        conditions = timed.record.timing.conditions
-        for cause, text in (conditions.causes() if conditions is not None else {}).items():
-            found.setdefault((timed.device, cause), text)
-    return [f"{device}: {text}" for (device, _), text in found.items()]
-
-
 def largest_shape(arguments: Sequence[str]) -> str:
     """Return dtype and shape of the largest array among arguments in words: ``"float32[1024]"``."""
     arrays = [found[1] for text in arguments if (found := re.search(r"(\w+\[[\d, ]*\])$", text))]
