@@ -1,12 +1,13 @@
 """Print what our timings are worth beside Google Benchmark's: ``python -m benchmarks.timing``.
 
-Both time the same machine code: functions in C in one shared library, on the same CPU, in turns. Google Benchmark is
-Debian's ``libbenchmark-dev``.
+All time the same machine code: functions in C in one shared library, on the same CPU, in turns. Google Benchmark is
+Debian's ``libbenchmark-dev``; TVM's ``time_evaluator`` is there too where the package `apache-tvm` is installed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import statistics
 import subprocess
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,6 +34,9 @@ from .figures import print_table
 from .kernels import nothing
 from .placement import Placement
 from .placement import placements
+
+if TYPE_CHECKING:
+    from .tvm.evaluator import Evaluator
 
 ROUNDS: Final = 10
 _SAMPLES: Final = 31
@@ -80,30 +85,33 @@ static void run(benchmark::State &state, void (*kernel)(int, const float *, floa
 
 
 @dataclass(frozen=True)
-class Peers:
-    """Samples of one kernel by both, in seconds per call: a list for each round."""
+class Rounds:
+    """Samples of one kernel, in seconds per call: of each round by who took them, ours first."""
 
-    ours: tuple[Sequence[float], ...]
-    theirs: tuple[Sequence[float], ...]
+    taken: Sequence[dict[str, Sequence[float]]]
 
-    @property
-    def ratio(self) -> float:
-        """Our least sample over theirs."""
-        return _least(self.ours) / _least(self.theirs)
+    def figures(self, name: str) -> Iterator[Figure]:
+        """Yield what is printed: a line on each peer."""
+        ours, *peers = self.taken[0]
+        for peer in peers:
+            yield Figure(
+                name,
+                f"min {self._least(ours) * 1e9:.2f} ns, CV {self._spread(ours):.2f} %",
+                f"min {self._least(peer) * 1e9:.2f} ns, CV {self._spread(peer):.2f} % by {peer}: "
+                f"{self._least(ours) / self._least(peer):.4f}x, median of rounds {self._ratio(ours, peer):.4f}x",
+            )
 
-    @property
-    def median_ratio(self) -> float:
-        """The same of each round, and the median over the rounds: clocks that change between rounds are in it less."""
-        return statistics.median(min(ours) / min(theirs) for ours, theirs in zip(self.ours, self.theirs, strict=True))
+    def _least(self, who: str) -> float:
+        return min(min(samples[who]) for samples in self.taken)
 
-    def figure(self, name: str) -> Figure:
-        """Return what is printed."""
-        return Figure(
-            name,
-            f"min {_least(self.ours) * 1e9:.2f} ns, CV {_spread(self.ours):.2f} %",
-            f"min {_least(self.theirs) * 1e9:.2f} ns, CV {_spread(self.theirs):.2f} % by Google Benchmark: "
-            f"{self.ratio:.4f}x, median of rounds {self.median_ratio:.4f}x",
-        )
+    def _ratio(self, ours: str, peer: str) -> float:
+        """Return the ratio of the minima of a round, the median of all: clocks that change between them matter less."""
+        return statistics.median(min(samples[ours]) / min(samples[peer]) for samples in self.taken)
+
+    def _spread(self, who: str) -> float:
+        """Return the coefficient of variation of the rounds' medians, in per cent."""
+        medians = [statistics.median(samples[who]) for samples in self.taken]
+        return 100 * statistics.stdev(medians) / statistics.fmean(medians)
 
 
 def main() -> None:
@@ -122,18 +130,34 @@ def local_session(compiler: Compiler) -> Iterator[Session]:
         yield session
 
 
-def peer_figures(compiler: Compiler, folder: Path) -> list[Figure]:
-    """Time each kernel by both in turns. A round has a process of its own at both: where memory lies can be seen."""
+def peer_figures(compiler: Compiler, folder: Path) -> Iterator[Figure]:
+    """Time each kernel by all in turns. A round has processes of its own: where memory lies can be seen."""
     library, driver, place = build_library(folder), build_driver(folder), placements()[-1]
-    taken: dict[tuple[str, int, int], list[tuple[Sequence[float], Sequence[float]]]] = {case: [] for case in _CASES}
+    evaluator = tvm_evaluator(library)
+    taken: dict[tuple[str, int, int], list[dict[str, Sequence[float]]]] = {case: [] for case in _CASES}
     for _ in range(ROUNDS):
         with local_session(compiler) as session:
             device = session.device("cpu")
             for (name, n, elements), rounds in taken.items():
                 measure = our_sampler(device, library, name, n, elements)
                 measure()  # the CPU has been idle while the session opened
-                rounds.append((measure(), google_samples(driver, f"{name}_{n}", place)))
-    return [Peers(*zip(*rounds, strict=True)).figure(f"{name}({n})") for (name, n, _), rounds in taken.items()]
+                samples = {"us": measure(), "Google Benchmark": google_samples(driver, f"{name}_{n}", place)}
+                if evaluator is not None:
+                    number = max(1, round(_SAMPLE_SECONDS / min(samples["us"])))
+                    with place.of_device():
+                        samples["TVM"] = evaluator.samples(name, n, elements, number, _SAMPLES)
+                rounds.append(samples)
+    for (name, n, _), rounds in taken.items():
+        yield from Rounds(rounds).figures(f"{name}({n})")
+
+
+def tvm_evaluator(library: Path) -> Evaluator | None:
+    """Return what times the library's functions by TVM, or None where that is not installed."""
+    if importlib.util.find_spec("tvm") is None:
+        return None
+    from .tvm.evaluator import Evaluator
+
+    return Evaluator(library, dict.fromkeys(name for name, _, _ in _CASES))
 
 
 def empty_figure(session: Session) -> Figure:
@@ -180,16 +204,6 @@ def _build(compiler: str, output: Path, text: str, name: str, *options: str, lib
     source.write_text(text)
     subprocess.run([compiler, "-O3", *options, "-o", str(output), str(source), *libraries], check=True)
     return output
-
-
-def _least(rounds: Sequence[Sequence[float]]) -> float:
-    return min(min(samples) for samples in rounds)
-
-
-def _spread(rounds: Sequence[Sequence[float]]) -> float:
-    """Return the coefficient of variation of the rounds' medians, in per cent."""
-    medians = [statistics.median(samples) for samples in rounds]
-    return 100 * statistics.stdev(medians) / statistics.fmean(medians)
 
 
 if __name__ == "__main__":
