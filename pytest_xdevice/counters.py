@@ -13,7 +13,7 @@ class Counters:
     Attributes
     ----------
     cycles, instructions, cache_misses, branch_misses : float or None
-        The processor's, outside of the system's kernel. A miss of a cache is one that went to memory.
+        The processor's, outside of the system's kernel. The cache is the last one on x86, the first one on most Arm.
     task_clock : float or None
         Seconds on a core, added up over the threads.
     page_faults, context_switches : float or None

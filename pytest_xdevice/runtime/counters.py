@@ -140,7 +140,10 @@ def _number() -> Optional[int]:
 
 
 def _threads() -> Sequence[int]:
-    return [int(name) for name in os.listdir("/proc/self/task")]
+    try:
+        return [int(name) for name in os.listdir("/proc/self/task")]
+    except OSError:
+        return [0]  # no /proc: the thread that asks
 
 
 def _value(file: int) -> float:
