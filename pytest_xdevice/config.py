@@ -90,6 +90,8 @@ class Settings:
         Whether to go without a token where a device names no token file of its own.
     lease_timeout : float
         Seconds to wait for a device that somebody else has.
+    pin : int or None
+        The core of each device that kernels are run on; None leaves that to the device.
     """
 
     timeout: float = 60.0
@@ -102,6 +104,7 @@ class Settings:
     tls_fingerprint: str | None = None
     insecure: bool = False
     lease_timeout: float = 600.0
+    pin: int | None = None
 
 
 def token_of_environment() -> str | None:

@@ -39,6 +39,8 @@ class DeviceInfo:
         ``"hard"`` or ``"soft"`` on 32-bit Arm, else empty.
     cores, memory : int
         Number of CPU cores, and memory in bytes.
+    allowed : tuple of int
+        Numbers of the CPU cores that its processes may use; empty when unknown.
     cc : str
         Path of a C compiler driver on the device, or empty.
     boot_id : str
@@ -58,6 +60,7 @@ class DeviceInfo:
     float_abi: str = ""
     cores: int = 0
     memory: int = 0
+    allowed: tuple[int, ...] = ()
     cc: str = ""
     boot_id: str = ""
 
@@ -79,6 +82,7 @@ class DeviceInfo:
             float_abi=str(data.get("float_abi") or ""),
             cores=int(data.get("cores") or 0),
             memory=int(data.get("memory") or 0),
+            allowed=tuple(int(cpu) for cpu in data.get("allowed") or ()),
             cc=str(data.get("cc") or ""),
             boot_id=str(data.get("boot_id") or ""),
         )

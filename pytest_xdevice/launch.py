@@ -16,8 +16,11 @@ from .artifact import Artifact
 from .client import Batch
 from .client import bytes_of
 from .client import WorkerClient
+from .counters import Counters
+from .counters import Events
 from .device_array import DeviceArray
 from .device_array import NDArray
+from .disturbances import Conditions
 from .errors import ArgumentError
 from .kernel.binding import Binding
 from .kernel.geometry import Phase
@@ -206,7 +209,16 @@ class Run:
     def _took(self, answer: dict[str, Any], measurement: Measurement) -> Timing:
         """Return, and keep among the test's records, what the device measured."""
         nbytes = self._nbytes if measurement.bytes is None else measurement.bytes
-        timing = Timing(tuple(answer["results"]), answer["number"], bytes=nbytes, flops=measurement.flops)
+        timing = Timing(
+            tuple(answer["results"]),
+            answer["number"],
+            bytes=nbytes,
+            flops=measurement.flops,
+            conditions=Conditions.from_wire(answer["conditions"]),
+            counters=Counters.from_wire(answer.get("counters", {})),
+            counters_missing=answer.get("missing", "they are a CPU's; this was timed by OpenCL's events"),
+            events=Events(**answer["events"]) if "events" in answer else None,
+        )
         made = self._artifact
         record = TimingRecord(made.name, made.target, self._described, timing, made.threads, made.key)
         self._device.records.append(record)

@@ -124,6 +124,7 @@ def read_settings(config: pytest.Config) -> Settings:
         tls_fingerprint=_value(config, "tls-fingerprint"),
         insecure=_switch(config, "xdevice_insecure"),
         lease_timeout=_lease_timeout(config),
+        pin=_value(config, "pin"),
     )
 
 
@@ -251,6 +252,12 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _cpu(text: str) -> int:
+    if not (text.strip().isascii() and text.strip().isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no CPU; give its number, as /proc/cpuinfo counts them from 0")
+    return int(text)
+
+
 def _fingerprint(text: str) -> str:
     try:
         return read_fingerprint(text)
@@ -290,6 +297,12 @@ _VALUES: Final[tuple[tuple[str, str, Callable[[str], Any], str], ...]] = (
         "SECONDS",
         _seconds,
         "How long to wait for a device that another session has. Default: 600.",
+    ),
+    (
+        "pin",
+        "CPU",
+        _cpu,
+        "Keep the process that runs kernels to this core of the device, counted from 0. Default: any.",
     ),
     (
         "opencl",

@@ -67,6 +67,7 @@ class Session:
         self.compiler = compiler
         self.info = DeviceInfo.from_wire(control.info)
         self.target = _target(config.target or settings.target, self.info, compiler)
+        _check_pin(settings.pin, self.info)
         self.opencl_problem: str | None = None
         self.output = DeviceOutput(self.name)
         self.translate: Translate = _nothing
@@ -227,6 +228,7 @@ class Session:
         way = self._transport.stream_way
         options = {
             "kind": kind, "stream": way, "guard": self.settings.guard, "opencl": self.settings.opencl or "",
+            "pin": self.settings.pin,
         }  # fmt: skip
         if way == "unix":
             started = self._control.request("start", options)
@@ -253,6 +255,13 @@ def _target(text: str | None, info: DeviceInfo, compiler: Compiler) -> Target:
     target = Target.parse(text).completed(info)
     compiler.check(target, info)
     return target
+
+
+def _check_pin(cpu: int | None, info: DeviceInfo) -> None:
+    """Refuse a core that the device does not have, before anything is run on another."""
+    if cpu is not None and info.allowed and cpu not in info.allowed:
+        there = ", ".join(map(str, info.allowed))
+        raise DeviceError(f"--xdevice-pin: there is no CPU {cpu} that kernels could run on; there are: {there}")
 
 
 def _connect(config: DeviceConfig, settings: Settings, applicant: Applicant) -> tuple[Transport, Control]:

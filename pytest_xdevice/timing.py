@@ -6,6 +6,10 @@ import statistics
 from dataclasses import dataclass
 from typing import Final
 
+from .counters import Counters
+from .counters import Events
+from .disturbances import Conditions
+
 _SECONDS: Final = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _BINARY: Final = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
@@ -24,6 +28,14 @@ class Timing:
         Bytes that one call has to move between the kernel and its arrays, where known.
     flops : int or None
         Floating-point operations of one call, where known.
+    conditions : Conditions or None
+        What was found on the device that may have disturbed it.
+    counters : Counters or None
+        What the processor counted, where the device allows that.
+    counters_missing : str
+        Why `counters`, or some of them, are None; empty where none is.
+    events : Events or None
+        With OpenCL, where the time of a launch went.
 
     Raises
     ------
@@ -35,6 +47,10 @@ class Timing:
     number: int
     bytes: int | None = None
     flops: int | None = None
+    conditions: Conditions | None = None
+    counters: Counters | None = None
+    counters_missing: str = ""
+    events: Events | None = None
 
     def __post_init__(self) -> None:
         if not self.results:

@@ -83,7 +83,8 @@ def _timings(run: RunResult) -> str:
         for row in rows
     ]  # fmt: skip
     titles = ["device", "kernel", "shape", "median", "min", "stdev", "GB/s", "GFLOP/s"]
-    return "### Timings\n\n" + _table(titles, cells, numbers=5)
+    doubts = "".join(f"\n- ⚠️ {_text(line)}" for line in run.disturbances)
+    return "### Timings\n\n" + _table(titles, cells, numbers=5) + (doubts and f"\n{doubts}")
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int = 0, escaped: bool = False) -> str:

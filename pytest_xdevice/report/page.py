@@ -143,7 +143,8 @@ def _timings(run: RunResult) -> str:
         "GFLOP/s",
         "test",
     ]
-    return _table(titles, [_timing_cells(row) for row in rows]) + _plots(rows)
+    doubts = "".join(f"<p>Warning: {_text(line)}</p>" for line in run.disturbances)
+    return doubts + _table(titles, [_timing_cells(row) for row in rows]) + _plots(rows)
 
 
 def _timing_cells(row: TimingRow) -> list[str]:

@@ -5,6 +5,7 @@ Values are plain text: anything else, a NumPy scalar for one, does not survive t
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Final
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from ..counters import Counters
+    from ..counters import Events
+    from ..disturbances import Conditions
     from ..timing import TimingRecord
 
 DEVICE: Final = "xdevice.device"
@@ -52,7 +56,15 @@ def add_timing(item: pytest.Item, record: TimingRecord, processor: str) -> None:
                 "number": int(timing.number),
                 "bytes": None if timing.bytes is None else int(timing.bytes),
                 "flops": None if timing.flops is None else int(timing.flops),
+                "conditions": _facts(timing.conditions),
+                "counters": _facts(timing.counters),
+                "counters_missing": str(timing.counters_missing),
+                "events": _facts(timing.events),
                 "results": [float(seconds) for seconds in timing.results],
             }
         ),
     )
+
+
+def _facts(found: Conditions | Counters | Events | None) -> dict[str, object] | None:
+    return None if found is None else dataclasses.asdict(found)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 from typing import Final
 
+from ..disturbances import Conditions
+from ..disturbances import told
+
 SCHEMA_VERSION: Final = 1
 # What is told of a test rather than what comes after it, where its setup, call and teardown came out differently.
 OUTCOMES: Final = ("failed", "error", "xpassed", "xfailed", "skipped", "passed")
@@ -134,6 +137,14 @@ class RunResult:
         for test in self.tests:
             rows.setdefault(test.name, {})[test.lane] = test
         return rows
+
+    @property
+    def disturbances(self) -> list[str]:
+        """What makes timings doubtful: a line on each device and cause."""
+        return told(
+            (timing.device, Conditions.from_wire(found) if (found := timing.measured.get("conditions")) else None)
+            for timing in self.timings
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the run as plain JSON values, in which null stands for a number that is not finite."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from typing import Final
 
+from ..disturbances import Conditions
 from ..timing import format_rate
 from ..timing import format_seconds
 from ..timing import Timing
@@ -130,7 +131,9 @@ def _line(row: Sequence[str], columns: Sequence[_Column], widths: Sequence[int])
 
 
 def _record(data: dict[str, Any]) -> TimingRecord:
-    timing = Timing(tuple(data["results"]), data["number"], data["bytes"], data["flops"])
+    found = data.get("conditions")
+    conditions = None if found is None else Conditions.from_wire(found)
+    timing = Timing(tuple(data["results"]), data["number"], data["bytes"], data["flops"], conditions)
     return TimingRecord(
         data["kernel"], data["target"], tuple(data["arguments"]), timing, data.get("threads", 1), data.get("key", "")
     )

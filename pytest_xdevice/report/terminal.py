@@ -24,6 +24,7 @@ class TimingSection:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self._reports or terminalreporter.verbosity < -1 or terminalreporter.no_summary:
             return
+        from ..disturbances import told
         from .table import timing_table
         from .table import timings_of
 
@@ -31,6 +32,8 @@ class TimingSection:
         terminalreporter.write_sep("=", "xdevice timings")
         for line in timing_table(timings, max(60, shutil.get_terminal_size().columns)):
             terminalreporter.write_line(line)
+        for line in told((timed.device, timed.record.timing.conditions) for timed in timings):
+            terminalreporter.write_line(f"warning: {line}", yellow=True)
 
 
 class LostSection:

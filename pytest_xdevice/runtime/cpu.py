@@ -13,6 +13,8 @@ from typing import Sequence
 from typing import Tuple
 
 from .caches import CacheFlusher
+from .counters import Counted
+from .counters import Counters
 from .faults import FaultReporter
 from .launch import deadline
 from .launch import DeviceProblem
@@ -94,19 +96,30 @@ class CpuBackend:
         _check_status(launch, status)
         _check_fences(arrays)
 
-    def time(
-        self, launches: Sequence[Tuple[Launch, Sequence[Optional[Array]]]], plan: Plan
-    ) -> List[Tuple[int, List[float]]]:
+    def time(self, launches: Sequence[Tuple[Launch, Sequence[Optional[Array]]]], plan: Plan) -> List[Dict[str, Any]]:
         """Measure entries, in turns, with the timing loop: native code, so that no Python is in the figures."""
         samples = [self._sampler(launch, arrays) for launch, arrays in launches]
         for launch, _ in launches[1:]:
             launch.prepared.share(launches[0][0].prepared)
         tick = time.get_clock_info("monotonic").resolution
-        figures = measure(samples, plan, tick, self._flush)
-        check_clock(figures)
-        for _, arrays in launches:
-            _check_fences(arrays)
-        return figures
+        counters = Counters()  # of the threads that the first calls have started, too
+        try:
+            counted = [Counted(sample, counters) for sample in samples]
+            figures = measure(counted, plan, tick, self._flush)
+            check_clock(figures)
+            for _, arrays in launches:
+                _check_fences(arrays)
+            return [
+                {
+                    "number": number,
+                    "results": results,
+                    "counters": of.per_call(len(results)),
+                    "missing": counters.missing,
+                }
+                for of, (number, results) in zip(counted, figures)
+            ]
+        finally:
+            counters.close()
 
     def _sampler(self, launch: Launch, arrays: Sequence[Optional[Array]]) -> Sample:
         """Return what calls an entry a number of times and tells the seconds; one call is checked first."""

@@ -19,9 +19,11 @@ def device_info() -> Dict[str, Any]:
     Returns
     -------
     dict
-        ``hostname machine bits system release libc python cpu cpus features float_abi cores memory cc boot_id``;
+        ``hostname machine bits system release libc python cpu cpus features float_abi cores allowed
+        memory cc boot_id``;
         `bits` is the width of this Python's user space, `memory` is in bytes, `cpu` is the first block of
-        /proc/cpuinfo, `cpus` counts each distinct (implementer, part).
+        /proc/cpuinfo, `cpus` counts each distinct (implementer, part), `allowed` are the numbers of
+        the cores that its processes may use.
     """
     blocks = _cpuinfo()
     first = blocks[0] if blocks else {}
@@ -38,6 +40,7 @@ def device_info() -> Dict[str, Any]:
         "features": _features(first),
         "float_abi": _float_abi(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "allowed": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
         "memory": _memory(),
         "cc": shutil.which("cc") or "",
         "boot_id": _read("/proc/sys/kernel/random/boot_id").strip(),

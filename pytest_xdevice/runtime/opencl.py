@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 import warnings
 from itertools import takewhile
 from typing import Any
+from typing import Callable
 from typing import Dict
 from typing import List
 from typing import Optional
@@ -31,7 +33,6 @@ from .opencl_memory import fill
 from .opencl_memory import memory_of
 from .timing import measure
 from .timing import Plan
-from .timing import Sample
 
 _MISSING = (
     "no OpenCL there: {}. Install pyopencl on the device (pip install pyopencl, or Debian's python3-pyopencl), "
@@ -182,28 +183,22 @@ class OpenCLBackend:
             self._finish(events)
         self._check_zones(arrays)
 
-    def time(
-        self, launches: Sequence[Tuple[Launch, Sequence[Optional[Buffer]]]], plan: Plan
-    ) -> List[Tuple[int, List[float]]]:
+    def time(self, launches: Sequence[Tuple[Launch, Sequence[Optional[Buffer]]]], plan: Plan) -> List[Dict[str, Any]]:
         """Measure, in turns, with the device's own profiling events: the time from a kernel's start to its end."""
         samples = [self._sampler(launch, arrays) for launch, arrays in launches]
         tick = self._device.profiling_timer_resolution * 1e-9
         figures = measure(samples, plan, tick, self._flush)
         for _, arrays in launches:
             self._check_zones(arrays)
-        return figures
+        return [
+            {"number": number, "results": results, "events": sample.per_call(len(results))}
+            for sample, (number, results) in zip(samples, figures)
+        ]
 
-    def _sampler(self, launch: Launch, arrays: Sequence[Optional[Buffer]]) -> Sample:
+    def _sampler(self, launch: Launch, arrays: Sequence[Optional[Buffer]]) -> _EventSampler:
         """Return what launches a kernel a number of times and tells the seconds; one launch is checked first."""
         self.launch(launch, arrays)
-
-        def sample(calls: int) -> float:
-            with deadline(launch.timeout):
-                events = [event for _ in range(calls) for event in self._enqueue(launch, arrays)]
-                self._finish(events)
-            return float(sum(event.profile.end - event.profile.start for event in events)) * 1e-9
-
-        return sample
+        return _EventSampler(launch.timeout, lambda: self._enqueue(launch, arrays), self._finish)
 
     def _flush(self) -> None:
         """Evict what the device's caches hold: a CPU's by reading, another's by a copy of more than they hold."""
@@ -394,6 +389,38 @@ def _wrong_sizes(device: Any, demanded: Optional[List[int]], phase: Dict[str, An
                 "kernel leave out the work-items beyond the end"
             )
     return None
+
+
+class _EventSampler:
+    """Launches a kernel a number of times, and keeps where the time went: see `runtime.timing.Sample`."""
+
+    def __init__(self, timeout: float, enqueue: Callable[[], List[Any]], finish: Callable[[List[Any]], None]) -> None:
+        self._timeout = timeout
+        self._enqueue = enqueue
+        self._finish = finish
+        self._taken: List[Tuple[int, Dict[str, float]]] = []
+
+    def __call__(self, calls: int) -> float:
+        with deadline(self._timeout):
+            began = time.perf_counter()
+            events = [event for _ in range(calls) for event in self._enqueue()]
+            self._finish(events)
+            wall = time.perf_counter() - began
+        profiles = [event.profile for event in events]
+        spent: Dict[str, float] = {
+            "queue": sum(profile.submit - profile.queued for profile in profiles) * 1e-9,
+            "submit": sum(profile.start - profile.submit for profile in profiles) * 1e-9,
+            "run": sum(profile.end - profile.start for profile in profiles) * 1e-9,
+            "wall": wall,
+        }
+        self._taken.append((calls, spent))
+        return spent["run"]
+
+    def per_call(self, samples: int) -> Dict[str, float]:
+        """Return where the time of a call went, in seconds, on average over the last `samples`."""
+        kept = self._taken[-samples:]
+        calls = sum(number for number, _ in kept)
+        return {name: sum(spent[name] for _, spent in kept) / calls for name in kept[0][1]}
 
 
 def _import() -> Any:

@@ -22,6 +22,8 @@ from typing import List
 from typing import Optional
 from typing import Tuple
 
+from .conditions import conditions
+from .conditions import throttled_since
 from .cpu import CpuBackend
 from .faults import FaultReporter
 from .files import FileStore
@@ -59,8 +61,8 @@ class Worker:
     ----------
     connection : Connection
     options : dict
-        ``kind`` ("cpu" or "opencl"), ``directory``, ``files``, ``guard``, ``opencl``, and as ``report`` the descriptor
-        that takes the report of a fault.
+        ``kind`` ("cpu" or "opencl"), ``directory``, ``files``, ``guard``, ``opencl``, ``pin``, the core to keep to or
+        None, and as ``report`` the descriptor that takes the report of a fault.
     """
 
     def __init__(self, connection: Connection, options: Dict[str, Any]) -> None:
@@ -155,6 +157,7 @@ class Worker:
             raise DeviceProblem("NoArray", f"array {identity} is not on the device any more") from None
 
     def _open(self) -> Dict[str, Any]:
+        pin(self._options["pin"])
         if self._options["kind"] == "opencl":
             from .opencl import OpenCLBackend  # which a worker for the CPU can start without
 
@@ -225,8 +228,10 @@ class Worker:
 
     def _time(self, request: Dict[str, Any]) -> List[Dict[str, Any]]:
         launches = [(launch, self._arrays_of(launch)) for launch in request["launches"]]
+        before = conditions()
         figures = self._backend.time(launches, request["plan"])
-        return [{"number": number, "results": results} for number, results in figures]
+        found = throttled_since(before, conditions())
+        return [dict(figure, conditions=found) for figure in figures]
 
     def _arrays_of(self, launch: Launch) -> List[Any]:
         return [self._array(argument) if argument >= 0 else None for argument in launch.arguments]
@@ -259,6 +264,22 @@ _READERS: Dict[str, Operation] = {"launch": Launch, "time": _read_time}
 
 # A launch that is done again and again comes as the same bytes each time. Nobody changes what is read here.
 _recall = lru_cache(_REMEMBERED)(_read)
+
+
+def pin(cpu: Optional[int]) -> None:
+    """Keep this process, and the threads that it starts from now on, to one core; None leaves it free.
+
+    Raises
+    ------
+    DeviceProblem
+        If it cannot be.
+    """
+    if cpu is None:
+        return
+    try:
+        os.sched_setaffinity(0, {cpu})
+    except (OSError, ValueError, OverflowError, AttributeError) as error:
+        raise DeviceProblem("Pin", f"cannot keep to CPU {cpu} (--xdevice-pin): {error}") from None
 
 
 def open_stream(given: socket.socket, way: str) -> socket.socket:

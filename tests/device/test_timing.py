@@ -195,3 +195,60 @@ def test_a_mistake_of_either_kernel_is_told_as_its_own(xdevice: Device) -> None:
     with pytest.raises(KernelCrash) as caught:
         function.compare(write_far_away, a, xdevice.empty(64))
     assert caught.value.kernel == "write_far_away"
+
+
+@pytest.mark.cpu
+def test_counters_are_those_of_a_call(xdevice: Device) -> None:
+    size = 1 << 20
+    a, b = xdevice.array(np.ones(size, np.float32)), xdevice.empty(size)
+    timing = xdevice.compile(add_one).time(a, b, number=4, repeat=5)
+    counters = timing.counters
+    if counters is None:
+        assert "not allowed" in timing.counters_missing or "no perf_event_open" in timing.counters_missing
+        return
+    assert counters.task_clock is not None
+    assert 0.1 * timing.mean < counters.task_clock < 10 * timing.mean
+    assert counters.page_faults is not None
+    assert counters.page_faults < 100  # of some 2048 pages, which were brought in before
+    if counters.instructions is None:
+        assert "instructions" in timing.counters_missing
+        assert counters.ipc is None
+    else:
+        assert counters.instructions > size / 64  # one for the widest vector at least
+        assert counters.ipc is not None
+        assert counters.ipc > 0
+
+
+@pytest.mark.cpu
+def test_what_is_counted_grows_with_the_work(xdevice: Device) -> None:
+    function = xdevice.compile(add_one)
+    clocks = []
+    for size in (1 << 10, 1 << 18):
+        a, b = xdevice.array(np.ones(size, np.float32)), xdevice.empty(size)
+        counters = function.time(a, b, number=200, repeat=5).counters
+        if counters is None or counters.task_clock is None:
+            pytest.skip("this device counts nothing")
+        clocks.append(counters.task_clock)
+    assert clocks[1] > 3 * clocks[0]  # of 256 times the work
+
+
+@pytest.mark.opencl
+def test_the_time_of_an_opencl_launch_is_split(xdevice: Device) -> None:
+    a, b = xdevice.array(np.ones(1 << 16, np.float32)), xdevice.empty(1 << 16)
+    timing = xdevice.compile(add_one).time(a, b, number=3, repeat=4)
+    events = timing.events
+    assert events is not None
+    assert events.run == pytest.approx(timing.mean)
+    assert events.queue >= 0
+    assert events.submit >= 0
+    assert events.wall > 0.5 * events.run
+    assert timing.counters is None
+    assert "OpenCL" in timing.counters_missing
+
+
+def test_two_kernels_in_turns_have_counters_of_their_own(xdevice: Device) -> None:
+    a, b = xdevice.array(np.ones(64, np.float32)), xdevice.empty(64)
+    found = xdevice.compile(add_one).compare(time, a, b, number=3, repeat=4)
+    for timing in (found.first, found.second):
+        assert timing.conditions is not None
+        assert timing.counters is not None or timing.counters_missing

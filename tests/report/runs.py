@@ -25,6 +25,9 @@ def timing(kernel: str = "add_one", kind: str = "cpu", seconds: float = 1e-6, **
         "results": results, "number": 10, "mean": sum(results) / 5, "median": results[1], "stdev": 0.1 * seconds,
         "min": min(results), "max": max(results), "bytes": 8192, "flops": None,
         "iqr": 0.1 * seconds, "outliers": 1, "key": "0" * 64, "processor": "Cortex-A53",
+        "conditions": {"load": 0.5, "governors": ["performance"], "cpu": 3, "cores": 4, "emulator": ""},
+        "counters": {"cycles": 1000.0, "instructions": None}, "counters_missing": "instructions: not allowed",
+        "events": None,
     }  # fmt: skip
     return TimingResult(f"test_a.py::test_speed[rk-{kind}]", "rk", kind, {**measured, **others})
 

@@ -77,6 +77,14 @@ def test_markdown_has_devices_tests_timings_and_failures() -> None:
     assert text.count("<details><summary>❌") == 2
 
 
+def test_what_disturbed_timings_is_told_once() -> None:
+    slow = {"frequency": 600_000_000, "max_frequency": 1_800_000_000, "governors": ["ondemand"], "cores": 4}
+    run = replace(EMPTY, timings=(timing(conditions=slow), timing(conditions=slow), timing(conditions=None)))
+    for text in (page(run), markdown(run)):
+        assert text.count("a clock of 600 MHz of 1800 MHz (governor ondemand)") == 1
+    assert "a clock of" not in markdown(replace(EMPTY, timings=(timing(),)))
+
+
 def test_markdown_keeps_the_shape_of_its_tables() -> None:
     lines = markdown(made_up_run()).splitlines()
     for index, line in enumerate(lines):

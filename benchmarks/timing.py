@@ -1,0 +1,210 @@
+"""Print what our timings are worth beside Google Benchmark's: ``python -m benchmarks.timing``.
+
+All time the same machine code: functions in C in one shared library, on the same CPU, in turns. Google Benchmark is
+Debian's ``libbenchmark-dev``; TVM's ``time_evaluator`` is there too where the package `apache-tvm` is installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_xdevice import library_kernel
+from pytest_xdevice.compile import Compiler
+from pytest_xdevice.config import DeviceConfig
+from pytest_xdevice.config import Settings
+from pytest_xdevice.remote import Device
+from pytest_xdevice.remote import Session
+
+from .figures import Figure
+from .figures import print_table
+from .kernels import nothing
+from .placement import Placement
+from .placement import placements
+
+if TYPE_CHECKING:
+    from .tvm.evaluator import Evaluator
+
+ROUNDS: Final = 10
+_SAMPLES: Final = 31
+_SAMPLE_SECONDS: Final = 0.0002  # as ours take by default
+# Function, what it gets as `n`, and the elements of each array: in the first cache, and beyond it.
+_CASES: Final = (
+    ("add_one", 1024, 1024),
+    ("saxpy", 1024, 1024),
+    ("add_one", 16384, 16384),
+    ("saxpy", 16384, 16384),
+    ("matmul", 64, 64 * 64),
+)
+
+C_KERNELS = """
+void add_one(int n, const float *restrict a, float *restrict b) {
+    for (int i = 0; i < n; i++) b[i] = a[i] + 1.0f;
+}
+void saxpy(int n, const float *restrict a, float *restrict b) {
+    for (int i = 0; i < n; i++) b[i] = 0.5f * a[i] + b[i];
+}
+void matmul(int n, const float *restrict a, float *restrict b) {
+    for (int i = 0; i < n; i++) {
+        for (int j = 0; j < n; j++) b[i * n + j] = 0.0f;
+        for (int k = 0; k < n; k++)
+            for (int j = 0; j < n; j++) b[i * n + j] += a[i * n + k] * a[k * n + j];
+    }
+}
+"""
+# Arrays begin at a page, as those of a device do that end at one.
+DRIVER = """
+#include <benchmark/benchmark.h>
+#include <algorithm>
+#include <cstdlib>
+extern "C" { void add_one(int, const float *, float *); void saxpy(int, const float *, float *);
+             void matmul(int, const float *, float *); }
+static void run(benchmark::State &state, void (*kernel)(int, const float *, float *), int n, int elements) {
+    float *a = (float *)aligned_alloc(4096, elements * sizeof(float));
+    float *b = (float *)aligned_alloc(4096, elements * sizeof(float));
+    std::fill(a, a + elements, 1.0f);
+    std::fill(b, b + elements, 0.0f);
+    for (auto _ : state) kernel(n, a, b);
+    free(a);
+    free(b);
+}
+"""
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """Samples of one kernel, in seconds per call: of each round by who took them, ours first."""
+
+    taken: Sequence[dict[str, Sequence[float]]]
+
+    def figures(self, name: str) -> Iterator[Figure]:
+        """Yield what is printed: a line on each peer."""
+        ours, *peers = self.taken[0]
+        for peer in peers:
+            yield Figure(
+                name,
+                f"min {self._least(ours) * 1e9:.2f} ns, CV {self._spread(ours):.2f} %",
+                f"min {self._least(peer) * 1e9:.2f} ns, CV {self._spread(peer):.2f} % by {peer}: "
+                f"{self._least(ours) / self._least(peer):.4f}x, median of rounds {self._ratio(ours, peer):.4f}x",
+            )
+
+    def _least(self, who: str) -> float:
+        return min(min(samples[who]) for samples in self.taken)
+
+    def _ratio(self, ours: str, peer: str) -> float:
+        """Return the ratio of the minima of a round, the median of all: clocks that change between them matter less."""
+        return statistics.median(min(samples[ours]) / min(samples[peer]) for samples in self.taken)
+
+    def _spread(self, who: str) -> float:
+        """Return the coefficient of variation of the rounds' medians, in per cent."""
+        medians = [statistics.median(samples[who]) for samples in self.taken]
+        return 100 * statistics.stdev(medians) / statistics.fmean(medians)
+
+
+def main() -> None:
+    """Take and print all figures."""
+    with tempfile.TemporaryDirectory() as name, contextlib.closing(Compiler(Path(name, "cache"))) as compiler:
+        with local_session(compiler) as session:
+            empty = empty_figure(session)
+        print_table([*peer_figures(compiler, Path(name)), empty])
+
+
+@contextlib.contextmanager
+def local_session(compiler: Compiler) -> Iterator[Session]:
+    """Have a session with this machine whose kernels keep to the CPU of the device."""
+    settings = Settings(pin=min(placements()[-1].device))
+    with contextlib.closing(Session.open(DeviceConfig("local", "local"), settings, compiler=compiler)) as session:
+        yield session
+
+
+def peer_figures(compiler: Compiler, folder: Path) -> Iterator[Figure]:
+    """Time each kernel by all in turns. A round has processes of its own: where memory lies can be seen."""
+    library, driver, place = build_library(folder), build_driver(folder), placements()[-1]
+    evaluator = tvm_evaluator(library)
+    taken: dict[tuple[str, int, int], list[dict[str, Sequence[float]]]] = {case: [] for case in _CASES}
+    for _ in range(ROUNDS):
+        with local_session(compiler) as session:
+            device = session.device("cpu")
+            for (name, n, elements), rounds in taken.items():
+                measure = our_sampler(device, library, name, n, elements)
+                measure()  # the CPU has been idle while the session opened
+                samples = {"us": measure(), "Google Benchmark": google_samples(driver, f"{name}_{n}", place)}
+                if evaluator is not None:
+                    number = max(1, round(_SAMPLE_SECONDS / min(samples["us"])))
+                    with place.of_device():
+                        samples["TVM"] = evaluator.samples(name, n, elements, number, _SAMPLES)
+                rounds.append(samples)
+    for (name, n, _), rounds in taken.items():
+        yield from Rounds(rounds).figures(f"{name}({n})")
+
+
+def tvm_evaluator(library: Path) -> Evaluator | None:
+    """Return what times the library's functions by TVM, or None where that is not installed."""
+    if importlib.util.find_spec("tvm") is None:
+        return None
+    from .tvm.evaluator import Evaluator
+
+    return Evaluator(library, dict.fromkeys(name for name, _, _ in _CASES))
+
+
+def empty_figure(session: Session) -> Figure:
+    """Time a kernel that does nothing: what the loop itself takes."""
+    device = session.device("cpu")
+    timing = device.compile(nothing).time(device.array(np.zeros(1, np.float32)))
+    return Figure("empty kernel", f"min {timing.min * 1e9:.2f} ns")
+
+
+def build_library(folder: Path) -> Path:
+    """Build the kernels as a shared library, by this machine's C compiler."""
+    return _build("cc", folder / "libkernels.so", C_KERNELS, "kernels.c", "-shared", "-fPIC", "-march=native")
+
+
+def build_driver(folder: Path) -> Path:
+    """Build the program that has Google Benchmark time them; the library is beside it."""
+    cases = [f"BENCHMARK_CAPTURE(run, {name}_{n}, {name}, {n}, {elements});" for name, n, elements in _CASES]
+    text = "\n".join([DRIVER, *cases, "BENCHMARK_MAIN();", ""])
+    libraries = (f"-L{folder}", "-lkernels", "-lbenchmark", "-lpthread", "-Wl,-rpath,$ORIGIN")
+    return _build("c++", folder / "driver", text, "driver.cpp", libraries=libraries)
+
+
+def our_sampler(device: Device, library: Path, name: str, n: int, elements: int) -> Callable[[], Sequence[float]]:
+    """Return what measures a kernel once, as a test does."""
+    function = device.compile(library_kernel(library, f"void {name}(int n, const float *a, float *b)"))
+    a, b = device.array(np.ones(elements, np.float32)), device.array(np.zeros(elements, np.float32))
+    return lambda: function.time(n, a, b, repeat=_SAMPLES).results
+
+
+def google_samples(driver: Path, case: str, place: Placement) -> Sequence[float]:
+    """Have Google Benchmark take as many samples, as long."""
+    command = [
+        str(driver), f"--benchmark_filter=^run/{case}$", f"--benchmark_repetitions={_SAMPLES}",
+        f"--benchmark_min_time={_SAMPLE_SECONDS}", "--benchmark_format=json",
+    ]  # fmt: skip
+    with place.of_device():
+        found = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    runs = json.loads(found.stdout)["benchmarks"]
+    return [run["real_time"] * 1e-9 for run in runs if run["run_type"] == "iteration"]
+
+
+def _build(compiler: str, output: Path, text: str, name: str, *options: str, libraries: Sequence[str] = ()) -> Path:
+    source = output.parent / name
+    source.write_text(text)
+    subprocess.run([compiler, "-O3", *options, "-o", str(output), str(source), *libraries], check=True)
+    return output
+
+
+if __name__ == "__main__":
+    main()
