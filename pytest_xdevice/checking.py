@@ -129,7 +129,8 @@ class _Examples:
             try:
                 assert_close(left, right, **self._tolerances)
             except AssertionError as error:
-                raise AssertionError(f"{name}: {error}") from None
+                error.args = (f"{name}: {error}",)
+                raise
 
     def _described(self, error: Exception) -> Exception:
         """Add to an error's message which arguments it is about."""

@@ -19,12 +19,27 @@ _TOLERANCES: Final = {"float16": (1e-3, 1e-5), "float32": (1.3e-6, 1e-5), "float
 # A sum in any sensible order is off by about eps * sum |a*b| at most, whatever its length; a wrong one by far more.
 _SCALED_EPS: Final = 4
 
+# Under this name an error has what it is about: pytest shows a class of our own with its module in front.
+_FOUND: Final = "_xdevice_mismatch"
+
 _Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class _Mismatch:
-    """Where two arrays of one shape differ, and how."""
+class Mismatch:
+    """Where two arrays of one shape differ, and how.
+
+    Attributes
+    ----------
+    actual, desired : numpy.ndarray
+    wrong : numpy.ndarray of bool
+        Which elements mismatch.
+    rtol, atol : float
+    dtype : numpy.dtype
+        The one whose precision bounds the comparison.
+    scale : numpy.ndarray or None
+        What `rtol` is of, where that is not `desired`.
+    """
 
     actual: _Array
     desired: _Array
@@ -100,21 +115,26 @@ def assert_close(
     rtol = _tolerance("rtol", default_rtol if rtol is None else rtol)
     atol = _tolerance("atol", default_atol if atol is None else atol)
     right = np.broadcast_to(right, left.shape)
-    found = _Mismatch(left, right, np.zeros(left.shape, bool), rtol, atol, dtype, magnitudes)
+    found = Mismatch(left, right, np.zeros(left.shape, bool), rtol, atol, dtype, magnitudes)
     wrong = ~_close(found, equal_nan)
     if left.dtype.kind == "b":
         wrong |= is_poison(left)  # which NumPy takes for True
     if wrong.any():
-        raise AssertionError(_message(replace(found, wrong=wrong)))
+        raise _error(replace(found, wrong=wrong))
 
 
-def explain_difference(actual: Any, desired: Any) -> list[str]:
-    """Return the lines that say in what two arrays are not equal, element by element; none where they are."""
+def mismatch_of(error: BaseException) -> Mismatch | None:
+    """Return what an error of `assert_close` is about; None for other errors, and where shapes or dtypes differ."""
+    return error.__dict__.get(_FOUND)
+
+
+def difference(actual: Any, desired: Any) -> AssertionError | TypeError | None:
+    """Return the error that says in what two arrays are not equal, element by element; None where they are."""
     try:
         assert_close(actual, desired, rtol=0, atol=0, equal_nan=False)
     except (AssertionError, TypeError) as error:
-        return str(error).splitlines()
-    return []
+        return error
+    return None
 
 
 def ulp_error(actual: Any, desired: Any) -> npt.NDArray[np.float64]:
@@ -193,7 +213,7 @@ def _scale(scale: Any, actual: _Array, dtype: np.dtype[Any]) -> _Array:
     return broadcast
 
 
-def _close(found: _Mismatch, equal_nan: bool) -> npt.NDArray[np.bool_]:
+def _close(found: Mismatch, equal_nan: bool) -> npt.NDArray[np.bool_]:
     left, right, rtol, atol = found.actual, found.desired, found.rtol, found.atol
     equal = np.asarray(left == right)
     if left.dtype.kind in "biu" and right.dtype.kind in "biu" and not rtol and not atol:
@@ -224,7 +244,13 @@ def _is(predicate: Any, array: _Array) -> npt.NDArray[np.bool_]:
     return np.asarray(predicate(array)) if array.dtype.kind == "f" else np.zeros(array.shape, bool)
 
 
-def _message(found: _Mismatch) -> str:
+def _error(found: Mismatch) -> AssertionError:
+    error = AssertionError(_message(found))
+    error.__dict__[_FOUND] = found
+    return error
+
+
+def _message(found: Mismatch) -> str:
     count, size = int(found.wrong.sum()), found.wrong.size
     tolerance = (
         f"within rtol={found.rtol:g}, atol={found.atol:g} ({found.dtype})" if found.rtol or found.atol else "equal"
@@ -239,7 +265,7 @@ def _message(found: _Mismatch) -> str:
     return "\n".join(lines)
 
 
-def _worst(found: _Mismatch) -> list[str]:
+def _worst(found: Mismatch) -> list[str]:
     """Describe the mismatch that exceeds its tolerance most, among the finite ones."""
     finite = found.wrong & np.isfinite(found.actual) & np.isfinite(found.desired)
     if not finite.any():
@@ -264,7 +290,7 @@ def _worst(found: _Mismatch) -> list[str]:
     return [*lines, f"    error    {error:.6g} (allowed {float(allowed[index]):.3g}){relative}, {ulp:.4g} ULP"]
 
 
-def _special(found: _Mismatch) -> list[str]:
+def _special(found: Mismatch) -> list[str]:
     """Describe mismatches in which NaN or infinity takes part, each kind by itself."""
     nan_left, nan_right = _is(np.isnan, found.actual), _is(np.isnan, found.desired)
     inf_left, inf_right = _is(np.isinf, found.actual), _is(np.isinf, found.desired)
@@ -286,7 +312,7 @@ def _special(found: _Mismatch) -> list[str]:
     return lines
 
 
-def _unwritten(found: _Mismatch) -> list[str]:
+def _unwritten(found: Mismatch) -> list[str]:
     """Say which mismatches hold what memory on a device holds until it is written."""
     where = found.wrong & is_poison(found.actual)
     if not where.any():

@@ -145,7 +145,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.when == "setup" and item.stash.get(_FAILED_REQUIREMENT, False):
         report.when = "call"  # so that it counts as a failed test, not as an error in making its fixtures
@@ -154,11 +156,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         from .report.failure import describe_run
 
         report.sections.append(("xdevice", "\n".join([describe_run(device), *_keep(item, device)])))
+        if _is_detailed(item.config) and call.excinfo is not None:
+            from .report.histogram import ulp_histogram
+
+            if lines := ulp_histogram(call.excinfo.value):
+                report.sections.append(("xdevice errors", "\n".join(lines)))
     return report
 
 
-def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    return explain_equality(op, left, right)
+def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
+    return explain_equality(op, left, right, detailed=_is_detailed(config))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -208,6 +215,11 @@ def xdevice(xdevice_session: Session, _xdevice_lane: Lane, request: pytest.Fixtu
 def _is_worker(config: pytest.Config) -> bool:
     """Return whether this process is one of xdist's workers."""
     return hasattr(config, "workerinput")
+
+
+def _is_detailed(config: pytest.Config) -> bool:
+    """Return whether failures are to be told at length, as with -vv."""
+    return bool(config.option.verbose >= 2)
 
 
 def _only_plans(config: pytest.Config) -> bool:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pytest_xdevice.compare import assert_close
 from pytest_xdevice.compare import ulp_error
 from pytest_xdevice.poison import poison
+from pytest_xdevice.report.histogram import ulp_histogram
 
 FLOATS = (np.float16, np.float32, np.float64)
 
@@ -119,6 +120,56 @@ def test_nan_and_infinity_are_told_apart() -> None:
         "  infinity in desired only: 1, the first at [4] (actual 1.0, desired inf)",
         "  infinities of opposite sign: 1, the first at [6] (actual -inf, desired inf)",
     ]
+
+
+def histogram(actual: Any, desired: Any, **options: Any) -> str:
+    """Return the histogram of two arrays that differ."""
+    with pytest.raises(AssertionError) as caught:
+        assert_close(actual, desired, **options)
+    return "\n".join(ulp_histogram(caught.value))
+
+
+def test_the_histogram_counts_elements_by_their_distance_in_ulp() -> None:
+    desired = np.ones((100, 100), np.float32)
+    desired[4, 4] = math.nan
+    actual = desired.copy()
+    actual[0, :5] += np.spacing(np.float32(1)) * np.arange(1, 6, dtype=np.float32)
+    actual[1, :30] = 1.1
+    actual[2, :4] = 3e30, math.nan, math.inf, -math.inf
+    assert histogram(actual, desired) == (
+        "  elements by their error in ULP of float32:\n"
+        "    0              9960  ##############################\n"
+        "    up to 1           1  #\n"
+        "    up to 2           1  #\n"
+        "    up to 4           2  #\n"
+        "    up to 8           1  #\n"
+        "    up to 1048576    30  #\n"
+        "    up to 2^125       1  #\n"
+        "    infinite          2  #\n"
+        "    NaN in one        1  #\n"
+        "    NaN in both       1  #"
+    )
+
+
+@given(data=st.data())
+def test_the_histogram_counts_every_element_once(data: st.DataObject) -> None:
+    dtype = data.draw(st.sampled_from(FLOATS))
+    numbers = st.lists(st.floats(width=np.finfo(dtype).bits), min_size=4, max_size=4)
+    actual, desired = (np.array([*data.draw(numbers), end], dtype) for end in (0, 1))
+    counts = [int(line.split("  #")[0].split()[-1]) for line in histogram(actual, desired).splitlines()[1:]]
+    assert sum(counts) == 5
+
+
+def test_the_histogram_of_one_number() -> None:
+    assert histogram(2.0, 1.0) == (
+        "  elements by their error in ULP of float64:\n    up to 2^52  1  ##############################"
+    )
+
+
+def test_there_is_no_histogram_of_integers_shapes_and_other_errors() -> None:
+    assert histogram(np.arange(3), np.arange(3) + 1) == ""
+    assert histogram(np.zeros(3), np.zeros(4)) == ""
+    assert ulp_histogram(ValueError()) == []
 
 
 def test_equal_nan_can_be_turned_off() -> None:

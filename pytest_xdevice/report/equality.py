@@ -5,15 +5,19 @@ from __future__ import annotations
 import sys
 
 
-def explain_equality(op: str, left: object, right: object) -> list[str] | None:
-    """Return the lines of the explanation, or None where there is no such array."""
+def explain_equality(op: str, left: object, right: object, *, detailed: bool) -> list[str] | None:
+    """Return the lines of the explanation, with a histogram where it is to be detailed; None without such an array."""
     module = sys.modules.get("pytest_xdevice.device_array")  # not imported: no array, and no NumPy
     if op != "==" or module is None or not any(isinstance(side, module.DeviceArray) for side in (left, right)):
         return None
-    from ..compare import explain_difference
+    from ..compare import difference
+    from .histogram import ulp_histogram
 
-    lines = explain_difference(left, right)
-    return [f"{_text(left)} == {_text(right)}", *lines] if lines else None
+    error = difference(left, right)
+    if error is None:
+        return None
+    details = ulp_histogram(error) if detailed else []
+    return [f"{_text(left)} == {_text(right)}", *str(error).splitlines(), *details]
 
 
 def _text(value: object) -> str:

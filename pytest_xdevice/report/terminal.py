@@ -22,7 +22,7 @@ class TimingSection:
             self._reports.append(report)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if not self._reports or terminalreporter.verbosity < -1 or terminalreporter.no_summary:
+        if not self._reports or terminalreporter.verbosity < 0 or terminalreporter.no_summary:
             return
         from ..disturbances import told
         from .table import timing_table

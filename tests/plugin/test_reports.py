@@ -54,7 +54,7 @@ def test_without_timings_there_is_no_section(pytester: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*xdevice timings*")
 
 
-@pytest.mark.parametrize("option", ["--no-summary", "-qq"])
+@pytest.mark.parametrize("option", ["--no-summary", "-q"])
 def test_the_section_can_be_silenced(add_one: pytest.Pytester, option: str) -> None:
     add_one.makepyfile(TIMED)
     result = add_one.runpytest(option)
@@ -82,6 +82,52 @@ def test_a_failure_says_where_it_happened(add_one: pytest.Pytester, workers: lis
         ]
     )
     result.stdout.no_fnmatch_line("*compare.py*")
+
+
+@pytest.mark.parametrize("workers", [[], ["-n1"]], ids=["one process", "xdist"])
+def test_details_count_the_elements_at_each_distance(add_one: pytest.Pytester, workers: list[str]) -> None:
+    add_one.makepyfile(FAILING)
+    result = add_one.runpytest("-vv", *workers)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E *5 of 5 elements*",
+            "-* xdevice errors -*",
+            "  elements by their error in ULP of float32:",
+            "    up to 2^149  5  ##############################",
+        ],
+    )
+    add_one.runpytest("-v").stdout.no_fnmatch_line("*error in ULP of*")
+
+
+def test_details_of_checked_and_asserted_arrays(add_one: pytest.Pytester) -> None:
+    add_one.makepyfile(
+        """
+        import numpy as np
+        from kernels import add_one
+
+        def test_check(xdevice):
+            xdevice.check(add_one, lambda a: a + 2)
+
+        def test_equal(xdevice):
+            assert xdevice.array(np.float32([1, 2, 3])) == np.float32([1, 2, 2.5])
+
+        def test_integers(xdevice):
+            xdevice.assert_close(np.arange(3), np.arange(3) + 1)
+        """
+    )
+    result = add_one.runpytest("-vv")
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "E *AssertionError: b: arrays are not within*",
+            "  elements by their error in ULP of float32:",
+            "E *elements by their error in ULP of float32:",
+            "E *0           2  ##############################",
+            "E *up to 2^21  1  ###############",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*error in ULP of int*")
 
 
 def test_a_failure_before_any_launch_says_so(pytester: pytest.Pytester) -> None:
