@@ -126,7 +126,7 @@ class Session:
         self._config = config
         self.name = config.name
         self.address = config.address
-        self.settings = settings
+        self.settings = replace(settings, timeout=config.timeout or settings.timeout)
         self.compiler = compiler
         self.info = DeviceInfo.from_wire(control.info)
         self.target = _target(config.target or settings.target, self.info, compiler)
@@ -290,6 +290,7 @@ class Session:
         way = self._transport.stream_way
         options = {
             "kind": kind, "stream": way, "guard": self.settings.guard, "opencl": self.settings.opencl or "",
+            "env": dict(self._config.env),
         }  # fmt: skip
         if way == "unix":
             started = self._control.request("start", options)

@@ -152,7 +152,8 @@ class Session:
         Parameters
         ----------
         options : dict
-            Of the worker. ``stream`` says how it gets its stream: "unix", "passed", or "relay".
+            Of the worker. ``stream`` says how it gets its stream: "unix", "passed", or "relay";
+            ``env`` which environment variables it has besides those of this process.
         channel : execnet.Channel, optional
             What carries the stream of the last kind.
         """
@@ -171,6 +172,7 @@ class Session:
             stdout=log,
             stderr=log,
             close_fds=True,
+            env=dict(os.environ, **options.get("env", {})),
         )
         theirs.close()
         os.close(reported)
