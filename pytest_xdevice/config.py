@@ -275,11 +275,7 @@ def _check_addresses(devices: Iterable[DeviceConfig]) -> None:
 def _check_form(spec: str, named: Mapping[str, DeviceConfig]) -> None:
     """Refuse a specification that is no configured name and has none of the forms of an address."""
     if _NAME.fullmatch(spec) and spec != "popen":
-        names = (
-            f"configured: {', '.join(sorted(named))}"
-            if named
-            else f"no device is configured in pyproject.toml or {OWN_FILE}"
-        )
+        names = f"configured: {', '.join(sorted(named))}" if named else "no device is configured in pyproject.toml"
         raise ConfigError(f"unknown device {spec!r}{near_match(spec, named)}; {names}. A device is {_list(FORMS)}")
     try:
         _parse_address(spec)
