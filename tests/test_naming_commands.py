@@ -69,7 +69,13 @@ def test_init_asks_at_a_terminal(tmp_path: Path, own: Path) -> None:
     os.write(ours, b"local\n\ntoken\n")
     program = "import sys; from pytest_xdevice.cli import main; sys.exit(main(['init', 'a']))"
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, stdin=theirs, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     os.close(ours)
     os.close(theirs)

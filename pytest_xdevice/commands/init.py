@@ -50,10 +50,13 @@ def init(name: str, entry: Entry, pyproject: Path, own: Path, *, force: bool) ->
     if not is_device_name(name):
         raise ConfigError(f"{name!r} cannot name a device; use letters, digits, '.', '_' and '-', and not 'local'")
     before = own.read_text(encoding="utf-8") if own.exists() else ""
-    elsewhere = read_named_devices(pyproject, own if before else None)
-    if name in elsewhere and not force:
-        raise ConfigError(f"there is a device {name!r} already, at {elsewhere[name].address}: --force replaces it")
-    kept = _without(DeviceFile(own, (), before), name)
+    own_file = DeviceFile(own, (), before)
+    if pyproject.is_file() and name in read_named_devices(pyproject, pyproject):
+        raise ConfigError(f"{pyproject} has a device {name!r} already: change it there, or choose another name")
+    there = own_file.devices()
+    if name in there and not force:
+        raise ConfigError(f"there is a device {name!r} already, at {there[name].address}: --force replaces it")
+    kept = _without(own_file, name) if name in there else before
     if "address" not in entry:
         entry = {**entry, **_answers(entry)}
     text = kept.rstrip("\n") + "\n\n" * bool(kept.strip()) + _table(name, entry)
@@ -82,10 +85,8 @@ def _without(file: DeviceFile, name: str) -> str:
     Raises
     ------
     ConfigError
-        If the entry is written in another form, or in another file.
+        If the entry is written in another form.
     """
-    if name not in file.devices():
-        return file.text
     lines = file.text.split("\n")
     start = (file.line("devices", name) or 1) - 1
     end = next((at for at in range(start + 1, len(lines)) if lines[at].lstrip().startswith("[")), len(lines))
