@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from .config import DeviceConfig
 from .config import find_pyproject
+from .config import OWN_FILE
 from .config import read_fingerprint
 from .config import resolve_devices
 from .config import Settings
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 _OK: Final = 0
 _FAILED: Final = 1
 _USAGE: Final = 2
+_ENTRY_FLAGS: Final = (
+    ("address", "SPEC", "how it is reached: local, HOST:PORT, ssh://user@host[:port], exec:COMMAND, an execnet spec"),
+    ("target", "TARGET", "what to compile for; read off the device by default"),
+    ("token-file", "FILE", "file with the token of the device's server, relative to the entry's file"),
+    ("tls-fingerprint", "SHA256", "of the certificate that the device's server must show"),
+    ("python", "PYTHON", "the device's Python, for ssh://"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_device(release)
     release.add_argument("--force", action="store_true", help="do so; without this only tell who has it")
     release.set_defaults(run=_release)
+    _add_naming(commands)
     bundle = commands.add_parser(
         "bundle",
         help="write the device's runtime as one file",
@@ -107,12 +116,44 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_naming(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands on the files that name devices."""
+    listing = commands.add_parser(
+        "list",
+        help="print the named devices",
+        description="Print the named devices with their addresses and tags.",
+        epilog="example: xdevice list --json",
+    )
+    _add_config(listing)
+    listing.add_argument("--json", action="store_true", help="print them as one JSON document")
+    listing.set_defaults(run=_list)
+    init = commands.add_parser(
+        "init",
+        help="give a device a name",
+        description="Write a device's entry to xdevice.toml. Without --address it asks, at a terminal.",
+        epilog="example: xdevice init pi --address ssh://pi@raspberrypi.local --tag arm",
+    )
+    init.add_argument("name", metavar="NAME", help="the device's name")
+    for key, metavar, text in _ENTRY_FLAGS:
+        init.add_argument(f"--{key}", metavar=metavar, help=text)
+    init.add_argument("--tag", action="append", dest="tags", metavar="TAG", help="a tag; repeat it for several")
+    _add_config(init)
+    init.add_argument("--force", action="store_true", help="replace an entry of that name")
+    init.set_defaults(run=_init)
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--xdevice-config", type=Path, metavar="FILE", help="the file with named devices, instead of xdevice.toml"
+    )
+
+
 def _add_device(command: argparse.ArgumentParser, *, required: bool = True) -> None:
     command.add_argument(
         "device",
         metavar="SPEC",
         nargs=None if required else "?",
-        help="local, HOST:PORT, ssh://user@host[:port], exec:COMMAND, an execnet spec, or a name from pyproject.toml",
+        help="local, HOST:PORT, ssh://user@host[:port], exec:COMMAND, an execnet spec, or a name",
     )
     command.add_argument(
         "--token-file",
@@ -142,6 +183,23 @@ def _settings(options: argparse.Namespace) -> Settings:
         tls_fingerprint=fingerprint,
         insecure=options.insecure,
     )
+
+
+def _list(options: argparse.Namespace) -> int:
+    from .commands.listing import list_devices
+
+    list_devices(find_pyproject(Path.cwd()), options.xdevice_config, as_json=options.json)
+    return _OK
+
+
+def _init(options: argparse.Namespace) -> int:
+    from .commands.init import init
+
+    given = {key: getattr(options, key.replace("-", "_")) for key in (*(key for key, *_ in _ENTRY_FLAGS), "tags")}
+    entry = {key: value for key, value in given.items() if value is not None}
+    pyproject = find_pyproject(Path.cwd())
+    init(options.name, entry, pyproject, options.xdevice_config or pyproject.with_name(OWN_FILE), force=options.force)
+    return _OK
 
 
 def _doctor(options: argparse.Namespace) -> int:

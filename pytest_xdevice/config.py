@@ -1,15 +1,13 @@
-"""Which devices there are: the forms of a specification, named devices in pyproject.toml, the environment."""
+"""Which devices there are: the forms of a specification, named devices and their tags, the environment."""
 
 from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from typing import Final
 
 from .errors import ConfigError
@@ -19,11 +17,13 @@ FORMS: Final = (
     "HOST:PORT",
     "ssh://user@host[:port]",
     "exec:COMMAND (any command that gives a Python on the device)",
-    "a name from [tool.xdevice.devices.NAME] in pyproject.toml",
+    "a name from [tool.xdevice.devices.NAME] in pyproject.toml or [devices.NAME] in xdevice.toml",
+    "tag:TAG for all the named devices that have the tag",
     "an execnet spec (popen//python=..., ssh=...)",
 )
 
-_KEYS: Final = ("address", "target", "token-file", "python", "tls-fingerprint", "insecure")
+OWN_FILE: Final = "xdevice.toml"
+_TAG_FORM: Final = "tag:"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # Forms that may hold spaces and commas of their own: an exec: command and execnet's key=value specs.
 _SPACED_FORM: Final = re.compile(r"exec:|popen\b|[a-z_]+=")
@@ -49,6 +49,14 @@ class DeviceConfig:
         SHA-256 of the certificate that the device's server must show, as 64 hexadecimal digits; None is without TLS.
     insecure : bool
         Whether to go without a token, to a server on this machine that does too.
+    tags : tuple of str
+        What ``tag:TAG`` chooses it by.
+    env : tuple of (str, str)
+        Environment variables, and their values, of the processes that run kernels and functions there.
+    pin : tuple of int
+        CPUs that are set aside there for kernels, counted from 0; empty where none are named.
+    timeout : float or None
+        Seconds that a launch may take there; None is the limit that holds for all devices.
     """
 
     name: str
@@ -58,6 +66,10 @@ class DeviceConfig:
     python: str | None = None
     tls_fingerprint: str | None = None
     insecure: bool = False
+    tags: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    pin: tuple[int, ...] = ()
+    timeout: float | None = None
 
     def say(self, problem: object) -> str:
         """Return a sentence on this device, led by its name, which `problem` may begin with already."""
@@ -133,7 +145,7 @@ def split_environment(text: str) -> list[str]:
     return specs
 
 
-def resolve_devices(specs: Iterable[str], pyproject: Path) -> tuple[DeviceConfig, ...]:
+def resolve_devices(specs: Iterable[str], pyproject: Path, own: Path | None = None) -> tuple[DeviceConfig, ...]:
     """Return the devices that `specs` stand for, each once.
 
     Parameters
@@ -142,86 +154,70 @@ def resolve_devices(specs: Iterable[str], pyproject: Path) -> tuple[DeviceConfig
         Specifications as the user wrote them, in any of the `FORMS`.
     pyproject : Path
         The pyproject.toml with the named devices; it need not exist.
+    own : Path, optional
+        A file for named devices alone. By default the ``xdevice.toml`` beside `pyproject`, which need not exist.
 
     Raises
     ------
     ConfigError
-        If a specification is neither a configured name nor of a known form, or the table is not right.
+        If a specification is neither a configured name nor of a known form, a tag is on no device, two of the
+        devices are one, or the tables are not right.
     """
     wanted = list(dict.fromkeys(spec.strip() for spec in specs))
-    # The table is read only when a specification can be a name, so that most runs do not pay for it.
-    named = read_named_devices(pyproject) if any(spec != "local" for spec in wanted) else {}
-    return tuple(_resolve(spec, named) for spec in wanted)
+    # The tables are read only when a specification can be a name, so that most runs do not pay for it.
+    named = read_named_devices(pyproject, own) if any(spec != "local" for spec in wanted) else {}
+    chosen = dict.fromkeys(device for spec in wanted for device in _resolve(spec, named))
+    _check_addresses(chosen)
+    return tuple(chosen)
 
 
-def read_named_devices(pyproject: Path) -> dict[str, DeviceConfig]:
-    """Read the tables ``[tool.xdevice.devices.NAME]``: address (required), target, token-file, python,
-    tls-fingerprint, insecure.
+def read_named_devices(pyproject: Path, own: Path | None = None) -> dict[str, DeviceConfig]:
+    """Read the tables ``[tool.xdevice.devices.NAME]`` of pyproject.toml and ``[devices.NAME]`` of xdevice.toml.
+
+    Parameters
+    ----------
+    pyproject, own : Path
+        As `resolve_devices` has them.
 
     Raises
     ------
     ConfigError
-        If the file cannot be read as TOML, or holds a key or a value that is not understood.
+        If `own` is given and not there, a file cannot be read as TOML, holds a key or a value that is not understood,
+        or both name a device alike.
     """
-    if not pyproject.is_file():
+    if own is not None and not own.is_file():
+        raise ConfigError(f"--xdevice-config: there is no file {own}; `xdevice init` writes one")
+    paths = [path for path in (pyproject, own or pyproject.with_name(OWN_FILE)) if path.is_file()]
+    if not paths:
         return {}
-    table = _load_toml(pyproject).get("tool", {}).get("xdevice", {})
-    where = f"[tool.xdevice] of {pyproject}"
-    _check_keys(table, ("devices",), where)
-    devices = table.get("devices", {})
-    if not isinstance(devices, dict):
-        raise ConfigError(f"{where}: devices is a table of tables, [tool.xdevice.devices.NAME]; got {devices!r}")
-    return {name: _read_device(name, entry, pyproject) for name, entry in devices.items()}
+    from .device_tables import DeviceFile
+
+    files = [DeviceFile.load(path) for path in dict.fromkeys(paths)]
+    named: dict[str, DeviceConfig] = {}
+    for file in files:
+        for name, device in file.devices().items():
+            if name in named:
+                raise file.error(
+                    f"{name!r} names another device in {files[0].path}:{files[0].line('devices', name)}; "
+                    "rename one of the two entries, or remove it",
+                    "devices",
+                    name,
+                )
+            named[name] = device
+    return named
 
 
 def find_pyproject(start: Path) -> Path:
-    """Return the nearest pyproject.toml in `start` or above it, or where one would be in `start`."""
+    """Return where pyproject.toml is, or would be: in the nearest folder from `start` up with it or xdevice.toml."""
     for folder in (start, *start.parents):
-        if (folder / "pyproject.toml").is_file():
+        if (folder / "pyproject.toml").is_file() or (folder / OWN_FILE).is_file():
             return folder / "pyproject.toml"
     return start / "pyproject.toml"
 
 
-def _load_toml(path: Path) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"cannot read the devices in {path}: {error}") from None
-    return content
-
-
-def _read_device(name: str, entry: object, pyproject: Path) -> DeviceConfig:
-    where = f"[tool.xdevice.devices.{name}] of {pyproject}"
-    if not _NAME.fullmatch(name) or name in ("local", "popen"):
-        raise ConfigError(
-            f"{where}: {name!r} cannot name a device; use letters, digits, '.', '_' and '-', and not 'local' or 'popen'"
-        )
-    if not isinstance(entry, dict):
-        raise ConfigError(f"{where}: expected a table with the keys {', '.join(_KEYS)}; got {entry!r}")
-    _check_keys(entry, _KEYS, where)
-    for key, value in entry.items():
-        if key == "insecure":
-            if not isinstance(value, bool):
-                raise ConfigError(f"{where}: insecure is true or false; got {value!r}")
-        elif not isinstance(value, str) or not value.strip():
-            raise ConfigError(f"{where}: {key} is a string that is not empty; got {value!r}")
-    if "address" not in entry:
-        raise ConfigError(f"{where}: address is missing; it is one of: {'; '.join(_address_forms())}")
-    _check_address(entry["address"], where)
-    token_file, fingerprint = entry.get("token-file"), entry.get("tls-fingerprint")
-    return DeviceConfig(
-        name=name,
-        address=entry["address"].strip(),
-        target=entry.get("target"),
-        token_file=None if token_file is None else pyproject.parent / Path(token_file).expanduser(),
-        python=entry.get("python"),
-        tls_fingerprint=None if fingerprint is None else _read_fingerprint(fingerprint, where),
-        insecure=entry.get("insecure", False),
-    )
+def is_device_name(name: str) -> bool:
+    """Return whether an entry may have this name: one that is no other form of a specification."""
+    return _NAME.fullmatch(name) is not None and name not in ("local", "popen")
 
 
 def read_fingerprint(text: str) -> str:
@@ -240,20 +236,6 @@ def read_fingerprint(text: str) -> str:
     return digits
 
 
-def _read_fingerprint(text: str, where: str) -> str:
-    try:
-        return read_fingerprint(text)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: tls-fingerprint: {error}") from None
-
-
-def _check_keys(table: Mapping[str, object], known: tuple[str, ...], where: str) -> None:
-    for key in table:
-        if key not in known:
-            near = near_match(key, known)
-            raise ConfigError(f"{where}: unknown key {key!r}{near}; known: {', '.join(known)}")
-
-
 def near_match(word: str, known: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the known word nearest to `word`, or nothing."""
     import difflib
@@ -262,12 +244,35 @@ def near_match(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def _resolve(spec: str, named: Mapping[str, DeviceConfig]) -> DeviceConfig:
+def _resolve(spec: str, named: Mapping[str, DeviceConfig]) -> Iterable[DeviceConfig]:
     if spec in named:
-        return named[spec]
+        return (named[spec],)
+    if spec.startswith(_TAG_FORM):
+        return _tagged(spec[len(_TAG_FORM) :], named)
     if spec != "local":
         _check_form(spec, named)
-    return DeviceConfig(name=spec, address=spec)
+    return (DeviceConfig(name=spec, address=spec),)
+
+
+def _tagged(tag: str, named: Mapping[str, DeviceConfig]) -> list[DeviceConfig]:
+    found = [device for device in named.values() if tag in device.tags]
+    if not found:
+        tags = sorted({tag for device in named.values() for tag in device.tags})
+        known = f"tags: {', '.join(tags)}" if tags else "no entry has tags: give one such as tags = ['rk3399']"
+        raise ConfigError(f"no configured device has the tag {tag!r}{near_match(tag, tags)}; {known}")
+    return found
+
+
+def _check_addresses(devices: Iterable[DeviceConfig]) -> None:
+    """Refuse one device under two names: the second session would wait for the first. `local` is there for all."""
+    names: dict[str, str] = {}
+    for device in devices:
+        other = names.setdefault(device.address, device.name)
+        if other != device.name and device.address != "local":
+            raise ConfigError(
+                f"the devices {other!r} and {device.name!r} are one, at {device.address}, and it runs one session at a "
+                "time; leave out one of the two"
+            )
 
 
 def _check_form(spec: str, named: Mapping[str, DeviceConfig]) -> None:
@@ -281,21 +286,29 @@ def _check_form(spec: str, named: Mapping[str, DeviceConfig]) -> None:
         raise ConfigError(f"cannot understand the device {spec!r}: {error}. A device is {_list(FORMS)}") from None
 
 
-def _check_address(address: str, where: str) -> None:
+def check_address(address: str) -> None:
+    """Refuse an entry's address that has none of the forms of one.
+
+    Raises
+    ------
+    ConfigError
+        If so.
+    """
     try:
-        _parse_address(address.strip())
+        _parse_address(address)
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}. An address is {_list(_address_forms())}") from None
+        raise ConfigError(f"{error}. An address is {_list(address_forms())}") from None
+
+
+def address_forms() -> tuple[str, ...]:
+    """Return those of `FORMS` that an entry's address can have."""
+    return tuple(form for form in FORMS if not form.startswith(("a name", _TAG_FORM)))
 
 
 def _parse_address(address: str) -> None:
     from .transport.spec import parse
 
     parse(address)
-
-
-def _address_forms() -> tuple[str, ...]:
-    return tuple(form for form in FORMS if not form.startswith("a name"))
 
 
 def _list(forms: tuple[str, ...]) -> str:

@@ -85,6 +85,43 @@ class KernelTimeout(XDeviceError):
         self.seconds = seconds
 
 
+class RemoteFunctionError(XDeviceError):
+    """A Python function that was sent to the device raised an exception there, or ended its process.
+
+    Attributes
+    ----------
+    function : str
+        Its name.
+    kind : str
+        Name of the exception's type, or the signal or exit status of the process.
+    traceback : str
+        The device's traceback as text; empty where the process ended.
+    """
+
+    def __init__(self, message: str, *, function: str, kind: str, traceback: str) -> None:
+        super().__init__(message)
+        self.function = function
+        self.kind = kind
+        self.traceback = traceback
+
+
+class RemoteFunctionTimeout(XDeviceError):
+    """A Python function that was sent to the device ran longer than it was allowed to and was killed there.
+
+    Attributes
+    ----------
+    function : str
+        Its name.
+    seconds : float
+        The limit that was exceeded.
+    """
+
+    def __init__(self, message: str, *, function: str, seconds: float) -> None:
+        super().__init__(message)
+        self.function = function
+        self.seconds = seconds
+
+
 class DeviceUnreachable(XDeviceError):
     """No session could be opened with a device."""
 

@@ -36,7 +36,8 @@ def add_options(parser: pytest.Parser) -> None:
         default=[],
         metavar="SPEC",
         help="Device to run the xdevice tests on: local, HOST:PORT, ssh://user@host[:port], exec:COMMAND, a name from "
-        "[tool.xdevice.devices.NAME] in pyproject.toml, or an execnet spec. Repeat it for several. The environment "
+        "[tool.xdevice.devices.NAME] in pyproject.toml or [devices.NAME] in xdevice.toml, tag:TAG for all the named "
+        "devices with a tag, or an execnet spec. Repeat it for several. The environment "
         "variable XDEVICE is asked next (several are separated by ';', a new line, a comma or a space; an exec: "
         "command and an execnet spec reach to the next ';' or new line), then the ini option. Default: local.",
     )
@@ -94,14 +95,14 @@ def read_devices(config: pytest.Config) -> list[DeviceConfig]:
     pytest.UsageError
         If a specification or pyproject.toml cannot be understood.
     """
-    # A target on the command line is meant for this run, whatever a device's entry in pyproject.toml says.
-    target = config.getoption("xdevice_target")
+    # What is on the command line is meant for this run, whatever a device's entry says.
+    target, timeout = config.getoption("xdevice_target"), config.getoption("xdevice_timeout")
     specs = config.getoption("xdevice") or split_environment(os.environ.get("XDEVICE", "")) or config.getini("xdevice")
     try:
-        devices = resolve_devices(specs or ["local"], config.rootpath / "pyproject.toml")
+        devices = resolve_devices(specs or ["local"], config.rootpath / "pyproject.toml", _device_file(config))
     except ConfigError as error:
         raise pytest.UsageError(f"xdevice: {error}") from None
-    return [replace(device, target=target or device.target) for device in devices]
+    return [replace(device, target=target or device.target, timeout=timeout or device.timeout) for device in devices]
 
 
 def read_settings(config: pytest.Config) -> Settings:
@@ -210,6 +211,12 @@ def fail_slower(config: pytest.Config) -> float | None:
     return cast("float | None", _value(config, "fail-slower"))
 
 
+def _device_file(config: pytest.Config) -> Path | None:
+    """Return the file that --xdevice-config names, or None for the usual one."""
+    given = _value(config, "config")
+    return None if given is None else _path(config, "config", given)
+
+
 def _token_file(config: pytest.Config) -> Path | None:
     """Return the token file, if one is named."""
     given = _value(config, "token-file")
@@ -291,6 +298,12 @@ _VALUES: Final[tuple[tuple[str, str, Callable[[str], Any], str], ...]] = (
         "Target to compile for: a triple, or 'llvm -mtriple=... -mcpu=... -mattr=+a,-b'. Default: read off the device.",
     ),
     ("kind", "KIND", _kind, "What a test with neither marker runs on: cpu or opencl. Default: cpu."),
+    (
+        "config",
+        "FILE",
+        _not_empty,
+        "File with named devices, [devices.NAME]. Default: xdevice.toml beside pyproject.toml, if there is one.",
+    ),
     ("timeout", "SECONDS", _seconds, "How long a launch may take. Default: 60."),
     (
         "lease-timeout",

@@ -63,7 +63,7 @@ class Session:
         self._config = config
         self.name = config.name
         self.address = config.address
-        self.settings = settings
+        self.settings = replace(settings, timeout=config.timeout or settings.timeout)
         self.compiler = compiler
         self.info = DeviceInfo.from_wire(control.info)
         self.target = _target(config.target or settings.target, self.info, compiler)
@@ -169,6 +169,38 @@ class Session:
         """
         answer: dict[str, Any] = self._control.request("conditions")
         return answer
+
+    def remote(self, function: Callable[..., Any], *args: Any, timeout: float | None = None) -> Any:
+        """Run a plain Python function on the device, in a process of its own, and return its result.
+
+        What it prints is the test's captured output.
+
+        Parameters
+        ----------
+        function : function
+            Its source is sent: it imports what it needs itself, and uses nothing of its module or of a function
+            around it. The device's Python may be 3.8.
+        *args
+            Made of builtins, as the result is.
+        timeout : float, optional
+            Seconds that it may take; those of a launch by default.
+
+        Raises
+        ------
+        ArgumentError
+            If the function needs more than its source, or an argument is no builtin.
+        RemoteFunctionError
+            If it raised an exception there, whose traceback the error has, or ended its process.
+        RemoteFunctionTimeout
+            If it took too long; it was killed, with what it had started.
+        DeviceLost
+            If the session is gone.
+        """
+        __tracebackhide__ = True
+        seconds = self.settings.timeout if timeout is None else timeout
+        return call_remotely(
+            self._control, function, args, seconds=seconds, env=dict(self._config.env), show=self.output.show
+        )
 
     def worker(self, kind: DeviceKind) -> WorkerClient:
         """Return the worker for `kind`, a fresh one when the last has died.

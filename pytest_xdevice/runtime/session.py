@@ -22,6 +22,7 @@ from typing import List
 from typing import Optional
 from typing import Tuple
 
+from .call import call
 from .conditions import conditions
 from .faults import read_report
 from .handover import send_socket
@@ -113,6 +114,7 @@ class Session:
             "pid": os.getpid,
             "start": self._start,
             "ended": self._ended,
+            "call": self._call,
             "lease": self._line.lease,
             "who": self._line.who,
             "release": self._line.release,
@@ -152,7 +154,8 @@ class Session:
         Parameters
         ----------
         options : dict
-            Of the worker. ``stream`` says how it gets its stream: "unix", "passed", or "relay".
+            Of the worker. ``stream`` says how it gets its stream: "unix", "passed", or "relay";
+            ``env`` which environment variables it has besides those of this process.
         channel : execnet.Channel, optional
             What carries the stream of the last kind.
         """
@@ -171,6 +174,7 @@ class Session:
             stdout=log,
             stderr=log,
             close_fds=True,
+            env=dict(os.environ, **options.get("env", {})),
         )
         theirs.close()
         os.close(reported)
@@ -199,6 +203,10 @@ class Session:
         os.chmod(self._socket_path, 0o600)
         listener.listen(1)
         return listener
+
+    def _call(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        """Run a Python function of the host's."""
+        return call(self._channel, self._code, self._directory, request)
 
     def _ended(self, number: int, kill: bool) -> Dict[str, Any]:
         """Return how a worker ended; with `kill`, end it first."""

@@ -1,0 +1,1 @@
+"""Commands of `xdevice` that are more than a few lines."""

@@ -1,0 +1,106 @@
+"""``xdevice init``: writes a device's entry."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from ..config import is_device_name
+from ..config import read_named_devices
+from ..device_tables import DeviceFile
+from ..errors import ConfigError
+from ..errors import XDeviceError
+
+Entry = Mapping[str, "str | list[str]"]
+
+# The questions at a terminal: key, what is asked.
+_QUESTIONS: Final = (
+    ("address", "address (local, HOST:PORT, ssh://user@host, exec:COMMAND)"),
+    ("target", "target (empty: read off the device)"),
+    ("token-file", "file with its server's token (empty: none)"),
+)
+
+
+def init(name: str, entry: Entry, pyproject: Path, own: Path, *, force: bool) -> None:
+    """Write an entry to an xdevice.toml; what flags do not say is asked for at a terminal.
+
+    Parameters
+    ----------
+    name : str
+        The device's.
+    entry : mapping
+        Its keys with their values, as far as they are given.
+    pyproject, own : Path
+        The file that may name devices as well, and the one to write.
+    force : bool
+        Replace an entry of that name.
+
+    Raises
+    ------
+    ConfigError
+        If there is such an entry already, or the new one would not be right; nothing is written then.
+    XDeviceError
+        If the file cannot be written.
+    """
+    if not is_device_name(name):
+        raise ConfigError(f"{name!r} cannot name a device; use letters, digits, '.', '_' and '-', and not 'local'")
+    before = own.read_text(encoding="utf-8") if own.exists() else ""
+    own_file = DeviceFile(own, (), before)
+    if pyproject.is_file() and name in read_named_devices(pyproject, pyproject):
+        raise ConfigError(f"{pyproject} has a device {name!r} already: change it there, or choose another name")
+    there = own_file.devices()
+    if name in there and not force:
+        raise ConfigError(f"there is a device {name!r} already, at {there[name].address}: --force replaces it")
+    kept = _without(own_file, name) if name in there else before
+    if "address" not in entry:
+        entry = {**entry, **_answers(entry)}
+    text = kept.rstrip("\n") + "\n\n" * bool(kept.strip()) + _table(name, entry)
+    DeviceFile(own, (), text).devices()
+    _write(own, text)
+    print(f"wrote {name} to {own}; `xdevice doctor {name}` checks each step to it")
+
+
+def _answers(entry: Entry) -> dict[str, str]:
+    if not sys.stdin.isatty():
+        raise ConfigError("init needs --address SPEC, since there is no terminal to ask at")
+    asked = {key: input(f"{text}: ").strip() for key, text in _QUESTIONS if key not in entry}
+    return {key: answer for key, answer in asked.items() if answer}
+
+
+def _table(name: str, entry: Entry) -> str:
+    key = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
+    # A JSON string is a TOML string, and a list of such is a list.
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in entry.items()]
+    return "\n".join([f"[devices.{key}]", *lines, ""])
+
+
+def _without(file: DeviceFile, name: str) -> str:
+    """Return a file's text without a device's table, which reaches to the next header.
+
+    Raises
+    ------
+    ConfigError
+        If the entry is written in another form.
+    """
+    lines = file.text.split("\n")
+    start = (file.line("devices", name) or 1) - 1
+    end = next((at for at in range(start + 1, len(lines)) if lines[at].lstrip().startswith("[")), len(lines))
+    left = "\n".join([*lines[:start], *lines[end:]])
+    if not lines[start].lstrip().startswith("[") or name in DeviceFile(file.path, (), left).devices():
+        raise file.error("this entry is no single table: change it by hand", "devices", name)
+    return left
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise XDeviceError(f"cannot write {path}: {error.strerror}") from None

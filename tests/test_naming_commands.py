@@ -1,0 +1,88 @@
+"""`xdevice list` and `xdevice init`: reading and writing the files that name devices."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.test_cli import xdevice
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    return tmp_path / "xdevice.toml"
+
+
+def test_what_init_writes_list_shows_and_info_reaches(tmp_path: Path, own: Path) -> None:
+    result = xdevice("init", "bench", "--address", "local", "--tag", "a", "--tag", "b", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert own.read_text() == '[devices.bench]\naddress = "local"\ntags = ["a", "b"]\n'
+    assert xdevice("init", "pi.4", "--address", "ssh://pi@pi", cwd=tmp_path).returncode == 0
+    assert xdevice("list", cwd=tmp_path).stdout == "bench  local        a, b\npi.4   ssh://pi@pi\n"
+    (bench, pi) = json.loads(xdevice("list", "--json", cwd=tmp_path).stdout)
+    assert (bench["name"], bench["tags"], pi["address"]) == ("bench", ["a", "b"], "ssh://pi@pi")
+    assert "bench at local" in xdevice("info", "bench", cwd=tmp_path).stdout
+
+
+def test_init_replaces_an_entry_only_by_force_and_leaves_the_others(tmp_path: Path, own: Path) -> None:
+    own.write_text('# ours\n[devices.a]\naddress = "local"\n\n[devices.b]\naddress = "local"\n')
+    before = own.read_text()
+    result = xdevice("init", "a", "--address", "h:1", cwd=tmp_path)
+    assert (result.returncode, own.read_text()) == (2, before)
+    assert "there is a device 'a' already, at local: --force replaces it" in result.stderr
+    assert xdevice("init", "a", "--address", "h:1", "--force", cwd=tmp_path).returncode == 0
+    assert own.read_text() == '# ours\n[devices.b]\naddress = "local"\n\n[devices.a]\naddress = "h:1"\n'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a", "--address", "nowhere"], "xdevice.toml:2: [devices.a]: address: 'nowhere' names no device"),
+        (["local", "--address", "local"], "'local' cannot name a device"),
+        (["a"], "init needs --address SPEC, since there is no terminal to ask at"),
+    ],
+)
+def test_init_writes_nothing_that_is_not_right(tmp_path: Path, own: Path, arguments: list[str], message: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", "import sys; from pytest_xdevice.cli import main; sys.exit(main())", "init", *arguments],
+        cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (result.returncode, own.exists()) == (2, False)
+    assert message in result.stderr
+
+
+def test_init_leaves_an_entry_of_pyproject_alone(tmp_path: Path, own: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.xdevice.devices.a]\naddress = "local"\n')
+    result = xdevice("init", "a", "--address", "h:1", "--force", cwd=tmp_path)
+    assert (result.returncode, own.exists()) == (2, False)
+    assert "pyproject.toml" in result.stderr
+
+
+def test_init_asks_at_a_terminal(tmp_path: Path, own: Path) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, b"local\n\ntoken\n")
+    program = "import sys; from pytest_xdevice.cli import main; sys.exit(main(['init', 'a']))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == 0, done.stderr
+    assert own.read_text() == '[devices.a]\naddress = "local"\ntoken-file = "token"\n'
+
+
+@pytest.mark.parametrize("command", ["info", "doctor", "who", "release", "list", "init", "bundle"])
+def test_the_help_of_each_command_has_an_example(tmp_path: Path, command: str) -> None:
+    assert f"xdevice {command}" in xdevice(command, "--help", cwd=tmp_path).stdout.partition("example:")[2]
