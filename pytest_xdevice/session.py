@@ -26,6 +26,7 @@ from .device_output import DeviceOutput
 from .errors import DeviceError
 from .errors import DeviceLost
 from .errors import XDeviceError
+from .remote_function import call_remotely
 from .target import Target
 from .transport import Applicant
 from .transport import open_transport
@@ -67,7 +68,8 @@ class Session:
         self.compiler = compiler
         self.info = DeviceInfo.from_wire(control.info)
         self.target = _target(config.target or settings.target, self.info, compiler)
-        _check_pin(settings.pin, self.info)
+        self._pin = config.pin if settings.pin is None else (settings.pin,)
+        _check_pin(self._pin, self.info)
         self.opencl_problem: str | None = None
         self.output = DeviceOutput(self.name)
         self.translate: Translate = _nothing
@@ -260,7 +262,7 @@ class Session:
         way = self._transport.stream_way
         options = {
             "kind": kind, "stream": way, "guard": self.settings.guard, "opencl": self.settings.opencl or "",
-            "pin": self.settings.pin,
+            "pin": self._pin, "env": dict(self._config.env),
         }  # fmt: skip
         if way == "unix":
             started = self._control.request("start", options)
@@ -289,11 +291,12 @@ def _target(text: str | None, info: DeviceInfo, compiler: Compiler) -> Target:
     return target
 
 
-def _check_pin(cpu: int | None, info: DeviceInfo) -> None:
-    """Refuse a core that the device does not have, before anything is run on another."""
-    if cpu is not None and info.allowed and cpu not in info.allowed:
+def _check_pin(cpus: tuple[int, ...], info: DeviceInfo) -> None:
+    """Refuse cores that the device does not have, before anything is run on others."""
+    missing = [cpu for cpu in cpus if info.allowed and cpu not in info.allowed]
+    if missing:
         there = ", ".join(map(str, info.allowed))
-        raise DeviceError(f"--xdevice-pin: there is no CPU {cpu} that kernels could run on; there are: {there}")
+        raise DeviceError(f"--xdevice-pin: there is no CPU {missing[0]} that kernels could run on; there are: {there}")
 
 
 def _connect(config: DeviceConfig, settings: Settings, applicant: Applicant) -> tuple[Transport, Control]:

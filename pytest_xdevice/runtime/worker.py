@@ -20,6 +20,7 @@ from typing import Callable
 from typing import Dict
 from typing import List
 from typing import Optional
+from typing import Sequence
 from typing import Tuple
 
 from .conditions import conditions
@@ -61,8 +62,8 @@ class Worker:
     ----------
     connection : Connection
     options : dict
-        ``kind`` ("cpu" or "opencl"), ``directory``, ``files``, ``guard``, ``opencl``, ``pin``, the core to keep to or
-        None, and as ``report`` the descriptor that takes the report of a fault.
+        ``kind`` ("cpu" or "opencl"), ``directory``, ``files``, ``guard``, ``opencl``, ``pin``, the cores to keep to, if
+        any, and as ``report`` the descriptor that takes the report of a fault.
     """
 
     def __init__(self, connection: Connection, options: Dict[str, Any]) -> None:
@@ -266,20 +267,21 @@ _READERS: Dict[str, Operation] = {"launch": Launch, "time": _read_time}
 _recall = lru_cache(_REMEMBERED)(_read)
 
 
-def pin(cpu: Optional[int]) -> None:
-    """Keep this process, and the threads that it starts from now on, to one core; None leaves it free.
+def pin(cpus: Sequence[int]) -> None:
+    """Keep this process, and the threads that it starts from now on, to some cores; none leave it free.
 
     Raises
     ------
     DeviceProblem
         If it cannot be.
     """
-    if cpu is None:
+    if not cpus:
         return
     try:
-        os.sched_setaffinity(0, {cpu})
+        os.sched_setaffinity(0, cpus)
     except (OSError, ValueError, OverflowError, AttributeError) as error:
-        raise DeviceProblem("Pin", f"cannot keep to CPU {cpu} (--xdevice-pin): {error}") from None
+        listed = ", ".join(map(str, cpus))
+        raise DeviceProblem("Pin", f"cannot keep to CPU {listed} (--xdevice-pin): {error}") from None
 
 
 def open_stream(given: socket.socket, way: str) -> socket.socket:

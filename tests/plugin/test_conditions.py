@@ -37,6 +37,15 @@ def test_the_worker_keeps_to_a_core(pytester: pytest.Pytester, source: str) -> N
     result.stdout.fnmatch_lines([f"*cpu={cpu},*cores=1,*"])
 
 
+def test_a_named_device_keeps_its_kernels_to_its_cores(pytester: pytest.Pytester) -> None:
+    cpu = max(os.sched_getaffinity(0))
+    pytester.makepyprojecttoml(f'[tool.xdevice.devices.board]\naddress = "local"\npin = [{cpu}]')
+    pytester.makepyfile(TIMED)
+    result = pytester.runpytest("-s", "--xdevice=board")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines([f"*cpu={cpu},*cores=1,*"])
+
+
 def test_a_core_that_is_not_there_is_a_usage_error_that_names_those_that_are(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TIMED)
     result = pytester.runpytest("--xdevice-pin=4095")
