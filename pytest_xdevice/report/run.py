@@ -7,6 +7,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 from typing import Final
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .picture import Picture
 
 SCHEMA_VERSION: Final = 1
 # What is told of a test rather than what comes after it, where its setup, call and teardown came out differently.
@@ -69,6 +73,8 @@ class TestResult:
         Why it failed or was skipped, in a line.
     details : str
         The traceback of a failure.
+    picture : Picture or None
+        Where the errors are, for a failed `assert_close` of arrays.
     """
 
     __test__ = False  # no test itself
@@ -83,6 +89,7 @@ class TestResult:
     message: str = ""
     details: str = ""
     sections: tuple[Section, ...] = ()
+    picture: Picture | None = None
 
     @property
     def lane(self) -> str:

@@ -46,6 +46,7 @@ def test_the_schema_refuses_what_is_missing() -> None:
 def test_every_property_of_the_schema_is_there() -> None:
     data, rules = made_up_run().to_json(), schema().schema
     assert set(rules["properties"]) == set(data)
+    assert set(rules["$defs"]["picture"]["properties"]) == set(data["tests"][0]["picture"])
     for name, key in (("device", "devices"), ("test", "tests"), ("timing", "timings")):
         assert set(rules["$defs"][name]["properties"]) == set(data[key][0])
 
@@ -127,7 +128,7 @@ def test_the_page_tells_what_the_run_does() -> None:
     text = page(made_up_run())
     for part in ("2 failed", "rk", "10.0.0.1:9090", "Cortex-A53", "Mali", "1.100 µs", "float32[64×32]", "3.11.7"):
         assert part in text
-    assert text.count("<svg") == 2
+    assert text.count("<svg") == 4  # two kernels, two failures
     assert "currentColor" in text
 
 
