@@ -159,3 +159,9 @@ def test_a_format_is_chosen_by_the_name() -> None:
     assert json.loads(ReportFile(Path("r.JSON")).text(run))["schema_version"] == 1
     assert ReportFile(Path("r.md")).text(run) == markdown(run)
     assert ReportFile(Path("r.html")).text(run) == page(run)
+
+
+def test_a_file_below_a_file_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert ReportFile(tmp_path / "file" / "deep" / "r.html").obstacle() == f"{tmp_path / 'file'} is no folder"
+    assert ReportFile(tmp_path / "new" / "r.html").obstacle() is None
