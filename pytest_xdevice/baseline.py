@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterable
@@ -129,7 +130,7 @@ class Baseline:
             if data["version"] != VERSION:
                 raise ConfigError(f"it is of version {data['version']}, and this is version {VERSION}")
             tests = data["figures"].items()
-            return cls({str(test): [Figure.from_json(figure) for figure in found] for test, found in tests})
+            return cls({str(test): [_stored(figure) for figure in found] for test, found in tests})
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ConfigError(f"it is no baseline, or a broken one ({type(error).__name__}: {error})") from None
 
@@ -216,3 +217,11 @@ def _noise(now: Timing, before: Timing) -> str:
         return ""
     ranges = [" to ".join(format_seconds(quartile) for quartile in timing.quartiles) for timing in (now, before)]
     return f"; half of the samples within {ranges[0]}, and before within {ranges[1]}"
+
+
+def _stored(data: Mapping[str, Any]) -> Figure:
+    """Read a figure of a file, with which nothing could be compared if it were no time."""
+    figure = Figure.from_json(data)
+    if not all(0 <= seconds < math.inf for seconds in figure.timing.results):
+        raise ValueError(f"results of {figure.kernel} that are no times")
+    return figure

@@ -117,6 +117,8 @@ class XBenchmark:
                 f"{FIXTURE} measures once a test, since a figure is stored under the test's name: write another test, "
                 "or parametrise this one"
             )
+        if isinstance(rounds, int) and rounds < 1:
+            raise ArgumentError(f"{FIXTURE}: rounds must be positive, a whole number of at least 1; got {rounds}")
         self._was_used = True
         launch: dict[str, Any] = {name: options.pop(name) for name in _OF_A_LAUNCH if name in options}
         how: dict[str, Any] = {name: options.pop(name) for name in _OF_A_MEASUREMENT if name in options}

@@ -1,4 +1,4 @@
-"""The workflows of examples/ci: what they ask of CI, and their shell lines, run here on a server with a token."""
+"""The workflows of examples/ci: what they ask for, and their shell lines, run here on a server that has a token."""
 
 from __future__ import annotations
 

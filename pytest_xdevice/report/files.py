@@ -31,6 +31,9 @@ class ReportFile:
             return f"a report's name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         if self.path.is_dir():
             return "it is a folder; give a file in it"
+        folder = next(parent for parent in self.path.parents if parent.exists())
+        if not folder.is_dir():
+            return f"{folder} is no folder"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self.path.exists() and not os.access(self.path, os.W_OK):

@@ -61,11 +61,25 @@ def _chip(outcome: str, text: str) -> str:
 
 
 def _failures(failures: Sequence[TestResult]) -> str:
-    return "\n".join(_failure(test, is_open=len(failures) == 1) for test in failures)
+    drawn = [test for test in failures if test.picture is not None][:_MOST_PLOTS] if plots.is_there() else []
+    return "\n".join(
+        _failure(test, is_open=len(failures) == 1, picture=_picture(test) if test in drawn else "") for test in failures
+    )
 
 
-def _failure(test: TestResult, *, is_open: bool) -> str:
-    blocks = [f"<pre>{_text(test.details)}</pre>" if test.details else ""]
+def _picture(test: TestResult) -> str:
+    picture = test.picture
+    if picture is None:
+        return ""
+    note = f"{picture.mismatches} mismatches in {picture.dtype}[{'×'.join(map(str, picture.shape))}]"
+    note += ", on its last two dimensions the worst of the others" * (len(picture.shape) > 2)
+    note += "; green: NaN or infinity alone" * picture.has_endless
+    return f"<figure><figcaption>{_text(note)}</figcaption>{plots.mismatches(picture, test.id)}</figure>"
+
+
+def _failure(test: TestResult, *, is_open: bool, picture: str) -> str:
+    blocks = [picture]
+    blocks += [f"<pre>{_text(test.details)}</pre>" if test.details else ""]
     blocks += [f"<h3>{_text(section.title)}</h3><pre>{_text(section.text)}</pre>" for section in test.sections]
     title = f"{_chip(test.outcome, test.outcome)} <code>{_text(test.id)}</code><br>{_text(test.message)}"
     return (

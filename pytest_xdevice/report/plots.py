@@ -1,4 +1,4 @@
-"""Plots of timings as inline SVG, by matplotlib, which the extra ``report`` brings."""
+"""Plots of timings and of mismatches as inline SVG, by matplotlib, which the extra ``report`` brings."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Final
 import numpy as np
 
 from .figures import TimingRow
+from .picture import Picture
 
 # Stands in the figure for the colour of the page's text, which is another one in the dark.
 _TEXT: Final = "#010203"
 # Seaborn's "colorblind" palette, from Wong, "Points of view: Color blindness", Nature Methods 8, 441 (2011).
 _COLOURS: Final = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#949494", "#56b4e9")
+_ENDLESS: Final = "#029e73"  # of that palette: green is not on the way from plasma's blue to its yellow
 MOST_ROWS: Final = 24
 _MOST_POINTS: Final = 200
 _WIDE: Final = 30  # times the shortest
@@ -50,9 +52,7 @@ def distributions(kernel: str, rows: Sequence[TimingRow], lanes: Sequence[str]) 
     from matplotlib.ticker import EngFormatter
 
     rows = rows[:MOST_ROWS]
-    options: Any = {"svg.fonttype": "none", "svg.hashsalt": kernel, "font.size": 9, "text.color": _TEXT}
-    options |= {"axes.edgecolor": _TEXT, "axes.labelcolor": _TEXT, "xtick.color": _TEXT, "ytick.color": _TEXT}
-    with matplotlib.rc_context(options):
+    with matplotlib.rc_context(_options(kernel)):
         figure = Figure(figsize=(6.4, 0.75 + 0.3 * len(rows)), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
@@ -70,9 +70,75 @@ def distributions(kernel: str, rows: Sequence[TimingRow], lanes: Sequence[str]) 
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel("time per call")
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _inline(buffer.getvalue(), f"Distribution of the times of {kernel}")
+        return _svg(figure, f"Distribution of the times of {kernel}")
+
+
+def mismatches(picture: Picture, name: str) -> str:
+    """Return a heat map of where in an array the errors are.
+
+    Parameters
+    ----------
+    picture : Picture
+    name : str
+        Of the test.
+
+    Returns
+    -------
+    str
+        An ``<svg>`` element: a cell's colour is its largest error, on a logarithmic scale where errors are far apart,
+        and cells in which NaN or infinity alone mismatch have a colour of their own.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.colors import ListedColormap
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    errors = np.array(picture.errors, np.float64)  # None becomes NaN, which is drawn as nothing
+    is_plane = len(picture.shape) > 1
+    endless = np.ma.masked_where((np.array(picture.counts) == 0) | np.isfinite(errors), np.ones(errors.shape))
+    with matplotlib.rc_context(_options(name)):
+        figure = Figure(figsize=(6.4, 3.6 if is_plane else 1.7), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
+        place: Any = {"aspect": "auto", "interpolation": "nearest"}
+        height, width = (size * count for size, count in zip(picture.block, errors.shape, strict=True))
+        place["extent"] = (-0.5, width - 0.5, height - 0.5, -0.5)
+        if np.isfinite(errors).any():
+            drawn = axes.imshow(errors, cmap="plasma", norm=_scale_of(errors[np.isfinite(errors)]), **place)
+            bar = figure.colorbar(drawn, label="largest error", location="right" if is_plane else "bottom")
+            bar.minorticks_off()
+        axes.imshow(endless, cmap=ListedColormap([_ENDLESS]), **place)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlim(-0.5, picture.shape[-1] - 0.5)
+        if is_plane:
+            axes.set_ylim(picture.shape[-2] - 0.5, -0.5)
+            axes.set_ylabel("last index but one")
+        else:
+            axes.set_yticks([])
+        axes.set_xlabel("last index" if is_plane else "index")
+        return _svg(figure, f"Where the errors of {name} are")
+
+
+def _scale_of(errors: Any) -> Any:
+    from matplotlib.colors import LogNorm
+    from matplotlib.colors import Normalize
+
+    least, most = float(errors.min()), float(errors.max())
+    return LogNorm(least, most) if _is_wide([least, most]) else Normalize(0, most)
+
+
+def _options(salt: str) -> Any:
+    """Return matplotlib's settings; the salt makes what is drawn twice the same."""
+    coloured = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+    return {"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 9, **dict.fromkeys(coloured, _TEXT)}
+
+
+def _svg(figure: Any, label: str) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _inline(buffer.getvalue(), label)
 
 
 def _is_wide(medians: Sequence[float]) -> bool:

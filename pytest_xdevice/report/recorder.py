@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import time
+from collections.abc import Generator
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import metadata
@@ -32,20 +33,35 @@ from .run import TimingResult
 
 if TYPE_CHECKING:
     from ..remote import Session
+    from .picture import Picture
 
 # Under this name a worker of xdist hands its devices to the process that reports.
 _WORKER_OUTPUT: Final = "xdevice_devices"
+# And under this one the picture of a failure is with its report, which JUnit shows no part of.
+_PICTURE: Final = "xdevice_picture"
 _TOLD_PACKAGES: Final = ("pytest-xdevice", "pytest", "numpy", "llvmlite", "pyopencl", "execnet", "hypothesis")
 
 
 class DeviceNotes:
-    """Notes the devices that a process has sessions with; a worker of xdist hands them on at its end."""
+    """Notes the devices that a process has sessions with, and where errors are; xdist's workers hand both on."""
 
     def __init__(self) -> None:
         self._sessions: list[Session] = []
 
     def pytest_xdevice_connected(self, session: Session) -> None:
         self._sessions.append(session)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if report.failed and call.excinfo is not None:
+            from .picture import Picture
+
+            picture = Picture.of(call.excinfo.value)
+            report.__dict__[_PICTURE] = None if picture is None else picture.to_json()
+        return report
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         output = getattr(session.config, "workeroutput", None)
@@ -136,6 +152,7 @@ class Recorder:
             message=_message(decisive, outcome),
             details=decisive.longreprtext if failed else "",
             sections=tuple(Section(title, text) for title, text in decisive.sections) if failed else (),
+            picture=_picture(decisive) if failed else None,
         )
 
     def _without_lane(self, nodeid: str, device: str, kind: str) -> str:
@@ -155,6 +172,15 @@ def _outcome(report: pytest.TestReport) -> str:
     if report.failed:
         return "failed" if report.when == "call" else "error"
     return "skipped" if report.skipped else "passed"
+
+
+def _picture(report: pytest.TestReport) -> Picture | None:
+    data = report.__dict__.get(_PICTURE)
+    if data is None:
+        return None
+    from .picture import Picture
+
+    return Picture.from_json(data)
 
 
 def _message(report: pytest.TestReport, outcome: str) -> str:

@@ -7,6 +7,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 from typing import Final
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .picture import Picture
 
 from ..disturbances import Conditions
 from ..disturbances import told
@@ -72,6 +76,8 @@ class TestResult:
         Why it failed or was skipped, in a line.
     details : str
         The traceback of a failure.
+    picture : Picture or None
+        Where the errors are, for a failed `assert_close` of arrays.
     """
 
     __test__ = False  # no test itself
@@ -86,6 +92,7 @@ class TestResult:
     message: str = ""
     details: str = ""
     sections: tuple[Section, ...] = ()
+    picture: Picture | None = None
 
     @property
     def lane(self) -> str:

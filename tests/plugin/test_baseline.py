@@ -23,6 +23,11 @@ SPEED = """
         f.time(a, b)
         f.time(a, b)
 """
+STORED = (
+    '{"format": "pytest-xdevice baseline", "version": 1, "figures": {"a": [{"kernel": "k", "arguments": [], '
+    '"threads": 1, "processor": "p", "key": "", "number": 1, "results": %s}]}}'
+)
+NO_TIMES = ("[NaN]", "[1e-6, Infinity]", "[-1.0]")
 OPTIONS = ("--xdevice-baseline=figures.json", "--xdevice-fail-slower=10%")
 
 
@@ -151,6 +156,7 @@ def test_another_device_is_not_compared(speed: pytest.Pytester) -> None:
             '{"format": "pytest-xdevice baseline", "version": 1, "figures": {"a": [{"kernel": "k"}]}}',
             "it is no *KeyError*",
         ),
+        *((STORED % results, "it is no *ValueError: results of k that are no times*") for results in NO_TIMES),
     ],
 )
 def test_a_broken_file_is_told_before_any_test(speed: pytest.Pytester, text: str, message: str) -> None:

@@ -159,3 +159,36 @@ def test_nothing_is_written_when_no_test_would_run(pytester: pytest.Pytester) ->
     pytester.makepyfile("def test_host(): pass")
     pytester.runpytest("--xdevice-report=r.json", "--collect-only")
     assert not (pytester.path / "r.json").exists()
+
+
+@pytest.mark.parametrize("workers", [[], ["-n1"]], ids=["one process", "xdist"])
+def test_a_failed_comparison_has_its_picture_in_the_reports_and_not_in_junit(
+    add_one: pytest.Pytester, workers: list[str]
+) -> None:
+    add_one.makepyfile(
+        """
+        import numpy as np
+        from kernels import add_one
+
+        def test_wrong(xdevice):
+            xdevice.assert_close(xdevice.run(add_one, np.float32([0, 1, 2])), np.float32([1, 2, 7]))
+
+        def test_check(xdevice):
+            xdevice.check(add_one, lambda a: a + 2, max_examples=3)
+
+        def test_other(xdevice):
+            assert False
+        """
+    )
+    options = ["--xdevice-report=r.json", "--xdevice-report=r.html", "--junitxml=r.xml"]
+    add_one.runpytest(*options, *workers).assert_outcomes(failed=3)
+    tests = json.loads((add_one.path / "r.json").read_text(encoding="utf-8"))["tests"]
+    pictures = {test["id"].split("::")[1]: test["picture"] for test in tests}
+    assert pictures["test_wrong[cpu]"] == {
+        "shape": [3], "dtype": "float32", "mismatches": 1, "block": [1, 1],
+        "counts": [[0, 0, 1]], "errors": [[None, None, 4.0]],
+    }  # fmt: skip
+    assert pictures["test_check[cpu]"]["mismatches"] == 1
+    assert pictures["test_other[cpu]"] is None
+    assert "Where the errors of" in (add_one.path / "r.html").read_text(encoding="utf-8")
+    assert "mismatches" not in (add_one.path / "r.xml").read_text(encoding="utf-8")

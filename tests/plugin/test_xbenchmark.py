@@ -242,3 +242,18 @@ def test_the_clock_moves_by_whole_samples_and_forgives_calls_too_many() -> None:
         clock.step()
     assert seen == pytest.approx([0.0, 0.0, 6e-6, 6e-6, 8e-6])
     assert clock() == pytest.approx(8e-6)
+
+
+def test_rounds_that_are_none_are_told_by_their_name(add_one: pytest.Pytester) -> None:
+    add_one.makepyfile(
+        """
+        import numpy as np
+        from kernels import add_one
+
+        def test_speed(xbenchmark):
+            xbenchmark(add_one, np.zeros(3, np.float32), rounds=0)
+        """
+    )
+    result = add_one.runpytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *ArgumentError: xbenchmark: rounds must be positive, a whole number *; got 0"])

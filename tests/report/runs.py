@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_xdevice.report.picture import Picture
 from pytest_xdevice.report.run import DeviceFacts
 from pytest_xdevice.report.run import OpenCLFacts
 from pytest_xdevice.report.run import OUTCOMES
@@ -32,11 +33,15 @@ def timing(kernel: str = "add_one", kind: str = "cpu", seconds: float = 1e-6, **
     return TimingResult(f"test_a.py::test_speed[rk-{kind}]", "rk", kind, {**measured, **others})
 
 
+PICTURE = Picture((2, 3), "float32", 3, (1, 1), ((0, 1, 1), (0, 0, 1)), ((None, 0.5, 100.0), (None, None, None)))
+
+
 def made_up_run() -> RunResult:
     """Return the run."""
     tests = [
         TestResult(f"test_a.py::test_{outcome}[{device}-cpu]", f"test_a.py::test_{outcome}", device, "cpu", TARGET,
-                   outcome, 0.25, NASTY, f"E  {NASTY}\n  2", (Section("Captured stdout call", NASTY),))
+                   outcome, 0.25, NASTY, f"E  {NASTY}\n  2", (Section("Captured stdout call", NASTY),),
+                   PICTURE if outcome == "failed" else None)
         for outcome in OUTCOMES for device in ("rk", "pi 4")
     ]  # fmt: skip
     tests.append(

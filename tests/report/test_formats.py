@@ -46,6 +46,7 @@ def test_the_schema_refuses_what_is_missing() -> None:
 def test_every_property_of_the_schema_is_there() -> None:
     data, rules = made_up_run().to_json(), schema().schema
     assert set(rules["properties"]) == set(data)
+    assert set(rules["$defs"]["picture"]["properties"]) == set(data["tests"][0]["picture"])
     for name, key in (("device", "devices"), ("test", "tests"), ("timing", "timings")):
         assert set(rules["$defs"][name]["properties"]) == set(data[key][0])
 
@@ -135,7 +136,7 @@ def test_the_page_tells_what_the_run_does() -> None:
     text = page(made_up_run())
     for part in ("2 failed", "rk", "10.0.0.1:9090", "Cortex-A53", "Mali", "1.100 µs", "float32[64×32]", "3.11.7"):
         assert part in text
-    assert text.count("<svg") == 2
+    assert text.count("<svg") == 4  # two kernels, two failures
     assert "currentColor" in text
 
 
@@ -166,3 +167,9 @@ def test_a_format_is_chosen_by_the_name() -> None:
     assert json.loads(ReportFile(Path("r.JSON")).text(run))["schema_version"] == 1
     assert ReportFile(Path("r.md")).text(run) == markdown(run)
     assert ReportFile(Path("r.html")).text(run) == page(run)
+
+
+def test_a_file_below_a_file_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert ReportFile(tmp_path / "file" / "deep" / "r.html").obstacle() == f"{tmp_path / 'file'} is no folder"
+    assert ReportFile(tmp_path / "new" / "r.html").obstacle() is None
