@@ -143,7 +143,7 @@ def test_a_named_device_carries_its_settings(pytester: pytest.Pytester) -> None:
             "xdevice: rk3399 at 192.0.2.7:9090, target aarch64-linux-gnu",
             "*device: *name='rk3399', address='192.0.2.7:9090', target='aarch64-linux-gnu', "
             f"token_file={type(Path())(pytester.path / 'secrets' / 'rk')!r}, python='python3.9', "
-            "tls_fingerprint=None, insecure=False)",
+            "tls_fingerprint=None, insecure=False, tags=(), env=(), pin=(), timeout=None)",
         ]
     )
 
