@@ -16,7 +16,7 @@ from .config import DeviceConfig
 from .config import find_pyproject
 from .config import OWN_FILE
 from .config import read_fingerprint
-from .config import resolve_devices
+from .config import resolve_device
 from .config import Settings
 from .config import token_of_environment
 from .errors import ConfigError
@@ -180,10 +180,11 @@ def _add_device(command: argparse.ArgumentParser, *, required: bool = True) -> N
         "--tls-fingerprint", metavar="SHA256", help="speak TLS, and only to the server whose certificate has this one"
     )
     command.add_argument("--insecure", action="store_true", help="go without a token to a server on this machine")
+    _add_config(command)
 
 
 def _device(options: argparse.Namespace) -> tuple[DeviceConfig, Settings]:
-    (device,) = resolve_devices([options.device], find_pyproject(Path.cwd()))
+    device = resolve_device(options.device, find_pyproject(Path.cwd()), options.xdevice_config)
     return device, _settings(options)
 
 
@@ -233,7 +234,8 @@ def _init(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from .doctor import doctor
 
-    works = doctor(options.device, _settings(options), find_pyproject(Path.cwd()), as_json=options.json)
+    pyproject = find_pyproject(Path.cwd())
+    works = doctor(options.device, _settings(options), pyproject, options.xdevice_config, as_json=options.json)
     return _OK if works else _FAILED
 
 

@@ -88,6 +88,17 @@ def test_the_help_of_each_command_has_an_example(tmp_path: Path, command: str) -
     assert f"xdevice {command}" in xdevice(command, "--help", cwd=tmp_path).stdout.partition("example:")[2]
 
 
+@pytest.mark.parametrize("command", ["info", "doctor"])
+def test_a_command_on_one_device_takes_one_from_the_file_it_is_given(tmp_path: Path, command: str) -> None:
+    (tmp_path / "rack.toml").write_text(
+        '[devices.r1]\naddress = "local"\ntags = ["r", "one"]\n[devices.r2]\naddress = "local"\ntags = ["r"]\n'
+    )
+    result = xdevice(command, "tag:r", "--xdevice-config", "rack.toml", cwd=tmp_path)
+    assert "tag:r stands for several devices, and one is needed: name one of r1, r2" in result.stdout + result.stderr
+    assert result.returncode != 0
+    assert xdevice(command, "tag:one", "--xdevice-config", "rack.toml", cwd=tmp_path).returncode == 0
+
+
 def test_a_shell_completes_commands_and_names(tmp_path: Path, own: Path) -> None:
     own.write_text('[devices.rack-1]\naddress = "local"\n[devices.pi]\naddress = "local"\n')
     assert complete("xdevice info r", tmp_path) == ["rack-1"]
