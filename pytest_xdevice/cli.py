@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from typing import Final
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from .config import DeviceConfig
 from .config import find_pyproject
 from .config import OWN_FILE
 from .config import read_fingerprint
-from .config import resolve_devices
+from .config import resolve_device
 from .config import Settings
 from .config import token_of_environment
 from .errors import ConfigError
@@ -50,7 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .runtime.__main__ import main as serve
 
         return serve(given[1:])
-    options = _parser().parse_args(given)
+    parser = _parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks, through argcomplete
+        from .commands.completion import answer_shell
+
+        answer_shell(parser)
+    options = parser.parse_args(given)
     try:
         return int(options.run(options))
     except ConfigError as error:
@@ -140,6 +146,14 @@ def _add_naming(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     _add_config(init)
     init.add_argument("--force", action="store_true", help="replace an entry of that name")
     init.set_defaults(run=_init)
+    completion = commands.add_parser(
+        "completion",
+        help="print what makes a shell complete this command",
+        description="Print what makes a shell complete commands, options and names of devices.",
+        epilog='example: eval "$(xdevice completion bash)"',
+    )
+    completion.add_argument("shell", choices=["bash", "zsh", "fish"])
+    completion.set_defaults(run=_completion)
 
 
 def _add_config(command: argparse.ArgumentParser) -> None:
@@ -149,12 +163,13 @@ def _add_config(command: argparse.ArgumentParser) -> None:
 
 
 def _add_device(command: argparse.ArgumentParser, *, required: bool = True) -> None:
-    command.add_argument(
+    device = command.add_argument(
         "device",
         metavar="SPEC",
         nargs=None if required else "?",
         help="local, HOST:PORT, ssh://user@host[:port], exec:COMMAND, an execnet spec, or a name",
     )
+    device.completer = _device_names  # type: ignore[attr-defined]  # where argcomplete looks for it
     command.add_argument(
         "--token-file",
         type=Path,
@@ -165,10 +180,11 @@ def _add_device(command: argparse.ArgumentParser, *, required: bool = True) -> N
         "--tls-fingerprint", metavar="SHA256", help="speak TLS, and only to the server whose certificate has this one"
     )
     command.add_argument("--insecure", action="store_true", help="go without a token to a server on this machine")
+    _add_config(command)
 
 
 def _device(options: argparse.Namespace) -> tuple[DeviceConfig, Settings]:
-    (device,) = resolve_devices([options.device], find_pyproject(Path.cwd()))
+    device = resolve_device(options.device, find_pyproject(Path.cwd()), options.xdevice_config)
     return device, _settings(options)
 
 
@@ -183,6 +199,19 @@ def _settings(options: argparse.Namespace) -> Settings:
         tls_fingerprint=fingerprint,
         insecure=options.insecure,
     )
+
+
+def _device_names(prefix: str, **given: Any) -> list[str]:
+    from .commands.completion import device_names
+
+    return device_names(prefix, **given)
+
+
+def _completion(options: argparse.Namespace) -> int:
+    from .commands.completion import shell_code
+
+    print(shell_code(options.shell))
+    return _OK
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -205,7 +234,8 @@ def _init(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from .doctor import doctor
 
-    works = doctor(options.device, _settings(options), find_pyproject(Path.cwd()), as_json=options.json)
+    pyproject = find_pyproject(Path.cwd())
+    works = doctor(options.device, _settings(options), pyproject, options.xdevice_config, as_json=options.json)
     return _OK if works else _FAILED
 
 

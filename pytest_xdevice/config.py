@@ -171,6 +171,21 @@ def resolve_devices(specs: Iterable[str], pyproject: Path, own: Path | None = No
     return tuple(chosen)
 
 
+def resolve_device(spec: str, pyproject: Path, own: Path | None = None) -> DeviceConfig:
+    """Return the one device that `spec` stands for; the arguments and errors are those of `resolve_devices`.
+
+    Raises
+    ------
+    ConfigError
+        If it stands for several, too.
+    """
+    devices = resolve_devices([spec], pyproject, own)
+    if len(devices) > 1:
+        names = ", ".join(device.name for device in devices)
+        raise ConfigError(f"{spec} stands for several devices, and one is needed: name one of {names}")
+    return devices[0]
+
+
 def read_named_devices(pyproject: Path, own: Path | None = None) -> dict[str, DeviceConfig]:
     """Read the tables ``[tool.xdevice.devices.NAME]`` of pyproject.toml and ``[devices.NAME]`` of xdevice.toml.
 

@@ -83,6 +83,38 @@ def test_init_asks_at_a_terminal(tmp_path: Path, own: Path) -> None:
     assert own.read_text() == '[devices.a]\naddress = "local"\ntoken-file = "token"\n'
 
 
-@pytest.mark.parametrize("command", ["info", "doctor", "who", "release", "list", "init", "bundle"])
+@pytest.mark.parametrize("command", ["info", "doctor", "who", "release", "list", "init", "completion", "bundle"])
 def test_the_help_of_each_command_has_an_example(tmp_path: Path, command: str) -> None:
     assert f"xdevice {command}" in xdevice(command, "--help", cwd=tmp_path).stdout.partition("example:")[2]
+
+
+@pytest.mark.parametrize("command", ["info", "doctor"])
+def test_a_command_on_one_device_takes_one_from_the_file_it_is_given(tmp_path: Path, command: str) -> None:
+    (tmp_path / "rack.toml").write_text(
+        '[devices.r1]\naddress = "local"\ntags = ["r", "one"]\n[devices.r2]\naddress = "local"\ntags = ["r"]\n'
+    )
+    result = xdevice(command, "tag:r", "--xdevice-config", "rack.toml", cwd=tmp_path)
+    assert "tag:r stands for several devices, and one is needed: name one of r1, r2" in result.stdout + result.stderr
+    assert result.returncode != 0
+    assert xdevice(command, "tag:one", "--xdevice-config", "rack.toml", cwd=tmp_path).returncode == 0
+
+
+def test_a_shell_completes_commands_and_names(tmp_path: Path, own: Path) -> None:
+    own.write_text('[devices.rack-1]\naddress = "local"\n[devices.pi]\naddress = "local"\n')
+    assert complete("xdevice info r", tmp_path) == ["rack-1"]
+    assert complete("xdevice rel", tmp_path) == ["release"]
+    assert "complete" in xdevice("completion", "bash", cwd=tmp_path).stdout
+
+
+def complete(line: str, folder: Path) -> list[str]:
+    """Return what a shell is told to complete a line with, as argcomplete's function in bash asks for it."""
+    answer = folder / "answer"
+    asking = {
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_IFS": "\n",
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+    }
+    xdevice(cwd=folder, environment=asking)
+    return [word.strip() for word in answer.read_text().split("\n")]

@@ -19,7 +19,7 @@ from .step import Step
 _SIGNS: Final[dict[State, tuple[str, str]]] = {"ok": ("✓", "ok"), "failed": ("✗", "FAILED"), "note": ("–", "note")}
 
 
-def doctor(spec: str | None, settings: Settings, pyproject: Path, *, as_json: bool) -> bool:
+def doctor(spec: str | None, settings: Settings, pyproject: Path, own: Path | None = None, *, as_json: bool) -> bool:
     """Look at this host and, with a specification, at a device; print each step as it is done.
 
     Parameters
@@ -27,8 +27,8 @@ def doctor(spec: str | None, settings: Settings, pyproject: Path, *, as_json: bo
     spec : str or None
         The device, in any form of the command line.
     settings : Settings
-    pyproject : Path
-        The pyproject.toml with the named devices; it need not exist.
+    pyproject, own : Path
+        The files with the named devices, as `resolve_devices` has them.
     as_json : bool
         Print one JSON document at the end instead of lines.
 
@@ -37,7 +37,7 @@ def doctor(spec: str | None, settings: Settings, pyproject: Path, *, as_json: bo
     bool
         Whether all works that is needed.
     """
-    host, device = host_steps(), device_steps(spec, settings, pyproject) if spec else ()
+    host, device = host_steps(), device_steps(spec, settings, pyproject, own) if spec else ()
     if as_json:
         with contextlib.redirect_stdout(sys.stderr):  # what the device prints is no part of the document
             steps = [*host, *device]

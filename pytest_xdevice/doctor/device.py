@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from ..config import DeviceConfig
-from ..config import resolve_devices
+from ..config import resolve_device
 from ..config import Settings
 from ..errors import AuthenticationError
 from ..errors import TargetError
@@ -42,18 +42,18 @@ _UNSTEADY: Final = 0.05  # spread of an empty kernel's samples, as a part of the
 _BUSY: Final = 0.5  # load, as a part of the cores
 
 
-def device_steps(spec: str, settings: Settings, pyproject: Path) -> Iterator[Step]:
+def device_steps(spec: str, settings: Settings, pyproject: Path, own: Path | None = None) -> Iterator[Step]:
     """Yield the steps to a device and on it.
 
     Parameters
     ----------
     spec : str
     settings : Settings
-    pyproject : Path
-        The pyproject.toml with the named devices; it need not exist.
+    pyproject, own : Path
+        The files with the named devices, as `resolve_devices` has them.
     """
     try:
-        (device,) = resolve_devices([spec], pyproject)
+        device = resolve_device(spec, pyproject, own)
         parsed = parse(device.address)
     except XDeviceError as error:
         yield _step("specification", "failed", str(error))

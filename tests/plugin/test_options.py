@@ -93,7 +93,7 @@ def test_every_setting_has_an_option_and_an_ini_option(
         "settings: Settings(timeout=2.5, guard=False, opencl='pthread', token=<token>, "
         f"token_file={type(token)(token)!r}, target='aarch64-linux-gnu', "
         f"artifacts={type(token)(pytester.path / 'kept')!r}, tls_fingerprint='{'ab' * 32}', insecure=True, "
-        "lease_timeout=30.0, pin=0)"
+        "lease_timeout=30.0)"
     )
     options = [
         "--xdevice-timeout=2.5",
@@ -105,7 +105,6 @@ def test_every_setting_has_an_option_and_an_ini_option(
         "--xdevice-tls-fingerprint=" + ":".join(["AB"] * 32),
         "--xdevice-insecure",
         "--xdevice-lease-timeout=30",
-        "--xdevice-pin=0",
     ]
     assert expected in pytester.runpytest("-s", *options).outlines
     pytester.makeini(
@@ -120,7 +119,6 @@ def test_every_setting_has_an_option_and_an_ini_option(
         xdevice_tls_fingerprint = {"ab" * 32}
         xdevice_insecure = true
         xdevice_lease_timeout = 30
-        xdevice_pin = 0
         """
     )
     assert expected in pytester.runpytest("-s").outlines
@@ -145,7 +143,7 @@ def test_a_named_device_carries_its_settings(pytester: pytest.Pytester) -> None:
             "xdevice: rk3399 at 192.0.2.7:9090, target aarch64-linux-gnu",
             "*device: *name='rk3399', address='192.0.2.7:9090', target='aarch64-linux-gnu', "
             f"token_file={type(Path())(pytester.path / 'secrets' / 'rk')!r}, python='python3.9', "
-            "tls_fingerprint=None, insecure=False, *)",
+            "tls_fingerprint=None, insecure=False, tags=(), env=(), pin=(), timeout=None)",
         ]
     )
 
