@@ -158,7 +158,7 @@ class Worker:
             raise DeviceProblem("NoArray", f"array {identity} is not on the device any more") from None
 
     def _open(self) -> Dict[str, Any]:
-        pin(self._options.get("pin"))
+        pin(self._options.get("pin", ()))
         if self._options["kind"] == "opencl":
             from .opencl import OpenCLBackend  # which a worker for the CPU can start without
 
