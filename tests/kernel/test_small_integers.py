@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from pytest_xdevice import dim
@@ -16,6 +17,8 @@ from pytest_xdevice import parallel
 from pytest_xdevice.kernel.kernel import Kernel
 from pytest_xdevice.kernel.legalise import legalise
 from pytest_xdevice.kernel.small_integers import SmallIntegers
+
+from .ways import Run
 
 m, n = dim("m"), dim("n")
 
@@ -69,6 +72,20 @@ def grown(b: InOut[f32, n]):
         b[0] = f32(step + square)
 
 
+@kernel
+def moving_ends(ends: InOut[i32, n], b: InOut[i64, n]):
+    for i in parallel(n):
+        stop = n
+        for x in range(i, stop):
+            stop = 2
+            b[i] += x + stop
+        for x in range(i64(ends[i])):
+            ends[i] = i32(0)
+            b[i] += x
+        for stop in range(stop, stop + 3):  # noqa: B020
+            b[i] += stop
+
+
 @pytest.mark.parametrize(
     ("kernel", "small", "large"),
     [
@@ -88,3 +105,11 @@ def test_what_sizes_bound_is_small(kernel: Kernel, small: set[str], large: set[s
 
 def test_a_local_that_another_phase_sets_is_not_known() -> None:
     assert "i" not in SmallIntegers(legalise(inner.ir), ["i"])
+
+
+def test_the_end_of_a_loop_is_evaluated_once(run: Run) -> None:
+    ends, b = np.full(9, 5, np.int32), np.zeros(9, np.int64)
+    run(moving_ends, ends, b)
+    expected = [sum(range(i, 9)) + 2 * (9 - i) + 10 + sum(range(2, 5)) for i in range(9)]
+    np.testing.assert_array_equal(b, expected)
+    assert not ends.any()
