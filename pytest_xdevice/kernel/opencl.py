@@ -677,7 +677,10 @@ def _parameter(param: Param) -> str:
         return f"{_memory(param.type)} {name}"
     assert isinstance(param.type, ArrayType)
     const = "" if param.is_written else "const "
-    return f"__global {const}{_memory(param.type.element)} *restrict {name}"
+    # NVIDIA's compiler would read a restrict pointer to const through a cache that misses the kernel's own stores, also
+    # where it joins such a load with one from an array that the kernel writes.
+    restrict = "restrict " if param.is_written else ""
+    return f"__global {const}{_memory(param.type.element)} *{restrict}{name}"
 
 
 def _work_group(block: tuple[int, ...] | None) -> str:

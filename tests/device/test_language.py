@@ -409,6 +409,18 @@ def test_helpers_are_inlined_with_their_early_returns(xdevice: Device) -> None:
     agree(xdevice, helpers, a, np.array([1, 2, 3, 5, 6, 60]))
 
 
+@kernel
+def first_of_both(a: In[f32, n], b: InOut[f32, n]):
+    for i in parallel(n):
+        b[i] += 1
+        b[i] += a[i - 1] if i > 0 else b[i]
+
+
+def test_a_choice_of_elements_sees_what_was_just_written(xdevice: Device) -> None:
+    # NVIDIA's compiler joined the two loads into one that goes past the store.
+    agree(xdevice, first_of_both, np.arange(1000, dtype=np.float32), np.full(1000, 7, np.float32))
+
+
 GAIN = 2
 
 

@@ -127,7 +127,7 @@ def test_inputs_are_const() -> None:
     ir = kernel(
         "k", [array("a", f32, "n"), array("b", bool_, "n", mode="out")], store("b", const(0), cmp("gt", FIRST, FIRST))
     )
-    assert "__global const float *restrict p_a, __global uchar *restrict p_b, long d_n" in kernel_program(ir).source
+    assert "__global const float *p_a, __global uchar *restrict p_b, long d_n" in kernel_program(ir).source
 
 
 def test_the_last_variable_is_dimension_0_and_block_is_reversed() -> None:

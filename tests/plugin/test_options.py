@@ -93,7 +93,7 @@ def test_every_setting_has_an_option_and_an_ini_option(
         "settings: Settings(timeout=2.5, guard=False, opencl='pthread', token=<token>, "
         f"token_file={type(token)(token)!r}, target='aarch64-linux-gnu', "
         f"artifacts={type(token)(pytester.path / 'kept')!r}, tls_fingerprint='{'ab' * 32}', insecure=True, "
-        "lease_timeout=30.0)"
+        "lease_timeout=30.0, pin=0)"
     )
     options = [
         "--xdevice-timeout=2.5",
@@ -105,6 +105,7 @@ def test_every_setting_has_an_option_and_an_ini_option(
         "--xdevice-tls-fingerprint=" + ":".join(["AB"] * 32),
         "--xdevice-insecure",
         "--xdevice-lease-timeout=30",
+        "--xdevice-pin=0",
     ]
     assert expected in pytester.runpytest("-s", *options).outlines
     pytester.makeini(
@@ -119,6 +120,7 @@ def test_every_setting_has_an_option_and_an_ini_option(
         xdevice_tls_fingerprint = {"ab" * 32}
         xdevice_insecure = true
         xdevice_lease_timeout = 30
+        xdevice_pin = 0
         """
     )
     assert expected in pytester.runpytest("-s").outlines
