@@ -45,6 +45,8 @@ from .legalise import legalise
 from .opencl_atomics import atomic_function
 from .opencl_atomics import INT64_EXTENSION
 from .opencl_atomics import needs_extension
+from .opencl_forms import EACH
+from .opencl_forms import forms_used
 from .opencl_math import C_TYPES
 from .opencl_math import MathFunctions
 from .phases import assigned_in
@@ -77,46 +79,6 @@ _BOOL_OPERATORS: Final = {"and": "&&", "or": "||", "xor": "!="}
 # In C these overflow without a meaning when signed, so they are done unsigned.
 _WRAPPING: Final = frozenset({"add", "sub", "mul", "shl"})
 _INDENT: Final = "    "
-# What fits 32 bits where the launch is small; see `small_integers`.
-_INDEX: Final = """\
-#ifdef XD_SMALL
-typedef int xd_index;
-#else
-typedef long xd_index;
-#endif"""
-# A GPU takes up to twice the time to count a long, so that it counts strips which an int can count.
-_COUNTING: Final = """\
-#ifdef XD_GPU
-#define XD_COUNT(c, e, n, k, start, stop) \\
-    for (long c = start, e = stop, n; c < e && (n = (long)min((ulong)e - (ulong)c, 1UL << 30)); c += n) \\
-        for (int k = 0; k < (int)n; ++k)
-#define XD_COUNTED(c, k) (c + k)
-#else
-#define XD_COUNT(c, e, n, k, start, stop) for (long c = start, e = stop; c < e; ++c)
-#define XD_COUNTED(c, k) c
-#endif
-#ifdef XD_SMALL
-#define XD_COUNT_INDEX(c, e, n, k, start, stop) for (int c = start; c < (stop); ++c)
-#define XD_COUNTED_INDEX(c, k) c
-#else
-#define XD_COUNT_INDEX XD_COUNT
-#define XD_COUNTED_INDEX XD_COUNTED
-#endif"""
-# A work-item of a GPU takes several iterations of a short body, a work-group apart: its loads are then under way
-# together, without which the memory is not kept busy.
-_EACH: Final = 4
-_SPREAD: Final = f"""\
-#ifdef XD_GPU
-#define XD_EACH {_EACH}
-#define XD_FIRST(type) ((type)get_group_id(0) * (type)get_local_size(0) * XD_EACH + (type)get_local_id(0))
-#define XD_FOR_EACH(k) for (int k = 0; k < XD_EACH; ++k)
-#define XD_NEXT continue
-#else
-#define XD_EACH 1
-#define XD_FIRST(type) (type)get_global_id(0)
-#define XD_FOR_EACH(k) const int k = 0;
-#define XD_NEXT return
-#endif"""
 _MOST_DOUBLED: Final = 32  # statements of a body that is printed twice
 
 
@@ -137,10 +99,7 @@ def kernel_program(ir: KernelIR) -> OpenCLProgram:
         extents = _extents(loop) if loop else ()
         phases.append(Phase(entry, extents, loop.block, loop.grid, printer.each) if loop else Phase(entry, extents))
     contract = "#pragma OPENCL FP_CONTRACT ON" if ir.fast & {"contract", "full"} else ""
-    counting = _COUNTING if any("XD_COUNT" in kernel for kernel in kernels) else ""
-    index = _INDEX if any("xd_index" in kernel for kernel in kernels) else ""
-    spread = _SPREAD if any("XD_EACH" in kernel for kernel in kernels) else ""
-    parts = [_pragmas(ir), index, counting, spread, functions.text, contract, *kernels]
+    parts = [_pragmas(ir), *forms_used(kernels), functions.text, contract, *kernels]
     source = "\n\n".join(part for part in parts if part) + "\n"
     return OpenCLProgram(source, tuple(phases), plan.carry_bytes, _build_options(ir.fast))
 
@@ -257,7 +216,7 @@ class _PhasePrinter:
         self._phase = phase
         self._ir = legalise(_with_guards(replace(ir, body=(*phase.prologue, *phase.body))))
         self._params = {param.name: param for param in ir.signature.params}
-        self.each = _EACH if any(map(_is_spread, self._ir.body)) else 1
+        self.each = EACH if any(map(_is_spread, self._ir.body)) else 1
         self._in_spread = False
         self._small = SmallIntegers(self._ir, phase.reads)
         self._functions = functions

@@ -1,0 +1,59 @@
+"""The forms of a program that a device's build options choose: what a GPU counts with, and how much a work-item takes.
+
+``XD_GPU`` is given on a GPU, ``XD_SMALL`` for launches whose indices fit 32 bits as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Final
+
+# What fits 32 bits where the launch is small; see `small_integers`.
+_INDEX: Final = """\
+#ifdef XD_SMALL
+typedef int xd_index;
+#else
+typedef long xd_index;
+#endif"""
+# A GPU takes up to twice the time to count a long, so that it counts strips which an int can count.
+_COUNTING: Final = """\
+#ifdef XD_GPU
+#define XD_COUNT(c, e, n, k, start, stop) \\
+    for (long c = start, e = stop, n; c < e && (n = (long)min((ulong)e - (ulong)c, 1UL << 30)); c += n) \\
+        for (int k = 0; k < (int)n; ++k)
+#define XD_COUNTED(c, k) (c + k)
+#else
+#define XD_COUNT(c, e, n, k, start, stop) for (long c = start, e = stop; c < e; ++c)
+#define XD_COUNTED(c, k) c
+#endif
+#ifdef XD_SMALL
+#define XD_COUNT_INDEX(c, e, n, k, start, stop) for (int c = start; c < (stop); ++c)
+#define XD_COUNTED_INDEX(c, k) c
+#else
+#define XD_COUNT_INDEX XD_COUNT
+#define XD_COUNTED_INDEX XD_COUNTED
+#endif"""
+# A work-item of a GPU takes several iterations of a short body, a work-group apart: its loads are then under way
+# together, without which the memory is not kept busy.
+EACH: Final = 4
+_SPREAD: Final = f"""\
+#ifdef XD_GPU
+#define XD_EACH {EACH}
+#define XD_FIRST(type) ((type)get_group_id(0) * (type)get_local_size(0) * XD_EACH + (type)get_local_id(0))
+#define XD_FOR_EACH(k) for (int k = 0; k < XD_EACH; ++k)
+#define XD_NEXT continue
+#else
+#define XD_EACH 1
+#define XD_FIRST(type) (type)get_global_id(0)
+#define XD_FOR_EACH(k) const int k = 0;
+#define XD_NEXT return
+#endif"""
+_FORMS: Final = {"xd_index": _INDEX, "XD_COUNT": _COUNTING, "XD_EACH": _SPREAD}
+
+
+def forms_used(kernels: Sequence[str]) -> Iterator[str]:
+    """Yield the definitions that the text of kernels needs."""
+    for name, definition in _FORMS.items():
+        if any(name in kernel for kernel in kernels):
+            yield definition
