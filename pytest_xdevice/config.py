@@ -54,7 +54,7 @@ class DeviceConfig:
     env : tuple of (str, str)
         Environment variables, and their values, of the processes that run kernels and functions there.
     pin : tuple of int
-        CPUs that are set aside there for kernels, counted from 0; empty where none are named.
+        CPUs, counted from 0, that kernels keep to there; empty where none are named. `Settings.pin` comes before them.
     timeout : float or None
         Seconds that a launch may take there; None is the limit that holds for all devices.
     """

@@ -33,18 +33,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-KEYS: Final = (
-    "address",
-    "target",
-    "token-file",
-    "python",
-    "tls-fingerprint",
-    "insecure",
-    "tags",
-    "env",
-    "pin",
-    "timeout",
-)
 _TAG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -242,6 +230,7 @@ _READERS: Final[Mapping[str, Callable[[_Value], Any]]] = {
     "pin": _pin,
     "timeout": _timeout,
 }
+KEYS: Final = tuple(_READERS)
 
 
 def _read_device(file: DeviceFile, name: str, entry: object) -> DeviceConfig:

@@ -6,6 +6,7 @@ import math
 import struct
 from collections.abc import Mapping
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 from typing import Final
 from typing import TYPE_CHECKING
@@ -325,16 +326,16 @@ class Run:
         """Return every phase's global and local size, first dimension fastest, as OpenCL has them."""
         if self._ndrange is not None:
             return [{"entry": self._artifact.name, **self._ndrange.to_wire()}]
-        values = self._integers()
         device_type = self._device.session.opencl_devices()[0].device_type
         phases = []
         for phase in self._artifact.phases:
-            whole, local = work_sizes(phase, values, device_type)
+            whole, local = work_sizes(phase, self._integers, device_type)
             phases.append({"entry": phase.entry, "global": whole, "local": local})
         return phases
 
+    @cached_property
     def _integers(self) -> dict[str, int]:
-        """Return the dims and integer scalars of the launch by name."""
+        """The dims and integer scalars of the launch by name."""
         values = dict(self._binding.dims)
         for param, argument in zip(self._artifact.signature.params, self._binding.values, strict=True):
             if isinstance(param.type, ScalarType) and not param.type.is_float:
@@ -345,11 +346,8 @@ class Run:
         """Whether a GPU may count and compute indices with 32 bits."""
         if not counts_small(self._artifact, self._device.session):
             return False
-        values = self._integers()
-        sizes = [
-            *self._binding.dims.values(),
-            *(size for phase in self._artifact.phases for size in phase.sizes(values)),
-        ]
+        sizes = list(self._binding.dims.values())
+        sizes += [size for phase in self._artifact.phases for size in phase.sizes(self._integers)]
         sizes += [math.prod(shape) for shape in self._binding.shapes if shape is not None]
         return max(sizes, default=0) < LIMIT
 

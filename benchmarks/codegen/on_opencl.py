@@ -23,7 +23,7 @@ from pytest_xdevice.kernel.kernel import Kernel
 from pytest_xdevice.kernel.types import ArrayType
 from pytest_xdevice.kernel.types import Dim
 from pytest_xdevice.launch import work_sizes
-from pytest_xdevice.runtime.opencl import has_extrema
+from pytest_xdevice.runtime.opencl import own_options
 
 from .cases import Arguments
 from .cases import Case
@@ -82,10 +82,7 @@ class Device:
         self.type = "gpu" if self.device.type & cl.device_type.GPU else "cpu"
         self.context = cl.Context([self.device])
         self.queue = cl.CommandQueue(self.context, properties=cl.command_queue_properties.PROFILING_ENABLE)
-        exact = self.device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
-        self._options = ["-cl-fp32-correctly-rounded-divide-sqrt"] if exact else []
-        self._options += ["-DXD_GPU", "-DXD_SMALL"] if self.type == "gpu" else []
-        self._options += ["-DXD_EXTREMA"] if has_extrema(self.device) else []
+        self._options = own_options(cl, self.device) + (["-DXD_SMALL"] if self.type == "gpu" else [])
 
     def __str__(self) -> str:
         return f"{self.device.name.strip()} ({self.device.platform.name.strip()}, driver {self.device.driver_version})"

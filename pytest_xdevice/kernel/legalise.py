@@ -68,8 +68,8 @@ from .types import i64
 from .types import ScalarType
 from .types import u64
 
-# Calls that take a few instructions: evaluating one in vain costs less than a branch around it.
 _MOST: Final = (1 << 63) - 1  # of an i64
+# Calls that take a few instructions: evaluating one in vain costs less than a branch around it.
 _CHEAP_CALLS: Final = frozenset(
     {"abs", "ceil", "copysign", "floor", "isfinite", "isinf", "isnan", "max", "min", "round", "sqrt", "trunc"}
 )

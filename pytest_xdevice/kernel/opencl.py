@@ -68,6 +68,7 @@ from .types import Dim
 from .types import f16
 from .types import f32
 from .types import f64
+from .types import i64
 from .types import ScalarType
 
 _OPERATORS: Final = {
@@ -257,8 +258,7 @@ class _PhasePrinter:
         used = assigned_in(self._ir.body) | read_in(self._ir.body) | set(self._phase.reads)
         for name, scalar in self._ir.locals.items():
             if name in used:
-                c_type = "xd_index" if name in self._small else C_TYPES[scalar.name]
-                self._emit(f"{c_type} {self._name(name)};")
+                self._emit(f"{self._c_type(name, scalar)} {self._name(name)};")
         loaded, stored = arrays_accessed(self._ir.body)
         for name, array in self._ir.arrays.items():
             if name in loaded | stored:
@@ -301,8 +301,7 @@ class _PhasePrinter:
         self._depth -= 1
 
     def _assign(self, statement: Assign) -> None:
-        value = self._index(statement.value) if statement.name in self._small else self._expr(statement.value)
-        self._emit(f"{self._name(statement.name)} = {value};")
+        self._emit(f"{self._name(statement.name)} = {self._value_for(statement.name, statement.value)};")
 
     def _store(self, statement: Store) -> None:
         value = self._expr(statement.value)
@@ -353,7 +352,7 @@ class _PhasePrinter:
         counter, end, size, step = (f"{letter}{self._counters}" for letter in "cenk")
         self._counters += 1
         small = statement.variable in self._small
-        start, stop = (self._index(each) if small else self._expr(each) for each in (statement.start, statement.stop))
+        start, stop = (self._value_for(statement.variable, each) for each in (statement.start, statement.stop))
         if small and not _is_constant_in(statement.stop, statement):
             self._emit(f"xd_index s{counter[1:]} = {stop};")
             stop = f"s{counter[1:]}"
@@ -375,7 +374,7 @@ class _PhasePrinter:
         spread = _is_spread(statement)
         for dimension, variable in enumerate(reversed(statement.variables)):
             if dimension or not spread:
-                self._emit(f"{self._name(variable)} = ({self._counter_type(variable)})get_global_id({dimension});")
+                self._emit(f"{self._name(variable)} = ({self._c_type(variable)})get_global_id({dimension});")
         if _has_barriers(statement):
             self._items(statement)
         elif spread:
@@ -401,7 +400,7 @@ class _PhasePrinter:
         self._add_starts(statement, others)
         self._emit(f"XD_FOR_EACH({counter}) {{")
         self._depth += 1
-        c_type = self._counter_type(last)
+        c_type = self._c_type(last)
         self._emit(f"{self._name(last)} = XD_FIRST({c_type}) + {counter} * ({c_type})get_local_size(0);")
         if guarded:
             self._emit(
@@ -414,9 +413,6 @@ class _PhasePrinter:
         self._depth -= 1
         self._emit("}")
         self._depth -= 1
-
-    def _counter_type(self, variable: str) -> str:
-        return "xd_index" if variable in self._small else "long"
 
     def _group_fits(self, statement: Parallel) -> Iterable[str]:
         """Yield the conditions under which no item of the work-group is past the end."""
@@ -438,8 +434,7 @@ class _PhasePrinter:
     def _add_starts(self, statement: Parallel, axes: Iterable[int]) -> None:
         for axis in axes if statement.starts else ():
             variable, start = statement.variables[axis], statement.starts[axis]
-            first = self._index(start) if variable in self._small else self._expr(start)
-            self._emit(f"{self._name(variable)} += {first};")
+            self._emit(f"{self._name(variable)} += {self._value_for(variable, start)};")
 
     def _barrier(self, _: Barrier) -> None:
         self._emit("barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);")
@@ -496,6 +491,14 @@ class _PhasePrinter:
 
     def _local(self, expr: Local) -> str:
         return f"(long){self._name(expr.name)}" if expr.name in self._small else self._name(expr.name)
+
+    def _c_type(self, name: str, scalar: ScalarType = i64) -> str:
+        """Return the type of a local, which is a counter unless `scalar` is given."""
+        return "xd_index" if name in self._small else C_TYPES[scalar.name]
+
+    def _value_for(self, name: str, expr: Expr) -> str:
+        """Return an expression as it is given to a local."""
+        return self._index(expr) if name in self._small else self._expr(expr)
 
     def _index(self, expr: Expr) -> str:
         """Return an i64 expression as an ``xd_index`` where it fits one in a small launch, else as it is."""

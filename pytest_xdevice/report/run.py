@@ -9,11 +9,11 @@ from typing import Any
 from typing import Final
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .picture import Picture
-
 from ..disturbances import Conditions
 from ..disturbances import told
+
+if TYPE_CHECKING:
+    from .picture import Picture
 
 SCHEMA_VERSION: Final = 1
 # What is told of a test rather than what comes after it, where its setup, call and teardown came out differently.

@@ -43,7 +43,7 @@ def conditions(root: str = "/") -> Dict[str, Any]:
         "cpu": cpu,
         "frequency": _hertz(cpufreq + "scaling_cur_freq"),
         "max_frequency": _hertz(cpufreq + "cpuinfo_max_freq"),
-        "throttled": _throttled(root),
+        "throttled": throttle_count(root),
         "temperature": _temperature(root),
         "emulator": _emulator(root),
         "cores": len(allowed),
@@ -53,7 +53,7 @@ def conditions(root: str = "/") -> Dict[str, Any]:
 
 
 def throttled_since(before: Dict[str, Any], after: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the later one of two `conditions`, with ``throttled`` counted since the earlier one."""
+    """Return the later one of two `conditions`, with ``throttled`` counted since the earlier, which needs no more."""
     counts = (before["throttled"], after["throttled"])
     return dict(after, throttled=None if None in counts else counts[1] - counts[0])
 
@@ -80,8 +80,8 @@ def _hertz(path: str) -> Optional[int]:
     return None if kilohertz is None else 1000 * kilohertz
 
 
-def _throttled(root: str) -> Optional[int]:
-    """Return the sum of the cores' counters, which Intel's processors have."""
+def throttle_count(root: str = "/") -> Optional[int]:
+    """Return how often heat has slowed the cores: the sum of their counters, which Intel's processors have."""
     counts = _integers(root, _CPUS + "thermal_throttle/core_throttle_count")
     return sum(counts) if counts else None
 

@@ -139,8 +139,8 @@ class OpenCLBackend:
                 "{} has no {}, which this kernel needs for its types: use 32-bit ones, or mark the test with "
                 "@pytest.mark.opencl(extensions={!r})".format(self._device.name, " and no ".join(lacking), lacking),
             )
-        options = [KEEP if facts["by_hand"] else "", *([] if facts["by_hand"] else self._options())]
-        options = [*filter(None, options), *facts["build_options"]]
+        options = [KEEP] if facts["by_hand"] else own_options(self._cl, self._device)
+        options = [*options, *facts["build_options"]]
         program = self._cl.Program(self._context, source)
         try:
             program.build(options=options)
@@ -228,14 +228,6 @@ class OpenCLBackend:
         raise DeviceProblem(
             "NoOpenCL", "no OpenCL device there can build a program; install another driver. " + "\n".join(problems)
         )
-
-    def _options(self) -> List[str]:
-        # Correctly rounded / and sqrt is what the language promises; not every device can be asked for it.
-        config = self._device.single_fp_config
-        exact = self._cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
-        rounded = ["-cl-fp32-correctly-rounded-divide-sqrt"] if config & exact else []
-        gpu = ["-DXD_GPU"] if _type_name(self._device.type) == "gpu" else []
-        return [*rounded, *gpu, *(["-DXD_EXTREMA"] if has_extrema(self._device) else [])]
 
     def _enqueue(self, launch: Launch, arrays: Sequence[Optional[Buffer]]) -> List[Any]:
         carry_bytes = launch.options.get("carry_bytes", 0)
@@ -365,7 +357,16 @@ class _Program:
         return sizes if sizes and sizes[0] else None
 
 
-def has_extrema(device: Any) -> bool:
+def own_options(cl: Any, device: Any) -> List[str]:
+    """Return the options with which a device builds the programs of kernels in Python."""
+    # Correctly rounded / and sqrt is what the language promises; not every device can be asked for it.
+    exact = device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
+    rounded = ["-cl-fp32-correctly-rounded-divide-sqrt"] if exact else []
+    gpu = ["-DXD_GPU"] if _type_name(device.type) == "gpu" else []
+    return [*rounded, *gpu, *(["-DXD_EXTREMA"] if _has_extrema(device) else [])]
+
+
+def _has_extrema(device: Any) -> bool:
     """Tell whether an NVIDIA GPU has instructions for a minimum and a maximum that keep NaN (PTX ISA, min.NaN)."""
     if "cl_nv_device_attribute_query" not in device.extensions.split():
         return False

@@ -24,6 +24,7 @@ from typing import Sequence
 from typing import Tuple
 
 from .conditions import conditions
+from .conditions import throttle_count
 from .conditions import throttled_since
 from .cpu import CpuBackend
 from .faults import FaultReporter
@@ -229,7 +230,7 @@ class Worker:
 
     def _time(self, request: Dict[str, Any]) -> List[Dict[str, Any]]:
         launches = [(launch, self._arrays_of(launch)) for launch in request["launches"]]
-        before = conditions()
+        before = {"throttled": throttle_count()}
         figures = self._backend.time(launches, request["plan"])
         found = throttled_since(before, conditions())
         return [dict(figure, conditions=found) for figure in figures]

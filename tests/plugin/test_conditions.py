@@ -6,25 +6,18 @@ import os
 
 import pytest
 
-TIMED = """
-    import os
-    import numpy as np
-    import pytest
-    from pytest_xdevice import In, Out, dim, f32, kernel, parallel
+from .conftest import ADD_ONE
 
-    n = dim("n")
-
-    @kernel
-    def add_one(a: In[f32, n], b: Out[f32, n]):
-        for i in parallel(n):
-            b[i] = a[i] + 1.0
-
-    @pytest.mark.parametrize("round", range(2))
-    def test_time(xdevice, round):
-        a, b = xdevice.array(np.ones(64, np.float32)), xdevice.empty(64)
-        timing = xdevice.compile(add_one).time(a, b, number=3, repeat=4)
-        print("on", timing.conditions)
+TIMED = (
+    ADD_ONE
+    + """
+@pytest.mark.parametrize("round", range(2))
+def test_time(xdevice, round):
+    a, b = xdevice.array(np.ones(64, np.float32)), xdevice.empty(64)
+    timing = xdevice.compile(add_one).time(a, b, number=3, repeat=4)
+    print("on", timing.conditions)
 """
+)
 
 
 @pytest.mark.parametrize("source", ["option", "ini"])
