@@ -15,6 +15,10 @@ C_TYPES: Final = {
     "f16": "float",  # half is for memory alone; its values are computed with as floats
 }  # fmt: skip
 _SPELLINGS: Final = {"abs": "fabs", "round": "rint"}
+# PoCL's versions hold conversions that are undefined beyond an integer's range. Where its compiler sees a constant
+# argument there, NaN or in rint any value from 2**31, it drops the store of the result or all of the kernel: PoCL 3.1.
+_UNDEFINED_OF_NAN: Final = frozenset({"floor", "ceil", "trunc", "exp", "exp2", "expm1", "sinh"})
+_WHOLE_FROM: Final = {"float": "0x1p23f", "double": "0x1p52"}  # floats from here on have no fraction
 _SAME: Final = frozenset(
     {
         "sqrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan",
@@ -56,6 +60,10 @@ class MathFunctions:
             name = f"xd_{function}_f32"
             self._definitions[name] = elementary(function).opencl(name)
             return name
+        if function == "round" or (self._own and function in _UNDEFINED_OF_NAN):
+            name = f"xd_{function}_{scalar.name}"
+            self._definitions[name] = _guarded(function, name, C_TYPES[scalar.name])
+            return name
         if function in _SAME:
             return function
         return _SPELLINGS[function]
@@ -76,6 +84,14 @@ class MathFunctions:
             "return vload_half(0, (const half *)&bits); }"
         )
         return name
+
+
+def _guarded(function: str, name: str, c_type: str) -> str:
+    """Return a definition of a function whose built-in is not to meet every constant but on a GPU."""
+    built_in = _SPELLINGS.get(function, function)
+    fit = f"fabs(x) < {_WHOLE_FROM[c_type]}" if function == "round" else "x == x"
+    definition = f"{c_type} {name}({c_type} x) {{ return {fit} ? {built_in}(x) : x; }}"
+    return f"#ifdef XD_GPU\n#define {name} {built_in}\n#else\n{definition}\n#endif"
 
 
 def _extremum(function: str, name: str, c_type: str) -> str:

@@ -176,6 +176,25 @@ def test_nan_compares_unequal_to_everything(xdevice: Device, element: Any) -> No
     assert found.T.tolist() == [[0, 1, 0, 0, 1, 1], [0, 1, 0, 0, 1, 1], [1, 0, 0, 1, 1, 0], [1, 0, 0, 1, 1, 1]]
 
 
+@pytest.mark.parametrize("element", [f32, f64], ids=repr)
+@pytest.mark.parametrize("name", ["floor", "ceil", "trunc", "rint", "exp", "exp2", "expm1", "sinh", "tanh"])
+def test_a_function_is_computed_of_a_constant_beyond_the_integers(xdevice: Device, element: Any, name: str) -> None:
+    function = getattr(np, name)
+
+    @kernel
+    def constants(out: InOut[element, n, 4]) -> None:
+        for i in parallel(n):
+            out[i, 0] = function(element(NAN))
+            out[i, 1] = function(element(INF))
+            out[i, 2] = function(element(2.0**64))
+            out[i, 3] = function(element(-2.5))
+
+    with np.errstate(over="ignore"):
+        expected = function(of(element, NAN, INF, 2.0**64, -2.5))
+    found = xdevice.run(constants, np.full((17, 4), 7, element.dtype))
+    np.testing.assert_allclose(found, np.tile(expected, (17, 1)), rtol=1e-6)
+
+
 def test_conditions_do_not_read_what_they_rule_out(xdevice: Device) -> None:
     @kernel
     def guarded(a: In[f32, n], b: Out[f32, 3, n]) -> None:
