@@ -46,6 +46,7 @@ from .toolchain.timing_loop import timing_loop
 
 OPENCL: Final = "opencl"
 MOST_THREADS: Final = 256
+_EMISSION: Final = 2  # counts the changes to what is made of the same IR, for what is kept in the cache
 
 
 class Compiler:
@@ -403,7 +404,8 @@ def _tools() -> str:
         own = importlib.metadata.version("pytest-xdevice")
     except importlib.metadata.PackageNotFoundError:
         own = "not installed"
-    return f"format {FORMAT}, pytest-xdevice {own}, llvmlite {importlib.metadata.version('llvmlite')}"
+    backend = importlib.metadata.version("llvmlite")
+    return f"format {FORMAT}, emission {_EMISSION}, pytest-xdevice {own}, llvmlite {backend}"
 
 
 def _digest(*texts: str) -> str:

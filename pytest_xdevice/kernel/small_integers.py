@@ -122,7 +122,7 @@ class SmallIntegers:
         if expr.op == "mul":
             products = [one * other for one in left for other in right]
             return (min(products), max(products))
-        if expr.op == "ashr" and right[0] >= 0 and right[1] < 64:
+        if expr.op == "ashr" and right[0] >= 0 and right[1] < 32:  # further, 32 bits would not shift alike
             shifted = [one >> by for one in left for by in right]
             return (min(shifted), max(shifted))
         if expr.op == "sdiv" and right[0] > 0:

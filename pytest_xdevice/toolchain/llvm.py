@@ -107,7 +107,15 @@ class CompilerProcess:
         CompileError
             If LLVM refuses the text; `LLVMCrash` if it aborted, `UnrecognisedName` for an unknown CPU or feature.
         """
-        _, (optimised, obj) = self._ask("compile", machine, [llvm_ir.encode()], optimise=optimise)
+        ask = functools.partial(self._ask, "compile", machine, [llvm_ir.encode()], optimise=optimise)
+        try:
+            _, (optimised, obj) = ask(straight_line=True)
+        except LLVMCrash as crash:
+            # One of its assertions fails on distances near 2**63 as it makes vectors of straight-line code.
+            try:
+                _, (optimised, obj) = ask(straight_line=False)
+            except LLVMCrash:
+                raise crash from None
         return Compiled(optimised.decode(), obj)
 
     def assemble(self, llvm_ir: str, machine: Machine) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import signal
 import sys
 from typing import Any
@@ -23,6 +24,8 @@ from .inspect_ir import inspect
 
 llvm: Final[Any] = llvmlite.binding  # it has no annotations
 _STDERR: Final = 2
+_MASKED_BYTES: Final = re.compile(r"@llvm\.masked\.(load|store)\.v8i8\b")
+_X86: Final = ("x86_64", "i386", "i486", "i586", "i686")
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
@@ -95,14 +98,27 @@ def _half_support(triple: str, cpu: str, features: str, abi: str) -> half.Suppor
     return half.support(architecture, has_feature=bool(_enabled(request, [])[0]["enabled"]))
 
 
-def _optimise(module: Any, machine: Any) -> None:
+def _optimise(module: Any, machine: Any, *, straight_line: bool = True) -> None:
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = True
-    options.slp_vectorization = True
+    options.slp_vectorization = straight_line
     options.loop_interleaving = True
     options.loop_unrolling = True
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
+
+
+def _emitting(text: str, request: dict[str, Any], machine: Any) -> Any:
+    """Return the machine that is to emit the optimised `text`: one whose code keeps its masks.
+
+    LLVM 22 widens the mask of eight bytes in a register by a KMOVB, which clears the bits above. Where it runs out of
+    mask registers it takes that instruction for a mere copy, and the bits above let more elements be written. Without
+    AVX512DQ there is no KMOVB.
+    """
+    if not _MASKED_BYTES.search(text) or not request["triple"].startswith(_X86):
+        return machine
+    features = ",".join(filter(None, [request["features"], "-avx512dq"]))
+    return _target_machine(request["triple"], request["cpu"], features, request["abi"])
 
 
 def _compile(request: dict[str, Any], parts: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
@@ -110,15 +126,16 @@ def _compile(request: dict[str, Any], parts: list[bytes]) -> tuple[dict[str, Any
     module = _parse(parts[0].decode(), request, machine)
     _define_half(module, request)
     if request["optimise"]:
-        _optimise(module, machine)
-    optimised = str(module).encode()  # before emission, which rewrites the module for the back end
-    return {}, [optimised, machine.emit_object(module)]
+        _optimise(module, machine, straight_line=request["straight_line"])
+    optimised = str(module)  # before emission, which rewrites the module for the back end
+    return {}, [optimised.encode(), _emitting(optimised, request, machine).emit_object(module)]
 
 
 def _assemble(request: dict[str, Any], parts: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
     machine = _machine_of(request)
-    module = _parse(parts[0].decode(), request, machine)
-    return {}, [machine.emit_assembly(module).encode()]
+    text = parts[0].decode()
+    module = _parse(text, request, machine)
+    return {}, [_emitting(text, request, machine).emit_assembly(module).encode()]
 
 
 def _inspect(request: dict[str, Any], parts: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:

@@ -421,6 +421,36 @@ def test_a_choice_of_elements_sees_what_was_just_written(xdevice: Device) -> Non
     agree(xdevice, first_of_both, np.arange(1000, dtype=np.float32), np.full(1000, 7, np.float32))
 
 
+@kernel
+def chosen_bytes(keys: In[i8, n], a: In[i32, n], b: In[i32, n], c: InOut[bool_, n]):
+    for i in parallel(n):
+        if keys[i] <= 8:
+            c[i] = b[i] == (a[i - 1] if i > 0 else i32(-96))
+
+
+def test_only_chosen_bytes_are_written(xdevice: Device) -> None:
+    # LLVM 22 lost the upper bits of a mask of eight bytes where it kept the mask in memory.
+    chosen = np.random.default_rng(0)
+    keys = chosen.integers(0, 17, 1000).astype(np.int8)
+    a, b = chosen.integers(-1, 2, (2, 1000)).astype(np.int32)
+    agree(xdevice, chosen_bytes, keys, a, b, chosen.integers(0, 2, 1000).astype(bool))
+
+
+@kernel
+def far_apart(start: In[i64, n], flags: In[bool_, n], others: In[bool_, n], c: InOut[i8, n]):
+    for i in parallel(n):
+        if i != start[0] + 9223372036854775806:
+            continue
+        other = others[i]
+        c[i] = i8(flags[0] and other)
+
+
+def test_numbers_as_far_apart_as_can_be_are_compared(xdevice: Device) -> None:
+    # An assertion of LLVM 22 fails where it makes vectors of straight-line code with such distances.
+    yes = np.ones(5, bool)
+    agree(xdevice, far_apart, np.full(5, 3 - 9223372036854775806), yes, yes, np.zeros(5, np.int8))
+
+
 GAIN = 2
 
 

@@ -92,6 +92,15 @@ def test_a_shift_by_the_width_or_more_leaves_nothing(xdevice: Device, element: A
     assert right.tolist() == [0, 0, 0, 0]
 
 
+def test_a_small_number_is_shifted_by_more_than_32_bits_hold(xdevice: Device) -> None:
+    @kernel
+    def shift(out: Out[i64, n]) -> None:
+        for i in parallel(n):
+            out[i] = abs((i64(-100) >> i64(32)) + ((i - 5) >> 40))
+
+    np.testing.assert_array_equal(xdevice.run(shift, xdevice.empty(8, np.int64)), [2] * 5 + [1] * 3)
+
+
 @pytest.mark.parametrize("element", SIGNED, ids=repr)
 def test_a_shift_of_a_negative_number_keeps_its_sign(xdevice: Device, element: Any) -> None:
     @kernel

@@ -73,6 +73,14 @@ def grown(b: InOut[f32, n]):
 
 
 @kernel
+def shifted(b: InOut[f32, n]):
+    for i in parallel(n):
+        near = (i - 5) >> 31
+        far = (i - 5) >> 32
+        b[i] = f32(near + far)
+
+
+@kernel
 def moving_ends(ends: InOut[i32, n], b: InOut[i64, n]):
     for i in parallel(n):
         stop = n
@@ -95,6 +103,7 @@ def moving_ends(ends: InOut[i32, n], b: InOut[i64, n]):
         (taken, {"i", "j"}, set()),
         (hashed, {"i"}, {"key", "slot"}),
         (grown, {"x"}, {"step", "square"}),
+        (shifted, {"i", "near"}, {"far"}),
     ],
     ids=lambda value: value.name if isinstance(value, Kernel) else "",
 )

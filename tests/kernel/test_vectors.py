@@ -9,9 +9,16 @@ import pytest
 from benchmarks.codegen import kernels
 from benchmarks.codegen.vectors import count
 from benchmarks.codegen.vectors import PROCESSORS
+from pytest_xdevice import dim
+from pytest_xdevice import i8
+from pytest_xdevice import In
+from pytest_xdevice import InOut
+from pytest_xdevice import kernel
+from pytest_xdevice import parallel
 from pytest_xdevice.compile import build
 from pytest_xdevice.kernel.kernel import Kernel
 
+n = dim("n")
 ARMV7 = next(processor for processor in PROCESSORS if processor.name.startswith("armv7"))
 OTHERS = [processor for processor in PROCESSORS if processor is not ARMV7]
 EVERYWHERE = (
@@ -49,3 +56,17 @@ def test_floats_stay_out_of_neon_that_flushes_subnormals(kernel: Kernel) -> None
 def test_a_sum_in_order_is_added_up_in_order() -> None:
     assembly = build(kernels.make_sum(False), "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72").assembly
     assert not re.search(r"fadd\s+v\d+\.4s", assembly)
+
+
+@kernel
+def chosen_bytes(keys: In[i8, n], c: InOut[i8, n]):
+    for i in parallel(n):
+        if keys[i] <= 8:
+            c[i] = i8(1)
+
+
+@pytest.mark.parametrize("cpu", ["skylake-avx512", "x86-64-v4", "znver4"])
+def test_a_mask_of_bytes_is_widened_by_what_no_compiler_takes_for_a_copy(cpu: str) -> None:
+    artifact = build(chosen_bytes, f"llvm -mtriple=x86_64-linux-gnu -mcpu={cpu}")
+    assert "@llvm.masked.store.v" in artifact.llvm_ir
+    assert "kmovb" not in artifact.assembly
