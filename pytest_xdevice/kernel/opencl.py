@@ -42,6 +42,7 @@ from .ir import Store
 from .ir import Unary
 from .ir import While
 from .legalise import legalise
+from .neighbours import takes_neighbours
 from .opencl_atomics import atomic_function
 from .opencl_atomics import INT64_EXTENSION
 from .opencl_atomics import needs_extension
@@ -217,6 +218,7 @@ class _PhasePrinter:
         self._phase = phase
         self._ir = legalise(_with_guards(replace(ir, body=(*phase.prologue, *phase.body))))
         self._params = {param.name: param for param in ir.signature.params}
+        self._arrays = {name: param.type for name, param in self._params.items() if isinstance(param.type, ArrayType)}
         self.each = EACH if any(map(_is_spread, self._ir.body)) else 1
         self._in_spread = False
         self._small = SmallIntegers(self._ir, phase.reads)
@@ -400,8 +402,8 @@ class _PhasePrinter:
         self._add_starts(statement, others)
         self._emit(f"XD_FOR_EACH({counter}) {{")
         self._depth += 1
-        c_type = self._c_type(last)
-        self._emit(f"{self._name(last)} = XD_FIRST({c_type}) + {counter} * ({c_type})get_local_size(0);")
+        form = "XD_BESIDE" if takes_neighbours(statement, self._arrays) else "XD_APART"
+        self._emit(f"{self._name(last)} = {form}({self._c_type(last)}, {counter});")
         if guarded:
             self._emit(
                 f"if ((xd_index){self._name(last)} >= (xd_index){_wrapped(self._counts(statement)[-1])}) XD_NEXT;"

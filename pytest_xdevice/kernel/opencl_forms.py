@@ -34,18 +34,21 @@ _COUNTING: Final = """\
 #define XD_COUNT_INDEX XD_COUNT
 #define XD_COUNTED_INDEX XD_COUNTED
 #endif"""
-# A work-item of a GPU takes several iterations of a short body, a work-group apart: its loads are then under way
-# together, without which the memory is not kept busy.
+# A work-item of a GPU takes several iterations of a short body: its loads are then under way together, without which
+# the memory is not kept busy. Either they follow each other, or they lie a work-group apart.
 EACH: Final = 4
 _SPREAD: Final = f"""\
 #ifdef XD_GPU
 #define XD_EACH {EACH}
-#define XD_FIRST(type) ((type)get_group_id(0) * (type)get_local_size(0) * XD_EACH + (type)get_local_id(0))
+#define XD_BESIDE(type, k) ((type)get_global_id(0) * XD_EACH + (k))
+#define XD_APART(type, k) \\
+    (((type)get_group_id(0) * XD_EACH + (k)) * (type)get_local_size(0) + (type)get_local_id(0))
 #define XD_FOR_EACH(k) for (int k = 0; k < XD_EACH; ++k)
 #define XD_NEXT continue
 #else
 #define XD_EACH 1
-#define XD_FIRST(type) (type)get_global_id(0)
+#define XD_BESIDE(type, k) (type)get_global_id(0)
+#define XD_APART(type, k) (type)get_global_id(0)
 #define XD_FOR_EACH(k) const int k = 0;
 #define XD_NEXT return
 #endif"""
