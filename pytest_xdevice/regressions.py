@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Generator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from typing import Final
@@ -69,8 +70,7 @@ class RegressionCheck:
         threshold = _DEFAULT_THRESHOLD if self._threshold is None else self._threshold
         verdicts = self._baseline.compare(item.nodeid, _figures(item.user_properties), threshold)
         for verdict in verdicts:
-            data = {"finding": verdict.finding, "ratio": verdict.ratio, "message": verdict.message}
-            properties.add_property(item, properties.BASELINE, json.dumps(data))
+            properties.add_property(item, properties.BASELINE, json.dumps(asdict(verdict)))
         slower = [verdict.message for verdict in verdicts if verdict.finding == "slower"]
         if slower and self._threshold is not None:
             pytest.fail("\n".join([f"slower by more than {self._threshold:.0%}", *slower]), pytrace=False)
@@ -103,7 +103,7 @@ class BaselineKeeper:
             self._findings[finding] += 1
             if finding == "new" and report.passed:
                 self._baseline.add(report.nodeid, [figure])
-            if finding == "elsewhere" or (finding == "slower" and report.passed):
+            if finding in ("elsewhere", "unusable") or (finding == "slower" and report.passed):
                 self._told.append(f"{report.nodeid}: {finding}: {verdict['message']}")
 
     @pytest.hookimpl(tryfirst=True)

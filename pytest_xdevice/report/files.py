@@ -54,7 +54,7 @@ class ReportFile:
             return markdown(run)
         from .page import page
 
-        return page(run)
+        return page(run, self.path.parent)
 
 
 def write_all(files: Sequence[ReportFile], run: RunResult) -> list[str]:

@@ -23,12 +23,22 @@ OPTIONS = (
 # Clicks and types like a person, and leaves what it saw in the page.
 STEPS = """
 const seen = {title: document.title, figures: document.querySelectorAll("figure svg path").length};
-const rows = (id) => Array.from(document.querySelectorAll("#" + id + " tbody tr"));
+const rows = (id) => Array.from(document.querySelector("#" + id + " tbody").rows);
 const shown = (id) => rows(id).filter((row) => row.offsetParent !== null).length;
 const head = Array.from(document.querySelectorAll("#timings th button")).find((each) => each.textContent === "median");
 const medians = () => rows("timings").map((row) => Number(row.cells[3].dataset.value));
 head.click(); seen.up = medians();
 head.click(); seen.down = medians();
+// A column in which some have no figure: they stay at the end.
+const heads = Array.from(document.querySelectorAll("#baseline th button"));
+const before = heads.find((each) => each.textContent === "before");
+const known = () => rows("baseline").map((row) => row.cells[6].textContent);
+before.click(); seen.knownUp = known();
+before.click(); seen.knownDown = known();
+seen.sections = Array.from(document.querySelectorAll("main > section")).map((section) => section.id);
+seen.roofline = document.querySelector("#roofline figure svg").getAttribute("aria-label");
+const words = Array.from(document.querySelectorAll("#roofline svg text, #baseline svg text"));
+seen.drawn = words.map((each) => each.textContent);
 seen.all = shown("tests");
 const choice = document.querySelector("#tests select");
 choice.value = "skipped"; choice.dispatchEvent(new Event("change")); seen.skipped = shown("tests");
@@ -73,6 +83,14 @@ def test_the_page_works(chromium: str, tmp_path: Path, width: int) -> None:
     seen = browse(chromium, tmp_path, width)
     assert seen["title"] == "pytest-xdevice report"
     assert seen["figures"] > 10
+    assert seen["sections"] == [
+        "failures", "devices", "tests", "baseline", "timings", "roofline", "artifacts", "environment",
+    ]  # fmt: skip
+    assert seen["roofline"] == "Roofline"
+    assert {"operations a byte", "GFLOP/s", "rk cpu", "add_one", "times as long as in the baseline"} <= set(
+        seen["drawn"]
+    )
+    assert seen["knownUp"] == seen["knownDown"] == ["666.7 ns", ""]
     assert seen["up"] == sorted(seen["up"])
     assert seen["down"] == seen["up"][::-1]
     assert (seen["all"], seen["skipped"], seen["found"], seen["told"]) == (7, 1, 1, "1 of 7")
