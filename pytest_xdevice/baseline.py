@@ -139,7 +139,7 @@ class Baseline:
                 raise ConfigError(f"it is of version {data['version']}, and this is version {VERSION}")
             tests = data["figures"].items()
             return cls({str(test): [_stored(figure) for figure in found] for test, found in tests})
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
             raise ConfigError(f"it is no baseline, or a broken one ({type(error).__name__}: {error})") from None
 
     def to_text(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Generator
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from .errors import ConfigError
 from .options import baseline_path
 from .options import fail_slower
 from .report import properties
+from .writable import obstacle
 
 if TYPE_CHECKING:
     from .baseline import Baseline
@@ -52,7 +52,9 @@ def register_baseline(config: pytest.Config) -> None:
         return
     existed = path.exists()
     baseline = _read(path) if existed else Baseline()
-    _check_writable(path)
+    # One that is there may be read-only: it is, where it has all figures of the run.
+    if not existed and (problem := obstacle(path)) is not None:
+        raise pytest.UsageError(f"--xdevice-baseline {path}: it cannot be written: {problem}")
     config.pluginmanager.register(RegressionCheck(baseline, threshold), "xdevice-regressions")
     config.pluginmanager.register(BaselineKeeper(path, baseline, existed), "xdevice-baseline")
 
@@ -153,12 +155,3 @@ def _read(path: Path) -> Baseline:
         raise pytest.UsageError(f"--xdevice-baseline {path}: {error}; {advice}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise pytest.UsageError(f"--xdevice-baseline {path}: it cannot be read ({error}); {advice}") from None
-
-
-def _check_writable(path: Path) -> None:
-    """Say before any test that the file could not be written after the last one."""
-    folder = next(parent for parent in path.parents if parent.exists())
-    if not folder.is_dir():
-        raise pytest.UsageError(f"--xdevice-baseline {path}: it cannot be written, since {folder} is no folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise pytest.UsageError(f"--xdevice-baseline {path}: it cannot be written, since nobody may write in {folder}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass
 from typing import Final
@@ -85,7 +86,12 @@ class Timing:
 
     @property
     def stdev(self) -> float:
-        """Sample standard deviation over the repetitions, in seconds per call; 0.0 for a single one."""
+        """Sample standard deviation over the repetitions, in seconds per call; 0.0 for a single one.
+
+        NaN where a result is not finite, with which the standard library would not compute.
+        """
+        if not all(map(math.isfinite, self.results)):
+            return math.nan
         return statistics.stdev(self.results) if len(self.results) > 1 else 0.0
 
     @property

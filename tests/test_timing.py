@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 
@@ -61,6 +62,16 @@ def test_nothing_measurable_does_not_vary() -> None:
     timing = Timing((0.0, 0.0), 10_000)
     assert (timing.cv, timing.bytes_per_second) == (0.0, None)
     assert str(timing).startswith("mean 0.000 ns ± 0.000 ns")
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -1.0])
+def test_results_that_are_no_times_are_shown_as_they_are(bad: float) -> None:
+    timing = Timing((1e-6, bad, 2e-6), 1, bytes=8, flops=8)
+    assert timing.repeat == 3
+    assert "3 × 1 calls" in str(timing)
+    assert math.isnan(timing.stdev) == (not math.isfinite(bad))
+    record = TimingRecord("add_one", "t", ("a: float32[4]",), timing)
+    assert len(timing_table([TimedKernel("board", "cpu", record)], 80)) == 2
 
 
 def test_rates_are_over_the_mean_and_unknown_without_their_amount() -> None:
@@ -204,12 +215,18 @@ def test_what_is_asked_for_is_done() -> None:
 def test_a_clock_that_stands_still_ends_the_search_and_is_told() -> None:
     figures = measure([Work(0.0)], plan(repeat=3), 1e-9, no_flush)
     assert figures == [(10_000, [0.0, 0.0, 0.0])]  # as of OpenCL kernels over no element
-    with pytest.raises(DeviceProblem, match="the device's clock stands still: 10000 calls took no time by it"):
-        check_clock(figures)
+    with pytest.raises(DeviceProblem, match="the device's clock stands still: 30000 calls took no time by it"):
+        check_clock(figures, lambda: False)
 
 
 def test_a_clock_that_is_coarse_is_no_broken_one() -> None:
-    check_clock([(1, [0.0]), (10_000, [0.0, 1e-9])])
+    check_clock([(1, [0.0]), (10_000, [0.0, 1e-9])], lambda: True)
+
+
+def test_a_clock_that_goes_back_ends_the_search_and_is_told() -> None:
+    figures = measure([Work(-1e-3)], plan(repeat=3), 1e-9, no_flush)
+    with pytest.raises(DeviceProblem, match="the device's clock went back: 10000 calls took -10 s by it"):
+        check_clock(figures, lambda: True)
 
 
 def test_caches_are_flushed_before_each_sample_of_one_call() -> None:
@@ -232,6 +249,7 @@ def test_several_are_measured_in_turns() -> None:
     "options",
     [
         {"number": 0}, {"number": -1}, {"number": 2.5}, {"number": True}, {"number": "3"}, {"repeat": 0}, {"warmup": 0},
+        {"number": 1 << 63}, {"repeat": -1}, {"repeat": 1 << 32}, {"warmup": 1 << 64},
         {"min_repeat_ms": 0}, {"min_repeat_ms": float("inf")}, {"min_repeat_ms": float("nan")}, {"cooldown": -1},
         {"cooldown": float("inf")}, {"flops": -1}, {"bytes": "many"},
     ],

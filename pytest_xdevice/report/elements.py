@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 _FILTERED_FROM: Final = 6  # rows: fewer are seen at once
+_NUMBER: Final = '<td class="number"'
 
 
 def text(content: object) -> str:
@@ -22,7 +23,7 @@ def chip(style: str, content: str) -> str:
 
 def number(value: float | None, content: str) -> str:
     """Return a cell that sorts by a number; one without it comes after all others."""
-    return f'<td class="number" data-value="{"" if value is None else repr(value)}">{text(content)}</td>'
+    return f'{_NUMBER} data-value="{"" if value is None else repr(value)}">{text(content)}</td>'
 
 
 def figure(caption: str, svg: str) -> str:
@@ -45,7 +46,7 @@ def table(
     controls : str
         That control.
     """
-    heads = "".join(f'<th scope="col"><button type="button">{text(title)}</button></th>' for title in titles)
+    heads = "".join(map(_head, titles, zip(*rows, strict=True)))
     attributes = [f' data-marks="{text(mark)}"' for mark in marks] or [""] * len(rows)
     lines = [
         f"<tr{attribute}>{''.join(cell if cell.startswith('<td') else f'<td>{cell}</td>' for cell in row)}</tr>"
@@ -59,3 +60,9 @@ def table(
         f'<div class="table">{tools}<div class="scroll"><table><thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n'
         "</tbody></table></div></div>"
     )
+
+
+def _head(title: str, cells: Sequence[str]) -> str:
+    """Return the head of a column, above its numbers where it has any."""
+    place = ' class="number"' if any(cell.startswith(_NUMBER) for cell in cells) else ""
+    return f'<th scope="col"{place}><button type="button">{text(title)}</button></th>'

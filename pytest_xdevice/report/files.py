@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 from typing import TYPE_CHECKING
 
+from ..writable import obstacle
+
 if TYPE_CHECKING:
     from .run import RunResult
 
@@ -26,22 +28,10 @@ class ReportFile:
     path: Path
 
     def obstacle(self) -> str | None:
-        """Return why the file cannot be written, found by making its folder and an empty file in it."""
+        """Return why the file cannot be written."""
         if self.path.suffix.lower() not in SUFFIXES:
             return f"a report's name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-        if self.path.is_dir():
-            return "it is a folder; give a file in it"
-        folder = next(parent for parent in self.path.parents if parent.exists())
-        if not folder.is_dir():
-            return f"{folder} is no folder"
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self.path.exists() and not os.access(self.path, os.W_OK):
-                return "it is read-only"
-            with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=".xdevice-report-"):
-                return None
-        except OSError as error:
-            return f"{error.strerror or error}"
+        return obstacle(self.path)
 
     def text(self, run: RunResult) -> str:
         """Return the report in the file's format."""

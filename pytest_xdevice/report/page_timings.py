@@ -41,7 +41,7 @@ def timings_section(run: RunResult) -> str:
     parts = [doubts, table(_TITLES, [_cells(row) for row in rows]), _distributions(rows)]
     parts += [
         _more("Counted by the processor, for each call", COUNTERS, rows, [row.counters for row in rows]),
-        _notes({row.counters_missing: row.lane for row in rows if row.counters_missing}),
+        _notes({row.counters_missing: row.lane for row in rows if row.counters_missing and not row.events}),
         _more("Where the time of an OpenCL launch went", EVENTS, rows, [row.events for row in rows]),
     ]
     return "".join(parts)
@@ -136,7 +136,7 @@ def _more(
 
 
 def _notes(found: Mapping[str, str]) -> str:
-    return "".join(f"<p>{text(lane)}: {text(note)}</p>" for note, lane in found.items())
+    return "".join(f"<p>Not counted on {text(lane)}: {text(note)}</p>" for note, lane in found.items())
 
 
 def _distributions(rows: Sequence[TimingRow]) -> str:

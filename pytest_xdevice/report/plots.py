@@ -46,7 +46,7 @@ def distributions(kernel: str, rows: Sequence[TimingRow], lanes: Sequence[str]) 
         for position, row in enumerate(rows):
             _draw_row(axes, position, row, lane_colour(row.lane, lanes))
         _label_rows(axes, [f"{row.lane} {row.shape}" for row in rows])
-        if are_far_apart([row.median for row in rows]):
+        if are_far_apart([value for row in rows for value in (row.least, row.most)]):
             axes.set_xscale("log")
         else:
             axes.set_xlim(left=0)

@@ -110,6 +110,7 @@ def test_files_that_cannot_be_collected_are_told(pytester: pytest.Pytester) -> N
         ("r.txt", "a report's name ends in .html, .json or .md"),
         ("file/r.json", "*"),
         ("folder.html", "it is a folder; give a file in it"),
+        ("/proc/r.json", "* (/proc)"),  # where nobody can make a file, root included
     ],
 )
 def test_a_report_that_cannot_be_written_is_refused_at_once(pytester: pytest.Pytester, name: str, message: str) -> None:
