@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .run import RunResult
 
 SUFFIXES: Final = (".html", ".json", ".md")
+# A file with such a name has the timings alone, for github-action-benchmark.
+_BENCHMARK: Final = ".benchmark.json"
 # GitHub shows no summary of a step that is larger than 1 MiB.
 _SUMMARY_BYTES: Final = 1_000_000
 
@@ -35,16 +37,24 @@ class ReportFile:
 
     def text(self, run: RunResult) -> str:
         """Return the report in the file's format."""
-        suffix = self.path.suffix.lower()
-        if suffix == ".json":
-            return json.dumps(run.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        if suffix == ".md":
+        name = self.path.name.lower()
+        if name.endswith(_BENCHMARK):
+            from .action_benchmark import smaller_is_better
+
+            return _json_text(smaller_is_better(run))
+        if name.endswith(".json"):
+            return _json_text(run.to_json())
+        if name.endswith(".md"):
             from .markdown import markdown
 
             return markdown(run)
         from .page import page
 
         return page(run, self.path.parent)
+
+
+def _json_text(data: object) -> str:
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_all(files: Sequence[ReportFile], run: RunResult) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from pytest_xdevice.report.action_benchmark import smaller_is_better
 from pytest_xdevice.report.figures import TimingRow
 from pytest_xdevice.report.files import ReportFile
 from pytest_xdevice.report.markdown import markdown
@@ -211,8 +212,29 @@ def test_the_same_run_gives_the_same_page() -> None:
 def test_a_format_is_chosen_by_the_name() -> None:
     run = made_up_run()
     assert json.loads(ReportFile(Path("r.JSON")).text(run))["schema_version"] == 1
+    assert json.loads(ReportFile(Path("r.benchmark.json")).text(run)) == smaller_is_better(run)
     assert ReportFile(Path("r.md")).text(run) == markdown(run)
     assert ReportFile(Path("r.html")).text(run) == page(run, Path())
+
+
+def test_figures_for_a_ci_have_stable_names_and_one_unit() -> None:
+    run = replace(
+        EMPTY,
+        timings=(
+            timing(), timing(seconds=1e-3), timing("saxpy", median=math.nan), timing("saxpy", flops=10),
+            replace(timing(kind="opencl"), test="test_alone[rk-opencl]"),
+        ),
+    )  # fmt: skip
+    found = smaller_is_better(run)
+    assert [(each["name"], each["unit"], each["value"]) for each in found] == [
+        ("test_a.py::test_speed[rk-cpu] add_one float32[64×32]", "ns", pytest.approx(1100)),
+        ("test_a.py::test_speed[rk-cpu] add_one float32[64×32] #2", "ns", pytest.approx(1.1e6)),
+        ("test_a.py::test_speed[rk-cpu] saxpy float32[64×32] #2", "ns", pytest.approx(1100)),
+        ("test_alone[rk-opencl]", "ns", pytest.approx(1100)),
+    ]
+    assert found[0]["range"] == "± 100"
+    assert found[2]["extra"] == "rk cpu: saxpy float32[64×32], 5 × 10 calls, 7.19 GB/s, 0.0088 GFLOP/s"
+    assert smaller_is_better(EMPTY) == []
 
 
 def test_a_file_below_a_file_cannot_be_written(tmp_path: Path) -> None:
