@@ -27,6 +27,7 @@ from pytest_xdevice.timing import format_rate
 from pytest_xdevice.timing import format_seconds
 from pytest_xdevice.timing import Timing
 from pytest_xdevice.timing import TimingRecord
+from pytest_xdevice.timing import unit_of
 
 
 def test_statistics_are_those_of_the_repetitions() -> None:
@@ -74,7 +75,7 @@ def test_results_that_are_no_times_are_shown_as_they_are(bad: float) -> None:
     assert len(timing_table([TimedKernel("board", "cpu", record)], 80)) == 2
 
 
-def test_rates_are_over_the_mean_and_unknown_without_their_amount() -> None:
+def test_rates_are_over_the_median_and_unknown_without_their_amount() -> None:
     timing = Timing((1e-3, 3e-3), 1, bytes=8_000_000)
     assert timing.bytes_per_second == pytest.approx(4e9)
     assert timing.flops_per_second is None
@@ -135,8 +136,8 @@ def timed(kernel: str = "add_one", device: str = "local", *, size: int | None = 
 
 def test_a_table_has_only_the_columns_that_say_something() -> None:
     assert timing_table([timed()], 80) == [
-        "device     kernel   shape             mean     stdev",
-        "local cpu  add_one  float32[4×8]  1.000 µs  0.000 ns",
+        "device     kernel   shape         median µs  stdev ns",
+        "local cpu  add_one  float32[4×8]      1.000     0.000",
     ]
     assert timing_table([timed(), timed(size=4000)], 80)[0].endswith("  GB/s")
 
@@ -153,10 +154,19 @@ def test_a_table_gives_way_in_its_texts_to_fit() -> None:
     lines = timing_table([timed(kernel, device, size=10**9), timed()], 80)
     assert max(map(len, lines)) <= 80
     assert lines == [
-        "device             kernel              shape             mean     stdev     GB/s",
-        "exec:/opt/boards…  a_kernel_of_forty…  float32[4×8]  1.000 µs  0.000 ns  1000000",
-        "local cpu          add_one             float32[4×8]  1.000 µs  0.000 ns",
+        "device             kernel             shape         median µs  stdev ns     GB/s",
+        "exec:/opt/boards…  a_kernel_of_fort…  float32[4×8]      1.000     0.000  1000000",
+        "local cpu          add_one            float32[4×8]      1.000     0.000",
     ]
+
+
+def test_a_column_has_the_unit_of_its_shortest_time() -> None:
+    records = [TimingRecord("k", "t", (), Timing((seconds,), 1)) for seconds in (41.77e-9, 104.237e-6, 0.0, 1e-6)]
+    heading, *rows = timing_table([TimedKernel("local", "cpu", record) for record in records], 80)
+    assert heading.split()[2:4] == ["median", "ns"]
+    assert [row.split()[3] for row in rows] == ["41.77", "104,237", "0.000", "1,000"]
+    assert unit_of([]) == unit_of([0.0, math.nan]) == (1e-9, "ns")
+    assert unit_of([2.0, 3e-3]) == (1e-3, "ms")
 
 
 def test_the_shape_is_that_of_the_largest_array() -> None:

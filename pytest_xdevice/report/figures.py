@@ -47,7 +47,6 @@ class TimingRow:
     def of(cls, timing: TimingResult) -> TimingRow:
         """Read a measurement."""
         measured = timing.measured
-        mean = measured["mean"]
         threads = measured.get("threads", 1)
         return cls(
             test=timing.test,
@@ -56,13 +55,13 @@ class TimingRow:
             shape=largest_shape(measured["arguments"]),
             samples=tuple(measured["results"]),
             number=measured["number"],
-            mean=mean,
+            mean=measured["mean"],
             median=measured["median"],
             stdev=measured["stdev"],
             least=measured["min"],
             most=measured["max"],
-            gigabytes=_rate(measured.get("bytes"), mean),
-            gigaflops=_rate(measured.get("flops"), mean),
+            gigabytes=_rate(measured.get("bytes"), measured["median"]),
+            gigaflops=_rate(measured.get("flops"), measured["median"]),
             bytes=measured.get("bytes"),
             flops=measured.get("flops"),
             counters=_counted(measured.get("counters")),

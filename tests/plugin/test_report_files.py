@@ -163,11 +163,11 @@ def test_nothing_is_written_when_no_test_would_run(pytester: pytest.Pytester) ->
 
 
 @pytest.mark.parametrize("workers", [[], ["-n1"]], ids=["one process", "xdist"])
-def test_a_failed_comparison_has_its_picture_in_the_reports_and_not_in_junit(
+def test_a_failed_comparison_has_its_picture_and_what_it_left_in_the_reports(
     add_one: pytest.Pytester, workers: list[str]
 ) -> None:
     add_one.makepyfile(
-        """
+        test_it="""
         import numpy as np
         from kernels import add_one
 
@@ -181,9 +181,18 @@ def test_a_failed_comparison_has_its_picture_in_the_reports_and_not_in_junit(
             assert False
         """
     )
-    options = ["--xdevice-report=r.json", "--xdevice-report=r.html", "--junitxml=r.xml"]
+    options = ["--xdevice-report=r.json", "--xdevice-report=r.html", "--junitxml=r.xml", "--xdevice-artifacts=kept"]
     add_one.runpytest(*options, *workers).assert_outcomes(failed=3)
-    tests = json.loads((add_one.path / "r.json").read_text(encoding="utf-8"))["tests"]
+    data = read(add_one.path / "r.json")
+    tests = data["tests"]
+    ((device, kernel, size),) = [(each["device"], each["kernel"], each["size"]) for each in data["artifacts"]]
+    assert (device, kernel) == ("local", "add_one")
+    assert size > 1000
+    kept = [Path(test["kept"]) for test in tests if test["kept"]]
+    assert [(folder.name, folder.is_dir()) for folder in kept] == [
+        ("test_it.py-test_wrong[cpu]", True), ("test_it.py-test_check[cpu]", True),
+    ]  # fmt: skip
+    assert 'href="kept/test_it.py-test_wrong%5Bcpu%5D/"' in (add_one.path / "r.html").read_text(encoding="utf-8")
     pictures = {test["id"].split("::")[1]: test["picture"] for test in tests}
     assert pictures["test_wrong[cpu]"] == {
         "shape": [3], "dtype": "float32", "mismatches": 1, "block": [1, 1],
