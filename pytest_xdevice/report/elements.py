@@ -40,7 +40,7 @@ def table(
     ----------
     titles : sequence of str
     rows : sequence of sequence of str
-        Cells as HTML, with their ``<td>`` or without.
+        At least one: cells as HTML, with their ``<td>`` or without.
     marks : iterable of str
         One a row: the words that the control beside the filter chooses by.
     controls : str

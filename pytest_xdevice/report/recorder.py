@@ -223,11 +223,12 @@ def _timings(report: pytest.TestReport) -> list[TimingResult]:
     told = {name: str(value) for name, value in report.user_properties}
     device, kind = told.get(properties.DEVICE, ""), told.get(properties.KIND, "")
     measured = _values(report, properties.TIMING)
-    # A test that failed before its figures were compared has no verdicts, else there is one for each.
-    verdicts: list[dict[str, Any] | None] = [*_values(report, properties.BASELINE)] or [None] * len(measured)
+    # One that failed before its figures were compared has none; one that was run again has those of earlier tries, too.
+    found = _values(report, properties.BASELINE)
+    verdicts = [*[None] * len(measured), *found][len(found) :]
     return [
-        TimingResult(report.nodeid, device, kind, found, verdict)
-        for found, verdict in zip(measured, verdicts, strict=True)
+        TimingResult(report.nodeid, device, kind, each, verdict)
+        for each, verdict in zip(measured, verdicts, strict=True)
     ]
 
 

@@ -116,3 +116,15 @@ def test_results_that_are_no_times_lose_nothing(pytester: pytest.Pytester, worke
     assert not (pytester.path / "b.json").exists()
     for suffix in ("html", "md"):
         assert "unusable" in (pytester.path / f"r.{suffix}").read_text(encoding="utf-8")
+
+
+def test_a_test_that_was_run_again_has_the_verdict_of_its_last_try(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_numbers=NO_NUMBERS
+        + """
+        earlier = {"finding": "slower", "message": "of the first try", "ratio": 2.0, "before": 1e-6}
+        request.node.user_properties.append(("xdevice.baseline", json.dumps(earlier)))
+"""
+    )
+    pytester.runpytest("--xdevice-baseline=b.json", "--xdevice-report=r.json").assert_outcomes(passed=3)
+    assert [timing["baseline"]["finding"] for timing in report(pytester)["timings"]] == ["unusable"] * 3
