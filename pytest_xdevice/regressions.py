@@ -115,7 +115,8 @@ class BaselineKeeper:
         try:
             self._baseline.save(self._path)
         except OSError as error:
-            self._problem = f"{self._path} could not be written ({error}): its figures are in the reports alone"
+            why = error.strerror or error
+            self._problem = f"{self._path} could not be written ({why}): its figures are in the reports alone"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self._findings and not self._problem:
