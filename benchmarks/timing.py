@@ -1,8 +1,8 @@
 """Print what our timings are worth beside Google Benchmark's: ``python -m benchmarks.timing``.
 
 All time the same machine code on the same CPU, in turns, as many calls a sample: kernels in C, by the entry that a
-device is given. What calls a function of some tens of nanoseconds is part of what it takes, since it decides which
-branches the processor foresees and which stores are still on their way: three loops in plain C that call the same saxpy
+device is given. What calls a function of some tens of nanoseconds is part of what it takes, presumably by the branches
+that the processor foresees and the stores that are still on their way: three loops in plain C that call the same saxpy
 over 1024 elements, one of them by such an entry, took 38, 43 and 45 ns a call. Google Benchmark is Debian's
 ``libbenchmark-dev``; TVM's ``time_evaluator``, whose entries are its own, is there too where `apache-tvm` is installed.
 """
