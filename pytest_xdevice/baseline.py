@@ -22,7 +22,7 @@ from .timing import Timing
 
 FORMAT: Final = "pytest-xdevice baseline"
 VERSION: Final = 1
-Finding = Literal["as before", "slower", "faster", "new", "elsewhere"]
+Finding = Literal["as before", "slower", "faster", "new", "elsewhere", "unusable"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,11 @@ class Figure:
             "results": list(self.timing.results),
         }
 
+    @property
+    def is_time(self) -> bool:
+        """Whether its results are times: finite, and none below 0."""
+        return all(0 <= seconds < math.inf for seconds in self.timing.results)
+
     def is_like(self, other: Figure) -> bool:
         """Whether both are of the same call, whatever the kernel's code."""
         return (self.kernel, self.arguments, self.threads) == (other.kernel, other.arguments, other.threads)
@@ -95,11 +100,14 @@ class Verdict:
         A sentence.
     ratio : float or None
         How many times as long as before a call takes, by the medians, where that can be said.
+    before : float or None
+        The baseline's median, in seconds per call, where it can be compared with.
     """
 
     finding: Finding
     message: str
     ratio: float | None = None
+    before: float | None = None
 
 
 @dataclass
@@ -131,7 +139,7 @@ class Baseline:
                 raise ConfigError(f"it is of version {data['version']}, and this is version {VERSION}")
             tests = data["figures"].items()
             return cls({str(test): [_stored(figure) for figure in found] for test, found in tests})
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
             raise ConfigError(f"it is no baseline, or a broken one ({type(error).__name__}: {error})") from None
 
     def to_text(self) -> str:
@@ -189,6 +197,8 @@ def judge(now: Figure, before: Figure | None, threshold: float) -> Verdict:
         0.1 for 10 %.
     """
     what = f"{now.kernel}({', '.join(now.arguments)})"
+    if not now.is_time:
+        return Verdict("unusable", f"{what} has results that are no times: {_first_bad(now.timing)!r} s a call")
     took = format_seconds(now.timing.median)
     if before is None:
         return Verdict("new", f"{what} takes {took}; the baseline does not have it")
@@ -202,13 +212,18 @@ def judge(now: Figure, before: Figure | None, threshold: float) -> Verdict:
     elif _is_slower(before.timing, now.timing, threshold):
         finding = "faster"
     times = f", {ratio:.2f} times the {format_seconds(before.timing.median)} of the baseline" if ratio else ""
-    return Verdict(finding, f"{what} takes {took}{times} (medians{_noise(now.timing, before.timing)}){changed}", ratio)
+    message = f"{what} takes {took}{times} (medians{_noise(now.timing, before.timing)}){changed}"
+    return Verdict(finding, message, ratio, before.timing.median)
 
 
 def _is_slower(now: Timing, before: Timing, threshold: float) -> bool:
     factor = 1 + threshold
     beyond = now.median > factor * before.median and now.min > factor * before.min
     return beyond and now.quartiles[0] > before.quartiles[1]
+
+
+def _first_bad(timing: Timing) -> float:
+    return next(seconds for seconds in timing.results if not 0 <= seconds < math.inf)
 
 
 def _noise(now: Timing, before: Timing) -> str:
@@ -222,6 +237,6 @@ def _noise(now: Timing, before: Timing) -> str:
 def _stored(data: Mapping[str, Any]) -> Figure:
     """Read a figure of a file, with which nothing could be compared if it were no time."""
     figure = Figure.from_json(data)
-    if not all(0 <= seconds < math.inf for seconds in figure.timing.results):
+    if not figure.is_time:
         raise ValueError(f"results of {figure.kernel} that are no times")
     return figure

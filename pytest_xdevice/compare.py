@@ -257,8 +257,11 @@ def _message(found: Mismatch) -> str:
     )
     if found.scale is not None:
         tolerance = tolerance.replace(f"rtol={found.rtol:g}", f"rtol={found.rtol:g} of scale")
-    shape = "" if not found.actual.ndim else f" of {_array_text(found.actual)}"
-    lines = [f"arrays are not {tolerance}: {count} of {size} elements{shape} mismatch ({_percent(count, size)})"]
+    if not found.actual.ndim:
+        lines = [f"numbers are not {tolerance}"]
+    else:
+        elements = f"{count} of {size} elements of {_array_text(found.actual)}"
+        lines = [f"arrays are not {tolerance}: {elements} mismatch ({_percent(count, size)})"]
     lines += _worst(found)
     lines += _special(found)
     lines += _unwritten(found)
@@ -276,7 +279,8 @@ def _worst(found: Mismatch) -> list[str]:
         excess = np.where(finite, difference - allowed, -1)
     index = np.unravel_index(int(np.argmax(excess)), found.actual.shape)
     actual, desired = found.actual[index], found.desired[index]
-    lines = [f"  worst element: {_index_text(index)}", f"    actual   {actual!s}", f"    desired  {desired!s}"]
+    lines = [f"  worst element: {_index_text(index)}"] if index else []
+    lines += [f"    actual   {actual!s}", f"    desired  {desired!s}"]
     if found.actual.dtype.kind in "biu" and found.desired.dtype.kind in "biu":
         exact = abs(int(actual) - int(desired))
         relative = f", relative {exact / abs(int(desired)):.3g}" if desired else ""
@@ -287,7 +291,8 @@ def _worst(found: Mismatch) -> list[str]:
         scaled = error / (float(np.finfo(found.dtype).eps) * float(found.scale[index]))
         relative += f", {scaled:.4g} eps of the scale {found.scale[index]:.6g}"
     ulp = float(ulp_error(actual, desired))
-    return [*lines, f"    error    {error:.6g} (allowed {float(allowed[index]):.3g}){relative}, {ulp:.4g} ULP"]
+    distance = f", {ulp:.4g} ULP" if np.isfinite(ulp) else ""  # beside 0 it may be more than a float can say
+    return [*lines, f"    error    {error:.6g} (allowed {float(allowed[index]):.3g}){relative}{distance}"]
 
 
 def _special(found: Mismatch) -> list[str]:
@@ -308,7 +313,8 @@ def _special(found: Mismatch) -> list[str]:
         if where.any():
             index = np.unravel_index(int(np.argmax(where)), where.shape)
             values = f"actual {found.actual[index]!s}, desired {found.desired[index]!s}"
-            lines.append(f"  {text}: {int(where.sum())}, the first at {_index_text(index)} ({values})")
+            place = f": {int(where.sum())}, the first at {_index_text(index)}" if index else ""
+            lines.append(f"  {text}{place} ({values})")
     return lines
 
 
@@ -318,9 +324,9 @@ def _unwritten(found: Mismatch) -> list[str]:
     if not where.any():
         return []
     index = np.unravel_index(int(np.argmax(where)), where.shape)
+    place = f": {int(where.sum())}, the first at {_index_text(index)}" if index else ""
     return [
-        f"  never written: {int(where.sum())}, the first at {_index_text(index)}: what memory on a device holds until "
-        "a kernel writes it, or a float computed from that"
+        f"  never written{place}: what memory on a device holds until a kernel writes it, or a float computed from that"
     ]
 
 

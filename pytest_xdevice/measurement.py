@@ -7,11 +7,14 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from typing import Final
 from typing import SupportsIndex
 
 from .errors import ArgumentError
 
-DEFAULT_SAMPLES = 31
+DEFAULT_SAMPLES: Final = 31
+_MOST_CALLS: Final = 10**12  # of a kernel that does nothing these take longer than anybody waits
+_MOST_SAMPLES: Final = 10**6  # each of them is kept, and written to reports
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,10 @@ class Measurement:
                 "have many follow each other: leave one of them out"
             )
         return cls(
-            number=_maybe(_count, "number", number),
-            repeat=_maybe(_count, "repeat", repeat),
+            number=None if number is None else whole_count("time: number", number, _MOST_CALLS),
+            repeat=None if repeat is None else whole_count("time: repeat", repeat, _MOST_SAMPLES),
             min_repeat_ms=_maybe(_positive, "min_repeat_ms", min_repeat_ms),
-            warmup=_count("warmup", warmup),
+            warmup=whole_count("time: warmup", warmup, _MOST_CALLS),
             flush_cache=bool(flush_cache),
             cooldown=_amount("cooldown", cooldown),
             flops=_maybe(_whole, "flops", flops),
@@ -105,20 +108,37 @@ class Measurement:
         }
 
 
-def _maybe(check: Callable[[str, Any], Any], name: str, value: Any) -> Any:
-    __tracebackhide__ = True
-    return None if value is None else check(name, value)
+def whole_count(what: str, value: Any, most: int = _MOST_SAMPLES) -> int:
+    """Return how many of something are wanted.
 
+    Parameters
+    ----------
+    what : str
+        The function and its argument: ``"time: repeat"``.
+    value : int or what can be an index
+    most : int
+        How many there may be.
 
-def _count(name: str, value: Any) -> int:
+    Raises
+    ------
+    ArgumentError
+        If it is no whole number from 1 to `most`.
+    """
     __tracebackhide__ = True
     try:
         count = operator.index(value)
     except TypeError:
         count = 0
     if isinstance(value, bool) or count < 1:
-        raise ArgumentError(f"time: {name} must be positive, a whole number of at least 1; got {value!r}")
+        raise ArgumentError(f"{what} must be positive, a whole number of at least 1; got {value!r}")
+    if count > most:
+        raise ArgumentError(f"{what} must be at most {most}; got {value!r}")
     return count
+
+
+def _maybe(check: Callable[[str, Any], Any], name: str, value: Any) -> Any:
+    __tracebackhide__ = True
+    return None if value is None else check(name, value)
 
 
 def _positive(name: str, value: Any) -> float:

@@ -47,7 +47,8 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="Write a report of the run to FILE.html, FILE.json or FILE.md. Repeat it for several.",
+        help="Write a report of the run to FILE.html, .json or .md, or its timings alone to FILE.benchmark.json for "
+        "github-action-benchmark. Repeat it for several.",
     )
     parser.addini("xdevice_report", "Files for reports of the run, one a line", type="linelist", default=[])
     for name, metavar, convert, text in _VALUES:

@@ -251,6 +251,7 @@ def _keep(item: pytest.Item, device: Device) -> Iterator[str]:
             yield f"kept       nothing: {error}"
         else:
             if folder is not None:
+                properties.add_property(item, properties.KEPT, str(folder))
                 yield f"kept       {folder}"
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Generator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from typing import Final
@@ -17,6 +17,7 @@ from .errors import ConfigError
 from .options import baseline_path
 from .options import fail_slower
 from .report import properties
+from .writable import obstacle
 
 if TYPE_CHECKING:
     from .baseline import Baseline
@@ -51,7 +52,9 @@ def register_baseline(config: pytest.Config) -> None:
         return
     existed = path.exists()
     baseline = _read(path) if existed else Baseline()
-    _check_writable(path)
+    # One that is there may be read-only: it is, where it has all figures of the run.
+    if not existed and (problem := obstacle(path)) is not None:
+        raise pytest.UsageError(f"--xdevice-baseline {path}: it cannot be written: {problem}")
     config.pluginmanager.register(RegressionCheck(baseline, threshold), "xdevice-regressions")
     config.pluginmanager.register(BaselineKeeper(path, baseline, existed), "xdevice-baseline")
 
@@ -69,8 +72,7 @@ class RegressionCheck:
         threshold = _DEFAULT_THRESHOLD if self._threshold is None else self._threshold
         verdicts = self._baseline.compare(item.nodeid, _figures(item.user_properties), threshold)
         for verdict in verdicts:
-            data = {"finding": verdict.finding, "ratio": verdict.ratio, "message": verdict.message}
-            properties.add_property(item, properties.BASELINE, json.dumps(data))
+            properties.add_property(item, properties.BASELINE, json.dumps(asdict(verdict)))
         slower = [verdict.message for verdict in verdicts if verdict.finding == "slower"]
         if slower and self._threshold is not None:
             pytest.fail("\n".join([f"slower by more than {self._threshold:.0%}", *slower]), pytrace=False)
@@ -103,7 +105,7 @@ class BaselineKeeper:
             self._findings[finding] += 1
             if finding == "new" and report.passed:
                 self._baseline.add(report.nodeid, [figure])
-            if finding == "elsewhere" or (finding == "slower" and report.passed):
+            if finding in ("elsewhere", "unusable") or (finding == "slower" and report.passed):
                 self._told.append(f"{report.nodeid}: {finding}: {verdict['message']}")
 
     @pytest.hookimpl(tryfirst=True)
@@ -113,7 +115,8 @@ class BaselineKeeper:
         try:
             self._baseline.save(self._path)
         except OSError as error:
-            self._problem = f"{self._path} could not be written ({error}): its figures are in the reports alone"
+            why = error.strerror or error
+            self._problem = f"{self._path} could not be written ({why}): its figures are in the reports alone"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self._findings and not self._problem:
@@ -153,12 +156,3 @@ def _read(path: Path) -> Baseline:
         raise pytest.UsageError(f"--xdevice-baseline {path}: {error}; {advice}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise pytest.UsageError(f"--xdevice-baseline {path}: it cannot be read ({error}); {advice}") from None
-
-
-def _check_writable(path: Path) -> None:
-    """Say before any test that the file could not be written after the last one."""
-    folder = next(parent for parent in path.parents if parent.exists())
-    if not folder.is_dir():
-        raise pytest.UsageError(f"--xdevice-baseline {path}: it cannot be written, since {folder} is no folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise pytest.UsageError(f"--xdevice-baseline {path}: it cannot be written, since nobody may write in {folder}")

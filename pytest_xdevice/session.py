@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 from typing import Union
 
+from .artifact import Artifact
 from .artifact import KernelSource
 from .client import Problem
 from .client import WorkerClient
@@ -56,6 +57,8 @@ class Session:
         Makes a kernel of what a test gives that is none by itself, or returns None.
     progress : callable
         Told, in a few words, what takes long; nothing when that is done.
+    launched : dict of str to Artifact
+        What was launched on the device, by key.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Session:
         _check_pin(self._pin, self.info)
         self.opencl_problem: str | None = None
         self.output = DeviceOutput(self.name)
+        self.launched: dict[str, Artifact] = {}
         self.translate: Translate = _nothing
         self.progress: Callable[[str], None] = _silent
         self._applicant = Applicant(settings.lease_timeout, _silent)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -85,7 +87,12 @@ class Timing:
 
     @property
     def stdev(self) -> float:
-        """Sample standard deviation over the repetitions, in seconds per call; 0.0 for a single one."""
+        """Sample standard deviation over the repetitions, in seconds per call; 0.0 for a single one.
+
+        NaN where a result is not finite, with which the standard library would not compute.
+        """
+        if not all(map(math.isfinite, self.results)):
+            return math.nan
         return statistics.stdev(self.results) if len(self.results) > 1 else 0.0
 
     @property
@@ -116,13 +123,13 @@ class Timing:
 
     @property
     def bytes_per_second(self) -> float | None:
-        """`bytes` over the mean time, or None where either is unknown or nothing was measurable."""
-        return _rate(self.bytes, self.mean)
+        """`bytes` over the median time, or None where either is unknown or nothing was measurable."""
+        return _rate(self.bytes, self.median)
 
     @property
     def flops_per_second(self) -> float | None:
-        """`flops` over the mean time, or None where either is unknown or nothing was measurable."""
-        return _rate(self.flops, self.mean)
+        """`flops` over the median time, or None where either is unknown or nothing was measurable."""
+        return _rate(self.flops, self.median)
 
     def __str__(self) -> str:
         parts = [f"mean {format_seconds(self.mean)}"]
@@ -189,6 +196,18 @@ def format_seconds(seconds: float) -> str:
         if abs(seconds) >= unit * 0.99995:
             return f"{_four_digits(seconds / unit)} {name}"
     return f"{_four_digits(seconds / 1e-9)} ns"
+
+
+def unit_of(durations: Iterable[float]) -> tuple[float, str]:
+    """Return the unit, in seconds and by name, in which the shortest of some durations above 0 is written."""
+    least = min((seconds for seconds in durations if 0 < seconds < math.inf), default=0.0)
+    return next((unit for unit in _SECONDS if least >= unit[0] * 0.99995), _SECONDS[-1])
+
+
+def format_in(seconds: float, unit: float) -> str:
+    """Write a duration in a unit, with four significant digits, or all that stand before the point: ``"104,237"``."""
+    value = seconds / unit
+    return f"{value:,.0f}" if abs(value) >= 999.95 else _four_digits(value)
 
 
 def format_rate(per_second: float) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .errors import ArgumentError
+from .measurement import whole_count
 
 if TYPE_CHECKING:
     from .artifact import KernelSource
@@ -117,13 +118,12 @@ class XBenchmark:
                 f"{FIXTURE} measures once a test, since a figure is stored under the test's name: write another test, "
                 "or parametrise this one"
             )
-        if isinstance(rounds, int) and rounds < 1:
-            raise ArgumentError(f"{FIXTURE}: rounds must be positive, a whole number of at least 1; got {rounds}")
         self._was_used = True
         launch: dict[str, Any] = {name: options.pop(name) for name in _OF_A_LAUNCH if name in options}
         how: dict[str, Any] = {name: options.pop(name) for name in _OF_A_MEASUREMENT if name in options}
-        how.update(flops=flops, bytes=bytes, number=number, repeat=rounds)
         with self._keeper():
+            repeat = None if rounds is None else whole_count(f"{FIXTURE}: rounds", rounds)
+            how.update(flops=flops, bytes=bytes, number=number, repeat=repeat)
             function = self._loaded(kernel, threads)
             call = _Call(self._device, function, args, options)
             result = call.once(launch)

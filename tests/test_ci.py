@@ -90,6 +90,10 @@ def test_the_step_tests_and_leaves_all_reports(server: DeviceServer, tmp_path: P
     (benchmark,) = json.loads((tmp_path / "out" / "benchmark.json").read_text(encoding="utf-8"))["benchmarks"]
     assert benchmark["fullname"].startswith("test_device.py::test_speed[")
     assert set(benchmark["stats"]) >= {"mean", "ops", "stddev", "rounds"}
+    if script is github_script:
+        (figure,) = json.loads((tmp_path / "out" / "figures.benchmark.json").read_text(encoding="utf-8"))
+        assert (figure["name"], figure["unit"]) == (benchmark["fullname"], "ns")
+        assert figure["value"] == pytest.approx(benchmark["stats"]["median"] * 1e9)
     assert (tmp_path / "out" / "report.html").stat().st_size
     assert json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))["counts"] == {"passed": 2}
     assert "xdevice: 2 passed" in (tmp_path / "summary.md").read_text(encoding="utf-8")
@@ -108,7 +112,7 @@ def test_the_token_comes_from_a_secret_and_the_files_are_kept() -> None:
     assert job["env"]["XDEVICE_TOKEN"] == "${{ secrets.XDEVICE_TOKEN }}"
     used = {step["uses"].split("@")[0]: step["with"] for step in job["steps"] if "with" in step}
     assert used["actions/upload-artifact"]["path"] == "out/"
-    assert used["benchmark-action/github-action-benchmark"]["tool"] == "pytest"
-    assert used["benchmark-action/github-action-benchmark"]["output-file-path"] == "out/benchmark.json"
+    assert used["benchmark-action/github-action-benchmark"]["tool"] == "customSmallerIsBetter"
+    assert used["benchmark-action/github-action-benchmark"]["output-file-path"] == "out/figures.benchmark.json"
     assert gitlab()["artifacts"]["reports"]["junit"] == "out/junit.xml"
     assert "variables" not in gitlab()

@@ -295,3 +295,22 @@ def test_a_scale_that_makes_no_sense_is_refused(scale: Any, text: str) -> None:
 def test_integers_have_no_scale() -> None:
     with pytest.raises(ValueError, match="scale is for floats"):
         assert_close(np.array([1]), np.array([1]), scale=1)
+
+
+def test_numbers_are_told_as_numbers() -> None:
+    with pytest.raises(AssertionError) as caught:
+        assert_close(np.float32(1.5), 1.25)
+    assert str(caught.value) == (
+        "numbers are not within rtol=1.3e-06, atol=1e-05 (float32)\n"
+        "    actual   1.5\n"
+        "    desired  1.25\n"
+        "    error    0.25 (allowed 1.16e-05), relative 0.2, 2.097e+06 ULP"
+    )
+    with pytest.raises(AssertionError) as caught:
+        assert_close(np.float32(np.inf), np.float32(2))
+    assert str(caught.value).splitlines()[1:] == ["  infinity in actual only (actual inf, desired 2.0)"]
+
+
+def test_a_distance_beyond_all_floats_is_left_out() -> None:
+    with pytest.raises(AssertionError, match=r"error    7 \(allowed 1e-07\)$"):
+        assert_close(np.array([7.0]), np.array([0.0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 
@@ -26,6 +27,7 @@ from pytest_xdevice.timing import format_rate
 from pytest_xdevice.timing import format_seconds
 from pytest_xdevice.timing import Timing
 from pytest_xdevice.timing import TimingRecord
+from pytest_xdevice.timing import unit_of
 
 
 def test_statistics_are_those_of_the_repetitions() -> None:
@@ -63,7 +65,17 @@ def test_nothing_measurable_does_not_vary() -> None:
     assert str(timing).startswith("mean 0.000 ns ± 0.000 ns")
 
 
-def test_rates_are_over_the_mean_and_unknown_without_their_amount() -> None:
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -1.0])
+def test_results_that_are_no_times_are_shown_as_they_are(bad: float) -> None:
+    timing = Timing((1e-6, bad, 2e-6), 1, bytes=8, flops=8)
+    assert timing.repeat == 3
+    assert "3 × 1 calls" in str(timing)
+    assert math.isnan(timing.stdev) == (not math.isfinite(bad))
+    record = TimingRecord("add_one", "t", ("a: float32[4]",), timing)
+    assert len(timing_table([TimedKernel("board", "cpu", record)], 80)) == 2
+
+
+def test_rates_are_over_the_median_and_unknown_without_their_amount() -> None:
     timing = Timing((1e-3, 3e-3), 1, bytes=8_000_000)
     assert timing.bytes_per_second == pytest.approx(4e9)
     assert timing.flops_per_second is None
@@ -124,8 +136,8 @@ def timed(kernel: str = "add_one", device: str = "local", *, size: int | None = 
 
 def test_a_table_has_only_the_columns_that_say_something() -> None:
     assert timing_table([timed()], 80) == [
-        "device     kernel   shape             mean     stdev",
-        "local cpu  add_one  float32[4×8]  1.000 µs  0.000 ns",
+        "device     kernel   shape         median µs  stdev ns",
+        "local cpu  add_one  float32[4×8]      1.000     0.000",
     ]
     assert timing_table([timed(), timed(size=4000)], 80)[0].endswith("  GB/s")
 
@@ -142,10 +154,19 @@ def test_a_table_gives_way_in_its_texts_to_fit() -> None:
     lines = timing_table([timed(kernel, device, size=10**9), timed()], 80)
     assert max(map(len, lines)) <= 80
     assert lines == [
-        "device             kernel              shape             mean     stdev     GB/s",
-        "exec:/opt/boards…  a_kernel_of_forty…  float32[4×8]  1.000 µs  0.000 ns  1000000",
-        "local cpu          add_one             float32[4×8]  1.000 µs  0.000 ns",
+        "device             kernel             shape         median µs  stdev ns     GB/s",
+        "exec:/opt/boards…  a_kernel_of_fort…  float32[4×8]      1.000     0.000  1000000",
+        "local cpu          add_one            float32[4×8]      1.000     0.000",
     ]
+
+
+def test_a_column_has_the_unit_of_its_shortest_time() -> None:
+    records = [TimingRecord("k", "t", (), Timing((seconds,), 1)) for seconds in (41.77e-9, 104.237e-6, 0.0, 1e-6)]
+    heading, *rows = timing_table([TimedKernel("local", "cpu", record) for record in records], 80)
+    assert heading.split()[2:4] == ["median", "ns"]
+    assert [row.split()[3] for row in rows] == ["41.77", "104,237", "0.000", "1,000"]
+    assert unit_of([]) == unit_of([0.0, math.nan]) == (1e-9, "ns")
+    assert unit_of([2.0, 3e-3]) == (1e-3, "ms")
 
 
 def test_the_shape_is_that_of_the_largest_array() -> None:
@@ -204,12 +225,18 @@ def test_what_is_asked_for_is_done() -> None:
 def test_a_clock_that_stands_still_ends_the_search_and_is_told() -> None:
     figures = measure([Work(0.0)], plan(repeat=3), 1e-9, no_flush)
     assert figures == [(10_000, [0.0, 0.0, 0.0])]  # as of OpenCL kernels over no element
-    with pytest.raises(DeviceProblem, match="the device's clock stands still: 10000 calls took no time by it"):
-        check_clock(figures)
+    with pytest.raises(DeviceProblem, match="the device's clock stands still: 30000 calls took no time by it"):
+        check_clock(figures, lambda: False)
 
 
 def test_a_clock_that_is_coarse_is_no_broken_one() -> None:
-    check_clock([(1, [0.0]), (10_000, [0.0, 1e-9])])
+    check_clock([(1, [0.0]), (10_000, [0.0, 1e-9])], lambda: True)
+
+
+def test_a_clock_that_goes_back_ends_the_search_and_is_told() -> None:
+    figures = measure([Work(-1e-3)], plan(repeat=3), 1e-9, no_flush)
+    with pytest.raises(DeviceProblem, match="the device's clock went back: 10000 calls took -10 s by it"):
+        check_clock(figures, lambda: True)
 
 
 def test_caches_are_flushed_before_each_sample_of_one_call() -> None:
@@ -232,6 +259,7 @@ def test_several_are_measured_in_turns() -> None:
     "options",
     [
         {"number": 0}, {"number": -1}, {"number": 2.5}, {"number": True}, {"number": "3"}, {"repeat": 0}, {"warmup": 0},
+        {"number": 1 << 63}, {"repeat": -1}, {"repeat": 1 << 32}, {"warmup": 1 << 64},
         {"min_repeat_ms": 0}, {"min_repeat_ms": float("inf")}, {"min_repeat_ms": float("nan")}, {"cooldown": -1},
         {"cooldown": float("inf")}, {"flops": -1}, {"bytes": "many"},
     ],

@@ -27,19 +27,20 @@ int __tvm_ffi_{name}(void *self, const Any *args, int32_t count, Any *result) {{
 
 
 class Evaluator:
-    """Times functions of a shared library by TVM.
+    """Times functions of shared libraries by TVM.
 
     Parameters
     ----------
-    library : Path
-        What they are in, ``lib*.so``; their entries are built beside it.
+    libraries : sequence of Path
+        What they are in, all in one folder; their entries are built beside them.
     names : iterable of str
     """
 
-    def __init__(self, library: Path, names: Iterable[str]) -> None:
-        source, entries = library.parent / "entries.c", library.parent / "entries.so"
+    def __init__(self, libraries: Sequence[Path], names: Iterable[str]) -> None:
+        folder = libraries[0].parent
+        source, entries = folder / "entries.c", folder / "entries.so"
         source.write_text("".join([_HEAD, *(_ENTRY.format(name=name) for name in names)]))
-        link = [f"-L{library.parent}", f"-l{library.stem.removeprefix('lib')}", "-Wl,-rpath,$ORIGIN"]
+        link = [*map(str, libraries), f"-Wl,-rpath,{folder}"]
         subprocess.run(["cc", "-O3", "-shared", "-fPIC", "-o", str(entries), str(source), *link], check=True)
         self._module: Any = tvm.runtime.load_module(str(entries))
 

@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import Final
 from typing import TYPE_CHECKING
 
+from ..writable import obstacle
+
 if TYPE_CHECKING:
     from .run import RunResult
 
 SUFFIXES: Final = (".html", ".json", ".md")
+# A file with such a name has the timings alone, for github-action-benchmark.
+_BENCHMARK: Final = ".benchmark.json"
 # GitHub shows no summary of a step that is larger than 1 MiB.
 _SUMMARY_BYTES: Final = 1_000_000
 
@@ -26,35 +30,31 @@ class ReportFile:
     path: Path
 
     def obstacle(self) -> str | None:
-        """Return why the file cannot be written, found by making its folder and an empty file in it."""
+        """Return why the file cannot be written."""
         if self.path.suffix.lower() not in SUFFIXES:
             return f"a report's name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-        if self.path.is_dir():
-            return "it is a folder; give a file in it"
-        folder = next(parent for parent in self.path.parents if parent.exists())
-        if not folder.is_dir():
-            return f"{folder} is no folder"
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self.path.exists() and not os.access(self.path, os.W_OK):
-                return "it is read-only"
-            with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=".xdevice-report-"):
-                return None
-        except OSError as error:
-            return f"{error.strerror or error}"
+        return obstacle(self.path)
 
     def text(self, run: RunResult) -> str:
         """Return the report in the file's format."""
-        suffix = self.path.suffix.lower()
-        if suffix == ".json":
-            return json.dumps(run.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        if suffix == ".md":
+        name = self.path.name.lower()
+        if name.endswith(_BENCHMARK):
+            from .action_benchmark import smaller_is_better
+
+            return _json_text(smaller_is_better(run))
+        if name.endswith(".json"):
+            return _json_text(run.to_json())
+        if name.endswith(".md"):
             from .markdown import markdown
 
             return markdown(run)
         from .page import page
 
-        return page(run)
+        return page(run, self.path.parent)
+
+
+def _json_text(data: object) -> str:
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_all(files: Sequence[ReportFile], run: RunResult) -> list[str]:

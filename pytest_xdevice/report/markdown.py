@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Final
 
 from ..timing import format_bytes
 from ..timing import format_seconds
+from .figures import Change
+from .figures import COUNTERS
+from .figures import EVENTS
+from .figures import known_columns
 from .figures import TimingRow
 from .run import DeviceFacts
 from .run import RunResult
@@ -23,7 +28,8 @@ _MOST_ROWS: Final = 300
 
 def markdown(run: RunResult) -> str:
     """Return a run as Markdown as GitHub and GitLab show it."""
-    parts = [f"## xdevice: {_counts(run)}", _devices(run.devices), _failures(run), _matrix(run), _timings(run)]
+    parts = [f"## xdevice: {_counts(run)}", _devices(run.devices), _failures(run), _matrix(run), _baseline(run)]
+    parts += [_timings(run), *_counted(run)]
     parts.append(f"<sub>{run.started}, {run.seconds:.1f} s; {_text(run.environment.get('command', ''))}</sub>")
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -85,6 +91,39 @@ def _timings(run: RunResult) -> str:
     titles = ["device", "kernel", "shape", "median", "min", "stdev", "GB/s", "GFLOP/s"]
     doubts = "".join(f"\n- ⚠️ {_text(line)}" for line in run.disturbances)
     return "### Timings\n\n" + _table(titles, cells, numbers=5) + (doubts and f"\n{doubts}")
+
+
+def _baseline(run: RunResult) -> str:
+    found = [change for change in map(Change.of, run.timings) if change is not None]
+    if not found:
+        return ""
+    cells = [
+        [change.row.lane, change.row.kernel, change.row.shape, change.finding, format_seconds(change.row.median),
+         "" if change.before is None else format_seconds(change.before),
+         "" if change.ratio is None else f"{change.ratio:.3f}"]
+        for change in found[:_MOST_ROWS]
+    ]  # fmt: skip
+    titles = ["device", "kernel", "shape", "finding", "median", "before", "times as long"]
+    return "### Against the baseline\n\n" + _table(titles, cells, numbers=3)
+
+
+def _counted(run: RunResult) -> Iterator[str]:
+    """Yield a table of what the processor counted, and one of where the time of OpenCL launches went, where known."""
+    rows = [TimingRow.of(timing) for timing in run.timings[:_MOST_ROWS]]
+    for title, every, found in (
+        ("Counted by the processor, for each call", COUNTERS, [row.counters for row in rows]),
+        ("Where the time of an OpenCL launch went", EVENTS, [row.events for row in rows]),
+    ):
+        columns = known_columns(every, found)
+        if columns:
+            cells = [
+                [row.lane, row.kernel, row.shape, *(column.cell(figures) for column in columns)]
+                for row, figures in zip(rows, found, strict=True)
+                if figures
+            ]
+            titles = ["device", "kernel", "shape", *(column.title for column in columns)]
+            table = _table(titles, cells, numbers=len(columns))
+            yield f"<details><summary>{title}</summary>\n\n{table}\n\n</details>"
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int = 0, escaped: bool = False) -> str:

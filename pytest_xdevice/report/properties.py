@@ -23,6 +23,7 @@ KIND: Final = "xdevice.kind"
 TARGET: Final = "xdevice.target"
 TIMING: Final = "xdevice.timing"
 BASELINE: Final = "xdevice.baseline"
+KEPT: Final = "xdevice.kept"
 UNREACHABLE: Final = "xdevice.unreachable"
 LOST: Final = "xdevice.lost"
 

@@ -23,6 +23,7 @@ from ..lanes import identifiers
 from . import properties
 from .files import ReportFile
 from .files import write_all
+from .run import ArtifactFacts
 from .run import DeviceFacts
 from .run import OpenCLFacts
 from .run import OUTCOMES
@@ -32,11 +33,13 @@ from .run import TestResult
 from .run import TimingResult
 
 if TYPE_CHECKING:
+    from ..artifact import Artifact
     from ..remote import Session
     from .picture import Picture
 
-# Under this name a worker of xdist hands its devices to the process that reports.
+# Under these names a worker of xdist hands its devices, and what it built for them, to the process that reports.
 _WORKER_OUTPUT: Final = "xdevice_devices"
+_WORKER_ARTIFACTS: Final = "xdevice_artifacts"
 # And under this one the picture of a failure is with its report, which JUnit shows no part of.
 _PICTURE: Final = "xdevice_picture"
 _TOLD_PACKAGES: Final = ("pytest-xdevice", "pytest", "numpy", "llvmlite", "pyopencl", "execnet", "hypothesis")
@@ -67,10 +70,17 @@ class DeviceNotes:
         output = getattr(session.config, "workeroutput", None)
         if output is not None:
             output[_WORKER_OUTPUT] = json.dumps([asdict(facts) for facts in self.facts()])
+            output[_WORKER_ARTIFACTS] = json.dumps([asdict(facts) for facts in self.artifacts()])
 
     def facts(self) -> list[DeviceFacts]:
         """Describe the devices."""
         return [_device_facts(session) for session in self._sessions]
+
+    def artifacts(self) -> list[ArtifactFacts]:
+        """Describe what was launched on them."""
+        return [
+            _artifact_facts(session, artifact) for session in self._sessions for artifact in session.launched.values()
+        ]
 
 
 class Recorder:
@@ -85,6 +95,7 @@ class Recorder:
         self._reports: dict[str, list[pytest.TestReport]] = {}
         self._broken: list[pytest.CollectReport] = []
         self._devices: dict[str, DeviceFacts] = {}
+        self._artifacts: dict[ArtifactFacts, None] = {}  # in their order
         self._lines: list[str] = []
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -98,8 +109,11 @@ class Recorder:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take the devices of one of xdist's workers; one that crashed has left none."""
-        for facts in json.loads(getattr(node, "workeroutput", {}).get(_WORKER_OUTPUT, "[]")):
+        """Take the devices and artifacts of one of xdist's workers; one that crashed has left none."""
+        output = getattr(node, "workeroutput", {})
+        for facts in json.loads(output.get(_WORKER_ARTIFACTS, "[]")):
+            self._artifacts[ArtifactFacts(**facts)] = None
+        for facts in json.loads(output.get(_WORKER_OUTPUT, "[]")):
             opencl = tuple(OpenCLFacts(**inner) for inner in facts.pop("opencl"))
             self._add(DeviceFacts(**facts, opencl=opencl))
 
@@ -109,6 +123,7 @@ class Recorder:
             return
         for facts in self._notes.facts():
             self._add(facts)
+        self._artifacts.update(dict.fromkeys(self._notes.artifacts()))
         self._lines = write_all(self._files, self.result())
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -127,6 +142,7 @@ class Recorder:
             devices=tuple(self._devices.values()),
             tests=tuple(tests),
             timings=tuple(timing for reports in self._reports.values() for timing in _timings(reports[-1])),
+            artifacts=tuple(self._artifacts),
         )
 
     def _add(self, facts: DeviceFacts) -> None:
@@ -153,6 +169,7 @@ class Recorder:
             details=decisive.longreprtext if failed else "",
             sections=tuple(Section(title, text) for title, text in decisive.sections) if failed else (),
             picture=_picture(decisive) if failed else None,
+            kept=told.get(properties.KEPT),
         )
 
     def _without_lane(self, nodeid: str, device: str, kind: str) -> str:
@@ -205,11 +222,25 @@ def _broken_result(report: pytest.CollectReport) -> TestResult:
 def _timings(report: pytest.TestReport) -> list[TimingResult]:
     told = {name: str(value) for name, value in report.user_properties}
     device, kind = told.get(properties.DEVICE, ""), told.get(properties.KIND, "")
+    measured = _values(report, properties.TIMING)
+    # One that failed before its figures were compared has none; one that was run again has those of earlier tries, too.
+    found = _values(report, properties.BASELINE)
+    verdicts = [*[None] * len(measured), *found][len(found) :]
     return [
-        TimingResult(report.nodeid, device, kind, json.loads(str(value)))
-        for name, value in report.user_properties
-        if name == properties.TIMING
+        TimingResult(report.nodeid, device, kind, each, verdict)
+        for each, verdict in zip(measured, verdicts, strict=True)
     ]
+
+
+def _values(report: pytest.TestReport, wanted: str) -> list[dict[str, Any]]:
+    return [json.loads(str(value)) for name, value in report.user_properties if name == wanted]
+
+
+def _artifact_facts(session: Session, artifact: Artifact) -> ArtifactFacts:
+    size = len(artifact.object) if artifact.kind == "cpu" else len(artifact.opencl_source.encode())
+    return ArtifactFacts(
+        session.name, artifact.kind, artifact.name, artifact.target, artifact.threads, artifact.key, size
+    )
 
 
 def _device_facts(session: Session) -> DeviceFacts:

@@ -49,6 +49,19 @@ class DeviceFacts:
 
 
 @dataclass(frozen=True)
+class ArtifactFacts:
+    """A kernel that was built and launched in the run. `size` is that of its object or program, in bytes."""
+
+    device: str
+    kind: str
+    kernel: str
+    target: str
+    threads: int
+    key: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Section:
     """Text that was captured while a test ran, or that the plugin adds to a failure."""
 
@@ -78,6 +91,8 @@ class TestResult:
         The traceback of a failure.
     picture : Picture or None
         Where the errors are, for a failed `assert_close` of arrays.
+    kept : str or None
+        The folder in which a failed test left its kernels and arguments.
     """
 
     __test__ = False  # no test itself
@@ -93,6 +108,7 @@ class TestResult:
     details: str = ""
     sections: tuple[Section, ...] = ()
     picture: Picture | None = None
+    kept: str | None = None
 
     @property
     def lane(self) -> str:
@@ -102,12 +118,13 @@ class TestResult:
 
 @dataclass(frozen=True)
 class TimingResult:
-    """A measurement of a kernel: where it was taken, and what its user property says."""
+    """A measurement of a kernel: where it was taken, what its user property says, and what that of a baseline does."""
 
     test: str
     device: str
     kind: str
     measured: dict[str, Any]
+    baseline: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +137,7 @@ class RunResult:
     devices: tuple[DeviceFacts, ...] = ()
     tests: tuple[TestResult, ...] = ()
     timings: tuple[TimingResult, ...] = ()
+    artifacts: tuple[ArtifactFacts, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -156,8 +174,12 @@ class RunResult:
     def to_json(self) -> dict[str, Any]:
         """Return the run as plain JSON values, in which null stands for a number that is not finite."""
         timings = [
-            {"test": found.test, "device": found.device, "kind": found.kind, **found.measured} for found in self.timings
-        ]
+            {
+                "test": found.test, "device": found.device, "kind": found.kind, **found.measured,
+                "baseline": found.baseline,
+            }
+            for found in self.timings
+        ]  # fmt: skip
         data: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "started": self.started,
@@ -167,6 +189,7 @@ class RunResult:
             "devices": [dataclasses.asdict(device) for device in self.devices],
             "tests": [dataclasses.asdict(test) for test in self.tests],
             "timings": timings,
+            "artifacts": [dataclasses.asdict(artifact) for artifact in self.artifacts],
         }
         plain: dict[str, Any] = _plain(data)
         return plain

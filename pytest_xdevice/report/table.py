@@ -11,10 +11,11 @@ from typing import Any
 from typing import Final
 
 from ..disturbances import Conditions
+from ..timing import format_in
 from ..timing import format_rate
-from ..timing import format_seconds
 from ..timing import Timing
 from ..timing import TimingRecord
+from ..timing import unit_of
 from .properties import DEVICE
 from .properties import KIND
 from .properties import TIMING
@@ -72,8 +73,8 @@ def timing_table(timings: Sequence[TimedKernel], width: int) -> list[str]:
         _Column("device", tuple(_lane_text(timed) for timed in timings), False),
         _Column("kernel", tuple(_kernel_text(record) for record in records), False),
         _Column("shape", tuple(largest_shape(record.arguments) for record in records), False),
-        _Column("mean", tuple(format_seconds(record.timing.mean) for record in records), True),
-        _Column("stdev", tuple(format_seconds(record.timing.stdev) for record in records), True),
+        _times("median", [record.timing.median for record in records]),
+        _times("stdev", [record.timing.stdev for record in records]),
         _Column("GB/s", tuple(_rate(record.timing.bytes_per_second) for record in records), True),
         _Column("GFLOP/s", tuple(_rate(record.timing.flops_per_second) for record in records), True),
     ]
@@ -87,6 +88,12 @@ def largest_shape(arguments: Sequence[str]) -> str:
     """Return dtype and shape of the largest array among arguments in words: ``"float32[1024]"``."""
     arrays = [found[1] for text in arguments if (found := re.search(r"(\w+\[[\d, ]*\])$", text))]
     return max(arrays, key=_elements, default="").replace(", ", "×")
+
+
+def _times(title: str, seconds: Sequence[float]) -> _Column:
+    """Return a column of durations in one unit, which its title names, so that they compare at a glance."""
+    unit, name = unit_of(seconds)
+    return _Column(f"{title} {name}", tuple(format_in(value, unit) for value in seconds), True)
 
 
 def _elements(array: str) -> int:

@@ -31,6 +31,7 @@ from .opencl_arguments import KEEP
 from .opencl_memory import Buffer
 from .opencl_memory import fill
 from .opencl_memory import memory_of
+from .timing import check_clock
 from .timing import measure
 from .timing import Plan
 
@@ -43,6 +44,7 @@ _MISSING = (
 _END = 1 << 20  # bytes at each end of a huge block that are filled on a CPU
 _IN_AN_ERROR = re.compile(r"^Build on [^\n]*:\n\n(.*?)\n(?:\(options: |=+\n|\Z)", re.DOTALL | re.MULTILINE)
 _SAVED = re.compile(r"^\(source saved as (\S+\.cl)\)$", re.MULTILINE)
+_STRETCHES = ("queue", "submit", "run")  # of a launch, by the device's clock
 _PROBE = "__kernel void xd_probe(__global float *a) { a[get_global_id(0)] += 1.0f; }"
 
 
@@ -188,6 +190,7 @@ class OpenCLBackend:
         samples = [self._sampler(launch, arrays) for launch, arrays in launches]
         tick = self._device.profiling_timer_resolution * 1e-9
         figures = measure(samples, plan, tick, self._flush)
+        check_clock(figures, lambda: any(sample.clock_moves for sample in samples))
         for _, arrays in launches:
             self._check_zones(arrays)
         return [
@@ -399,6 +402,7 @@ class _EventSampler:
         self._timeout = timeout
         self._enqueue = enqueue
         self._finish = finish
+        self._was_enqueued = False
         self._taken: List[Tuple[int, Dict[str, float]]] = []
 
     def __call__(self, calls: int) -> float:
@@ -406,6 +410,7 @@ class _EventSampler:
             began = time.perf_counter()
             events = [event for _ in range(calls) for event in self._enqueue()]
             self._finish(events)
+            self._was_enqueued = bool(events)
             wall = time.perf_counter() - began
         profiles = [event.profile for event in events]
         spent: Dict[str, float] = {
@@ -416,6 +421,11 @@ class _EventSampler:
         }
         self._taken.append((calls, spent))
         return spent["run"]
+
+    @property
+    def clock_moves(self) -> bool:
+        """Whether the device's clock told of any time; true as well where there was nothing to launch."""
+        return not self._was_enqueued or any(spent[name] for _, spent in self._taken for name in _STRETCHES)
 
     def per_call(self, samples: int) -> Dict[str, float]:
         """Return where the time of a call went, in seconds, on average over the last `samples`."""

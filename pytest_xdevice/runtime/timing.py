@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import time
 from typing import Any
 from typing import Callable
@@ -93,14 +94,36 @@ def measure(
     return [(number, taken) for (number, _), taken in zip(calibrated, results)]
 
 
-def check_clock(figures: Sequence[Tuple[int, List[float]]]) -> None:
-    """Refuse figures of calls that cannot have taken no time: a clock of a broken device may stand still."""
+def check_clock(figures: Sequence[Tuple[int, List[float]]], moves: Callable[[], bool]) -> None:
+    """Refuse figures of a clock that goes back, or that shows no time at all and does not move either.
+
+    Parameters
+    ----------
+    figures : sequence of (int, list of float)
+        As `measure` returns them.
+    moves : callable
+        Looks whether the clock moves; asked where a figure is 0 throughout, as it rightly is of a call that does
+        nothing.
+    """
     for number, results in figures:
-        if number >= _NOTHING_TO_MEASURE and not any(results):
+        if min(results) < 0:
+            raise DeviceProblem(
+                "Clock", f"the device's clock went back: {number} calls took {min(results) * number:g} s by it"
+            )
+        if not any(results) and not moves():
             raise DeviceProblem(
                 "Clock",
-                f"the device's clock stands still: {number} calls took no time by it. Nothing can be timed there",
+                f"the device's clock stands still: {number * len(results)} calls took no time by it. Nothing can be "
+                "timed there",
             )
+
+
+def monotonic_moves() -> bool:
+    """Return whether the clock that times kernels on a CPU moves while the system's timer lets some time pass."""
+    before = time.monotonic_ns()
+    # The coarsest clocks of Linux have ticks of 10 ms. time.sleep() would wait until that clock has moved.
+    select.select([], [], [], 0.02)
+    return time.monotonic_ns() != before
 
 
 def _calibrate(sample: Sample, plan: Plan, tick: float) -> Tuple[int, float]:
@@ -111,7 +134,7 @@ def _calibrate(sample: Sample, plan: Plan, tick: float) -> Tuple[int, float]:
         if not plan.flush_cache:
             wanted = max(wanted, _SAMPLE_SECONDS, _TICKS * tick)
     elapsed = sample(number)
-    while elapsed < wanted and (elapsed or number < _NOTHING_TO_MEASURE):
+    while elapsed < wanted and (elapsed > 0 or number < _NOTHING_TO_MEASURE):
         number = max(number + 1, min(number * 10, int(number * 1.2 * wanted / max(elapsed, 1e-9))))
         elapsed = sample(number)
     return number, elapsed

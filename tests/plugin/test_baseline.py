@@ -156,6 +156,8 @@ def test_another_device_is_not_compared(speed: pytest.Pytester) -> None:
             '{"format": "pytest-xdevice baseline", "version": 1, "figures": {"a": [{"kernel": "k"}]}}',
             "it is no *KeyError*",
         ),
+        ("[" * 100_000, "it is no baseline, or a broken one (RecursionError: *"),
+        (STORED.replace('"number": 1', '"number": 1e999') % "[1.0]", "it is no baseline, *(OverflowError: *"),
         *((STORED % results, "it is no *ValueError: results of k that are no times*") for results in NO_TIMES),
     ],
 )
@@ -171,7 +173,10 @@ def test_a_path_that_cannot_be_written_is_told_before_any_test(speed: pytest.Pyt
     (speed.path / "file").write_text("")
     result = speed.runpytest("--xdevice-baseline=file/figures.json")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --xdevice-baseline *: it cannot be written, since *file is no folder"])
+    result.stderr.fnmatch_lines(["ERROR: --xdevice-baseline *: it cannot be written: *file is no folder"])
+    result = speed.runpytest("--xdevice-baseline=/proc/figures.json")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --xdevice-baseline *: it cannot be written: *(/proc)"])
     result = speed.runpytest(f"--xdevice-baseline={speed.path}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --xdevice-baseline *: it cannot be read (*Is a directory*"])

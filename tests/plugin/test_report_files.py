@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,7 @@ def test_files_that_cannot_be_collected_are_told(pytester: pytest.Pytester) -> N
         ("r.txt", "a report's name ends in .html, .json or .md"),
         ("file/r.json", "*"),
         ("folder.html", "it is a folder; give a file in it"),
+        ("/proc/r.json", "* (/proc)"),  # where nobody can make a file, root included
     ],
 )
 def test_a_report_that_cannot_be_written_is_refused_at_once(pytester: pytest.Pytester, name: str, message: str) -> None:
@@ -119,6 +122,27 @@ def test_a_report_that_cannot_be_written_is_refused_at_once(pytester: pytest.Pyt
     result = pytester.runpytest(f"--xdevice-report={name}", "-s")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: --xdevice-report: {pytester.path / name} cannot be written: {message}"])
+    result.stdout.no_fnmatch_line("*ran*")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("r.json", "Permission denied (*/out)"),
+        ("sub/r.html", "Permission denied (*/sub)"),
+        ("old.md", "it is read-only"),
+    ],
+)
+def test_what_is_read_only_is_refused_at_once(pytester: pytest.Pytester, name: str, message: str) -> None:
+    pytester.makepyfile("def test_host(): print('ran')")
+    (pytester.path / "out").mkdir()
+    (pytester.path / "out" / "old.md").touch(0o444)
+    (pytester.path / "out").chmod(0o555)
+    # Root may write everywhere, but for the privilege to.
+    user = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
+    result = pytester.run(*user, sys.executable, "-m", "pytest", f"--xdevice-report=out/{name}", "-s")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: --xdevice-report: */out/{name} cannot be written: {message}"])
     result.stdout.no_fnmatch_line("*ran*")
 
 
@@ -162,11 +186,11 @@ def test_nothing_is_written_when_no_test_would_run(pytester: pytest.Pytester) ->
 
 
 @pytest.mark.parametrize("workers", [[], ["-n1"]], ids=["one process", "xdist"])
-def test_a_failed_comparison_has_its_picture_in_the_reports_and_not_in_junit(
+def test_a_failed_comparison_has_its_picture_and_what_it_left_in_the_reports(
     add_one: pytest.Pytester, workers: list[str]
 ) -> None:
     add_one.makepyfile(
-        """
+        test_it="""
         import numpy as np
         from kernels import add_one
 
@@ -180,9 +204,18 @@ def test_a_failed_comparison_has_its_picture_in_the_reports_and_not_in_junit(
             assert False
         """
     )
-    options = ["--xdevice-report=r.json", "--xdevice-report=r.html", "--junitxml=r.xml"]
+    options = ["--xdevice-report=r.json", "--xdevice-report=r.html", "--junitxml=r.xml", "--xdevice-artifacts=kept"]
     add_one.runpytest(*options, *workers).assert_outcomes(failed=3)
-    tests = json.loads((add_one.path / "r.json").read_text(encoding="utf-8"))["tests"]
+    data = read(add_one.path / "r.json")
+    tests = data["tests"]
+    ((device, kernel, size),) = [(each["device"], each["kernel"], each["size"]) for each in data["artifacts"]]
+    assert (device, kernel) == ("local", "add_one")
+    assert size > 1000
+    kept = [Path(test["kept"]) for test in tests if test["kept"]]
+    assert [(folder.name, folder.is_dir()) for folder in kept] == [
+        ("test_it.py-test_wrong[cpu]", True), ("test_it.py-test_check[cpu]", True),
+    ]  # fmt: skip
+    assert 'href="kept/test_it.py-test_wrong%5Bcpu%5D/"' in (add_one.path / "r.html").read_text(encoding="utf-8")
     pictures = {test["id"].split("::")[1]: test["picture"] for test in tests}
     assert pictures["test_wrong[cpu]"] == {
         "shape": [3], "dtype": "float32", "mismatches": 1, "block": [1, 1],

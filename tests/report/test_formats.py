@@ -13,13 +13,18 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from pytest_xdevice.report.action_benchmark import smaller_is_better
+from pytest_xdevice.report.figures import TimingRow
 from pytest_xdevice.report.files import ReportFile
 from pytest_xdevice.report.markdown import markdown
 from pytest_xdevice.report.page import page
+from pytest_xdevice.report.roofline import points_of
+from pytest_xdevice.report.roofline import roofs_of
 from pytest_xdevice.report.run import RunResult
 
 from .runs import made_up_run
 from .runs import NASTY
+from .runs import SLOWER
 from .runs import timing
 
 EMPTY = RunResult("2026-01-02T03:04:05+00:00", 0.0, {})
@@ -47,8 +52,8 @@ def test_every_property_of_the_schema_is_there() -> None:
     data, rules = made_up_run().to_json(), schema().schema
     assert set(rules["properties"]) == set(data)
     assert set(rules["$defs"]["picture"]["properties"]) == set(data["tests"][0]["picture"])
-    for name, key in (("device", "devices"), ("test", "tests"), ("timing", "timings")):
-        assert set(rules["$defs"][name]["properties"]) == set(data[key][0])
+    for name in ("device", "test", "timing", "artifact"):
+        assert set(rules["$defs"][name]["properties"]) == set(data[f"{name}s"][0])
 
 
 def test_numbers_that_are_not_finite_are_null() -> None:
@@ -76,6 +81,48 @@ def test_markdown_has_devices_tests_timings_and_failures() -> None:
     assert "| `test_a.py::test_failed` | ❌ | ❌ |  |" in text
     assert "| rk cpu | add\\_one | float32\\[64×32\\] | 1.100 µs | 1.000 µs |" in text
     assert text.count("<details><summary>❌") == 2
+
+
+def test_what_was_counted_is_told_where_it_is_known() -> None:
+    for text, cell in ((page(made_up_run()), "<td[^>]*>{}</td>"), (markdown(made_up_run()), "[|] {} [|]")):
+        for title in ("Counted by the processor, for each call", "Where the time of an OpenCL launch went"):
+            assert text.count(title) == 1
+        for figure in ("2000", "5000", "2.5", "0.25", "40.00 µs", "90.00 µs"):  # IPC is 2.5
+            assert re.search(cell.format(re.escape(figure)), text), figure
+        assert "cache misses" not in text  # nobody counted any
+    plain = replace(EMPTY, timings=(timing(counters=None, events=None),))
+    for text in (page(plain), markdown(plain)):
+        assert "Counted by the processor" not in text
+        assert "OpenCL launch" not in text
+
+
+def test_a_baseline_is_told_by_figure() -> None:
+    assert "| rk cpu | add\\_one | float32\\[64×32\\] | slower | 1.100 µs | 666.7 ns | 1.500 |" in markdown(
+        replace(EMPTY, timings=(timing(baseline=SLOWER),))
+    )
+    text = page(made_up_run())
+    assert '<span class="chip failed">slower</span>' in text
+    assert '<span class="chip ">new</span>' in text
+    assert "Against the baseline" not in page(replace(EMPTY, timings=(timing(),)))
+
+
+def test_the_roofline_has_the_most_that_a_device_gave() -> None:
+    stream = timing("copy", bytes=8192, flops=None, results=[1e-6], median=1e-6)
+    dense = timing("matmul", bytes=8192, flops=81920, results=[1e-5], median=1e-5)
+    rows = [TimingRow.of(found) for found in (stream, dense)]
+    assert [(point.row.kernel, point.intensity) for point in points_of(rows)] == [("matmul", 10.0)]
+    (roof,) = roofs_of(rows)
+    assert (roof.lane, roof.bandwidth, roof.flops) == ("rk cpu", pytest.approx(8.192e9), pytest.approx(8.192e9))
+    assert roof.at(0.5) == pytest.approx(4.096e9)
+    assert roof.at(50) == pytest.approx(8.192e9)
+    for impossible in (timing(flops=0), timing(flops=5, median=0.0), timing(flops=5, median=math.nan), timing(bytes=0)):
+        assert points_of([TimingRow.of(impossible)]) == []
+
+
+def test_a_page_links_to_what_failed_tests_left(tmp_path: Path) -> None:
+    run = replace(EMPTY, tests=(replace(made_up_run().tests[0], kept=str(tmp_path / "kept" / "test_a[b c]")),))
+    assert 'href="../kept/test_a%5Bb%20c%5D/"' in page(run, tmp_path / "out")
+    assert "<a href" not in page(run).partition('id="failures"')[2].partition("</section>")[0]
 
 
 def test_what_disturbed_timings_is_told_once() -> None:
@@ -136,7 +183,7 @@ def test_the_page_tells_what_the_run_does() -> None:
     text = page(made_up_run())
     for part in ("2 failed", "rk", "10.0.0.1:9090", "Cortex-A53", "Mali", "1.100 µs", "float32[64×32]", "3.11.7"):
         assert part in text
-    assert text.count("<svg") == 4  # two kernels, two failures
+    assert text.count("<svg") == 6  # two kernels, two failures, the roofline, the baseline
     assert "currentColor" in text
 
 
@@ -147,7 +194,7 @@ def test_times_far_apart_are_drawn_with_units_on_a_logarithmic_axis() -> None:
 
 
 def test_a_page_without_matplotlib_says_how_to_get_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_xdevice.report.plots.is_there", lambda: False)
+    monkeypatch.setattr("pytest_xdevice.report.svg.is_there", lambda: False)
     text = page(made_up_run())
     assert "<svg" not in text
     assert "pip install 'pytest-xdevice[report]'" in text
@@ -165,8 +212,29 @@ def test_the_same_run_gives_the_same_page() -> None:
 def test_a_format_is_chosen_by_the_name() -> None:
     run = made_up_run()
     assert json.loads(ReportFile(Path("r.JSON")).text(run))["schema_version"] == 1
+    assert json.loads(ReportFile(Path("r.benchmark.json")).text(run)) == smaller_is_better(run)
     assert ReportFile(Path("r.md")).text(run) == markdown(run)
-    assert ReportFile(Path("r.html")).text(run) == page(run)
+    assert ReportFile(Path("r.html")).text(run) == page(run, Path())
+
+
+def test_figures_for_a_ci_have_stable_names_and_one_unit() -> None:
+    run = replace(
+        EMPTY,
+        timings=(
+            timing(), timing(seconds=1e-3), timing("saxpy", median=math.nan), timing("saxpy", flops=10),
+            replace(timing(kind="opencl"), test="test_alone[rk-opencl]"),
+        ),
+    )  # fmt: skip
+    found = smaller_is_better(run)
+    assert [(each["name"], each["unit"], each["value"]) for each in found] == [
+        ("test_a.py::test_speed[rk-cpu] add_one float32[64×32]", "ns", pytest.approx(1100)),
+        ("test_a.py::test_speed[rk-cpu] add_one float32[64×32] #2", "ns", pytest.approx(1.1e6)),
+        ("test_a.py::test_speed[rk-cpu] saxpy float32[64×32] #2", "ns", pytest.approx(1100)),
+        ("test_alone[rk-opencl]", "ns", pytest.approx(1100)),
+    ]
+    assert found[0]["range"] == "± 100"
+    assert found[2]["extra"] == "rk cpu: saxpy float32[64×32], 5 × 10 calls, 7.45 GB/s, 0.0091 GFLOP/s"
+    assert smaller_is_better(EMPTY) == []
 
 
 def test_a_file_below_a_file_cannot_be_written(tmp_path: Path) -> None:
