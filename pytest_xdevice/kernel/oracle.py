@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
+from typing import Final
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from .binding import binder
 from .interpret import run
 from .ir import KernelIR
 from .types import ArrayType
+
+__tracebackhide__: Final = True  # pytest ends with the line of the test
 
 
 def run_in_python(ir: KernelIR, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
