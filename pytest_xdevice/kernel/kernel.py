@@ -7,6 +7,7 @@ import functools
 import sys
 from collections.abc import Callable
 from types import BuiltinFunctionType
+from types import FrameType
 from types import FunctionType
 from types import MethodType
 from typing import Any
@@ -216,16 +217,16 @@ def kernel(
     """
     words = _fast_words(fast)
 
-    def decorate(function: Callable[..., Any], frame_locals: dict[str, Any]) -> Kernel:
+    def decorate(function: Callable[..., Any], frame: FrameType) -> Kernel:
         plain = function.__func__ if isinstance(function, staticmethod) else function
         if not isinstance(plain, FunctionType):
             got, advice = _refusal(plain)
             raise TypeError(f"@kernel decorates a function defined with 'def'; got {got}: {advice}")
-        return Kernel(plain, words, names_of_annotations(plain, frame_locals))
+        return Kernel(plain, words, names_of_annotations(plain, frame))
 
     if function is not None:
-        return decorate(function, sys._getframe(1).f_locals)
-    return lambda function: decorate(function, sys._getframe(1).f_locals)
+        return decorate(function, sys._getframe(1))
+    return lambda function: decorate(function, sys._getframe(1))
 
 
 def _refusal(decorated: object) -> tuple[str, str]:
