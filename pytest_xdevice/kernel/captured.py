@@ -62,6 +62,11 @@ class Captured:
         enclosing = self._enclosing if defined_in_one_frame(self._function, helper) else {}
         return Captured(helper, enclosing, self._reads)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that the function can use without defining them, but for the built-in ones."""
+        return (*self._cells, *self._enclosing, *self._globals)
+
     def read(self, name: str) -> Any:
         """Return the object that `name` stands for now, or `MISSING`; the kernel depends on it."""
         return self._reads.read(self, name, lambda: self.lookup(name))

@@ -201,6 +201,10 @@ class Variables:
             candidate = f"{name}_{count}"
         return candidate
 
+    def is_given(self, name: str) -> bool:
+        """Whether a source name has been given a value above."""
+        return self._find(name) is not None or name in self._former
+
     def known_type(self, name: str) -> ScalarType | None:
         """Return the type of a source name that has been given a value above, or None."""
         return self.types.get(self._find(name) or "")
