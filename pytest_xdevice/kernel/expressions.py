@@ -216,7 +216,7 @@ class Expressions:
                 else f"They have {base.id}.shape[k], and elements."
             )
             raise Refusal(f"arrays in a kernel have no '.{node.attr}'.", has)
-        if self.is_local(base):
+        if self.is_local(base) or (isinstance(base, ast.Subscript) and not self.is_outside(base)):
             raise Refusal(f"'{ast.unparse(base)}' is a scalar and has no attributes.", "Use its value alone.")
         return self.constant(self.resolve(node), node)
 

@@ -152,7 +152,8 @@ class Variables:
             if not loop:
                 raise Refusal(
                     f"'{name}' is a local outside of the parallel loop, whose iterations are independent.",
-                    "Give the value in the loop another name, or write it to an array.",
+                    "Give the value in the loop another name, write it to an array, or sum up in a 'range' loop or "
+                    "with atomic_add().",
                 )
             self._inner.shadowed.add(name)
         unique = self._unique(name)
