@@ -215,9 +215,11 @@ def kernel(
     ValueError
         If `fast` is none of these.
     """
+    __tracebackhide__ = True
     words = _fast_words(fast)
 
     def decorate(function: Callable[..., Any], frame: FrameType) -> Kernel:
+        __tracebackhide__ = True
         plain = function.__func__ if isinstance(function, staticmethod) else function
         if not isinstance(plain, FunctionType):
             got, advice = _refusal(plain)
@@ -241,10 +243,11 @@ def _refusal(decorated: object) -> tuple[str, str]:
         return f"the bound method {decorated.__name__}", "write a function, or a static method, without 'self'"
     if isinstance(decorated, (BuiltinFunctionType, classmethod)):
         return f"a {type(decorated).__name__}", "write a function in Python"
-    return f"a {type(decorated).__name__}", "put @kernel right above 'def'"
+    return f"an object of type {type(decorated).__name__}", "put @kernel right above 'def'"
 
 
 def _fast_words(fast: Fast) -> frozenset[str]:
+    __tracebackhide__ = True
     if isinstance(fast, bool):
         return _FAST_TRUE if fast else frozenset()
     words = frozenset({fast} if isinstance(fast, str) else fast)

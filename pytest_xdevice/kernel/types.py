@@ -228,7 +228,10 @@ class _Direction:
         if not isinstance(element, ScalarType):
             raise TypeError(f"{cls.__name__}[...] starts with a type such as f32; got {element!r}")
         if not 1 <= len(extents) <= 3:
-            raise TypeError(f"{cls.__name__}[{element}, ...] takes 1 to 3 extents; got {len(extents)}")
+            raise TypeError(
+                f"{cls.__name__}[{element}, ...] takes 1 to 3 extents; got {len(extents)}: write "
+                f"{cls.__name__}[{element}, n], and {element} alone for a scalar"
+            )
         for extent in extents:
             if not isinstance(extent, Dim) and not (isinstance(extent, int) and extent >= 0):
                 raise TypeError(f"an extent is a dim('n') or a non-negative integer; got {extent!r}")

@@ -96,11 +96,12 @@ def test_a_mistake_is_shown_at_the_line_of_the_user(add_one: pytest.Pytester) ->
         "beyond.python(np.ones(3, np.float32))": "*IndexError: a[[]3] is outside of its 3 elements",
         "untyped.python(np.ones(3))": "*parameter 'a' has no type.",
         "xdevice.compile(untyped)": "*parameter 'a' has no type.",
+        "kernel(3)": "*got an object of type int: put @kernel right above 'def'",
     }
     tests = (f"def test_{number}(xdevice):\n    {line}\n" for number, line in enumerate(lines))
     imports = (
         "import numpy as np",
-        "from kernels import add_one",
+        "from kernels import add_one, kernel",
         "from pytest_xdevice.compile import build",
         "from wrong import beyond, untyped, wrong",
     )
