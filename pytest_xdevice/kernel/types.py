@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 from typing import Final
 from typing import Literal
-from typing import NoReturn
 from typing import TYPE_CHECKING
 from typing import Union
 
@@ -122,7 +121,7 @@ class Dim:
     def __repr__(self) -> str:
         return self.name
 
-    def _compute(self, _: object) -> NoReturn:
+    def _compute(self, _: object) -> Any:
         """Refuse ``In[f32, n + 1]``, which a launch would have to solve for n."""
         __tracebackhide__ = True
         raise TypeError(
