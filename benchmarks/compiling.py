@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_xdevice import kernel
+from pytest_xdevice import sin
 from pytest_xdevice.compile import Compiler
 from pytest_xdevice.kernel.kernel import Kernel
 from pytest_xdevice.target import Target
@@ -22,7 +23,14 @@ from .figures import least_seconds
 from .timing_loop import C_LOOP
 
 _ROUNDS = 21
-_SMALL = (kernels.add_one, kernels.saxpy, kernels.stencil3, kernels.histogram, kernels.dot_i8)
+_SMALL = (
+    kernels.add_one,
+    kernels.saxpy,
+    kernels.stencil3,
+    kernels.histogram,
+    kernels.dot_i8,
+    kernels.make_of_each(sin, fast=False),
+)
 _IMPORT = "from pytest_xdevice import dim, f32, In, kernel, Out, parallel"
 
 

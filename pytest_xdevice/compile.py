@@ -113,6 +113,7 @@ class Compiler:
         CompileError
             If LLVM or the linker refuses the kernel.
         """
+        __tracebackhide__ = True
         chosen = self._resolve(target)
         _check_threads(source, chosen, threads)
         memory_key = (id(source), threads, chosen if chosen == OPENCL else (chosen, getattr(chosen, "glibc", None)))
@@ -287,6 +288,7 @@ def build(
     ArgumentError, TargetError, CompileError
         As of `Compiler.build`.
     """
+    __tracebackhide__ = True
     compiler = _compiler_at(Path(cache_directory)) if cache_directory else default_compiler()
     return compiler.build(source, target, threads=threads)
 
@@ -365,6 +367,7 @@ def _build_opencl(source: KernelSource) -> Artifact:
 
 def _revision(source: KernelSource, target: Target | str) -> object:
     """Return another object when what the source would become has changed."""
+    __tracebackhide__ = True
     if isinstance(source, LinkedSource) and not isinstance(target, str):
         return source.revision(target)
     # A new one when something has changed that a kernel in Python captured, or a file of one in OpenCL C.

@@ -36,6 +36,7 @@ from .errors import XDeviceError
 from .function import Function
 from .kept import KeptLaunches
 from .kernel.binding import bind
+from .kernel.errors import KernelError
 from .kernel.launch_shape import LaunchShape
 from .kernel.launch_shape import Sizes
 from .kernel.signature import Signature
@@ -365,7 +366,10 @@ class Device:
     def _source(self, kernel: object) -> KernelSource:
         """Return a kernel, or what a plugin makes of an object that is none by itself."""
         __tracebackhide__ = True
-        source = kernel if isinstance(kernel, KernelSource) else self.session.translate(kernel)
+        try:
+            source = kernel if isinstance(kernel, KernelSource) else self.session.translate(kernel)
+        except KernelError as mistake:  # Python before 3.12 looks whether there is a signature by reading it
+            raise mistake.with_traceback(None) from None
         if not isinstance(source, KernelSource):
             raise ArgumentError(f"{kernel!r} is no kernel: decorate the function with @kernel")
         return source

@@ -232,11 +232,11 @@ class Session:
         self._transport.close()
 
     def prepare(self, kind: DeviceKind) -> None:
-        """Have a worker for `kind` start, if there is none that lives, while something else is done."""
+        """Have a worker for `kind` start while something else is done: if none lives, and no other is starting."""
         worker = self._workers.get(kind)
         if worker is not None:
             worker.look()
-        if (worker is None or not worker.alive) and kind not in self._starting:
+        if (worker is None or not worker.alive) and not self._starting:
             with contextlib.suppress(XDeviceError):  # whoever asks for the worker tries again and hears of it
                 self._starting[kind] = self._attach_worker(kind)
 
@@ -263,6 +263,9 @@ class Session:
 
     def _attach_worker(self, kind: DeviceKind) -> WorkerClient:
         """Start a worker and open the stream to it."""
+        for other in tuple(self._starting):  # the device gives a stream to whichever worker waits for one
+            with contextlib.suppress(XDeviceError):
+                self._workers[other] = self._start_worker(other)
         way = self._transport.stream_way
         options = {
             "kind": kind, "stream": way, "guard": self.settings.guard, "opencl": self.settings.opencl or "",

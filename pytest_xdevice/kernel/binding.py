@@ -24,6 +24,8 @@ from .types import Dim
 from .types import PointerType
 from .types import ScalarType
 
+__tracebackhide__: Final = True  # pytest ends with the line of the test: what is wrong is an argument there
+
 _NO_KEYWORDS: Final[Mapping[str, Any]] = {}
 _MISSING: Final = object()
 

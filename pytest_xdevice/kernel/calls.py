@@ -31,6 +31,7 @@ from .promote import Operand
 from .promote import Refusal
 from .promote import Weak
 from .types import bool_
+from .types import dim
 from .types import f64
 from .types import i64
 from .types import scalar_of_dtype
@@ -55,6 +56,8 @@ _OTHER_ADVICE: Final[dict[Any, str]] = {
     zip: "Loop with 'for i in range(...)' and index with i.",
     divmod: "Write '//' and '%'.",
     isinstance: "The types in a kernel are known from its annotations.",
+    type: "The types in a kernel are known from its annotations.",
+    dim: "Name extents above the kernel: n = dim('n').",
 }
 
 
@@ -92,6 +95,8 @@ def build_call(expressions: Expressions, node: ast.Call) -> Operand:
             from .inline import refuse_recursion
 
             refuse_recursion(expressions.calls.stack, wrapped)
+        if isinstance(callee, (int, float)):
+            raise Refusal(f"'{ast.unparse(node.func)}' is a number, and is called.", "Write '*' for a product.")
         raise Refusal(f"'{ast.unparse(node.func)}' cannot be called in a kernel.", _other_advice(callee))
     arguments = [expressions.visit(argument) for argument in node.args]
     return call_table(FUNCTIONS[name], arguments, expressions.text.location(node), as_float=callee is math.pow)

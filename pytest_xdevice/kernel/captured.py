@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable
 from collections.abc import Mapping
+from types import FrameType
 from types import FunctionType
 from typing import Any
 from typing import Final
@@ -61,6 +62,11 @@ class Captured:
         enclosing = self._enclosing if defined_in_one_frame(self._function, helper) else {}
         return Captured(helper, enclosing, self._reads)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that the function can use without defining them, but for the built-in ones."""
+        return (*self._cells, *self._enclosing, *self._globals)
+
     def read(self, name: str) -> Any:
         """Return the object that `name` stands for now, or `MISSING`; the kernel depends on it."""
         return self._reads.read(self, name, lambda: self.lookup(name))
@@ -94,17 +100,28 @@ class Captured:
         return eval(code, {name: value for name, value in values.items() if value is not MISSING})
 
 
-def names_of_annotations(function: FunctionType, frame_locals: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what annotations kept as text will need of the frame that defines the function.
+def names_of_annotations(function: FunctionType, frame: FrameType) -> dict[str, Any]:
+    """Return what annotations kept as text will need of the frame that defines the function: `frame`, or a caller's.
 
     With ``from __future__ import annotations``, a factory's parameter that only an annotation uses is in no closure.
     The annotations of helpers that are defined beside the function count as well.
     """
+    definer = _definer(function, frame)
+    if definer is None:  # it has returned, and what was in no closure is gone
+        return {}
     wanted: set[str] = set()
     for each in _defined_beside(function):
         for text in each.__annotations__.values():
             wanted.update(_names_in(text) if isinstance(text, str) else ())
-    return {name: frame_locals[name] for name in wanted if name in frame_locals}
+    names = definer.f_locals
+    return {name: names[name] for name in wanted if name in names}
+
+
+def _definer(function: FunctionType, frame: FrameType | None) -> FrameType | None:
+    """Return the frame that runs the body in which `function` is defined, or None."""
+    while frame is not None and not any(constant is function.__code__ for constant in frame.f_code.co_consts):
+        frame = frame.f_back
+    return frame
 
 
 def defined_in_one_frame(function: FunctionType, other: FunctionType) -> bool:

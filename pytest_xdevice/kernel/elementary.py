@@ -220,8 +220,7 @@ def _window(start: Value) -> list[Value]:
     pairs = [is_far.choose(_TWO_OVER_PI[at + 2], _TWO_OVER_PI[at], "u32") for at in range(5)]
     words = [is_odd.choose(right, left) for left, right in pairwise(pairs)]
     within = start & 31
-    # A shift by 32 has no meaning, hence the one by 1 first.
-    return [(left << within) | ((right >> 1) >> (within ^ 31)) for left, right in pairwise(words)]
+    return [left.shifted_in(right, within) for left, right in pairwise(words)]
 
 
 def _sine_or_cosine(x: Value, quarter: int) -> Value:

@@ -68,6 +68,8 @@ _COMPARE: Final[dict[type[ast.cmpop], str]] = {
 _BITWISE: Final = frozenset({"and", "or", "xor"})
 _SPELLING: Final = {"shl": "<<", "shr": ">>", "and": "&", "or": "|", "xor": "^"}
 
+_UNKNOWN: Final = "Define it above the kernel, or make it a parameter."
+
 
 @dataclass(frozen=True)
 class Element:
@@ -179,17 +181,42 @@ class Expressions:
             index = ", ".join("ijk"[: array.ndim])
             raise Refusal(f"the array '{node.id}' is used as a number.", f"Take an element of it: {node.id}[{index}].")
         if node.id in self.local_names:
+            if not self.variables.is_given(node.id):
+                self._check_meant(node)
             name, type_ = self.variables.read(node.id)
             return Local(name, type_, self.text.location(node))
         return self.constant(self.resolve(node), node)
+
+    def _check_meant(self, node: ast.Name) -> None:
+        """Refuse a name that is meant as that of a dim or of a number outside, and is a local by being assigned below.
+
+        Raises
+        ------
+        Refusal
+            If it is one.
+        """
+        import numpy as np
+
+        is_dim = node.id in self.dims
+        if is_dim or isinstance(self.captured.lookup(node.id), (int, float, np.generic)):
+            line = self.text.line_of_assignment(node.id)
+            raise Refusal(
+                f"'{node.id}' is {'a dim' if is_dim else 'defined outside'}, and line {line} makes it a local.",
+                f"Give what line {line} assigns another name.",
+            )
 
     def visit_Attribute(self, node: ast.Attribute) -> Operand:
         base = node.value
         if isinstance(base, ast.Name) and self.array_named(base) is not None:
             if node.attr == "shape":
                 raise Refusal("a shape is used as a number.", f"Take one extent of it: {base.id}.shape[0].")
-            raise Refusal(f"arrays in a kernel have no '.{node.attr}'.", f"They have {base.id}.shape[k], and elements.")
-        if self.is_local(base):
+            has = (
+                "Swap the indices of its elements."
+                if node.attr == "T"
+                else f"They have {base.id}.shape[k], and elements."
+            )
+            raise Refusal(f"arrays in a kernel have no '.{node.attr}'.", has)
+        if self.is_local(base) or (isinstance(base, ast.Subscript) and not self.is_outside(base)):
             raise Refusal(f"'{ast.unparse(base)}' is a scalar and has no attributes.", "Use its value alone.")
         return self.constant(self.resolve(node), node)
 
@@ -225,7 +252,7 @@ class Expressions:
                 raise self.text.error(
                     node,
                     f"'{ast.unparse(node.value)}' has no attribute '{node.attr}'.",
-                    _nearest(node.attr, dir(owner)),
+                    _nearest(node.attr, dir(owner)) or _UNKNOWN,
                 ) from None
         if isinstance(node, ast.Subscript) and self.is_outside(node):
             return self._item(node)
@@ -239,9 +266,18 @@ class Expressions:
         if found is MISSING and node.id in self.dims:  # a dim that was made within an annotation
             return Dim(node.id)
         if found is MISSING:
-            names = [*self.params, *self.local_names, *self.dims, *self.scope.constants, *FUNCTIONS]
-            raise self.text.error(node, f"the name '{node.id}' is not defined.", _nearest(node.id, names))
+            raise self.text.error(node, f"the name '{node.id}' is not defined.", self._instead_of_unknown(node.id))
         return found
+
+    def _instead_of_unknown(self, name: str) -> str:
+        """Return what to write instead of a name that is not defined."""
+        from pytest_xdevice import __all__ as exported
+
+        if name in exported:
+            return f"Import it: from pytest_xdevice import {name}."
+        own = [*self.params, *self.local_names, *self.dims, *self.scope.constants]
+        others = [*self.captured.names, *FUNCTIONS, "range", "parallel"]
+        return _nearest(name, own) or _nearest(name, others) or _UNKNOWN
 
     def is_outside(self, node: ast.expr) -> bool:
         """Say whether `node` is a name from outside of the function, or an attribute or item of one."""
@@ -259,7 +295,7 @@ class Expressions:
         if index is None:
             raise self.text.error(
                 node.slice, f"'{name}' is a tuple, and its index is not known when the kernel is read.",
-                "Pass it as an array: In[f32, 4], or write out the loop.",
+                f"Pass it as an array: In[f32, {len(owner)}], or write out the loop.",
             )  # fmt: skip
         try:
             return owner[index]
@@ -428,7 +464,12 @@ class Expressions:
         if type_ is None or not isinstance(base, ast.Name):
             if isinstance(base, ast.Name) and not self.is_local(base):
                 self.constant(self.resolve(base), base)  # says what it is, if it is no number
-            raise Refusal(f"'{ast.unparse(base)}' is no array parameter.", "Only array parameters can be indexed.")
+            if not isinstance(base, (ast.Name, ast.Call)) and not _is_shape(base):
+                self.visit(base)  # says what it is, if a kernel cannot have it
+            raise Refusal(
+                f"'{ast.unparse(base)}' is no array.",
+                "Index an array parameter, or the name of a private() or shared() array.",
+            )
         nodes = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         if len(nodes) != type_.ndim:
             wanted = ", ".join("ijk"[: type_.ndim])
@@ -561,6 +602,10 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, int) else float(value)
 
 
+def _is_shape(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "shape"
+
+
 def _a_kind(value: object) -> str:
     kind = type(value).__name__
     return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"
@@ -581,6 +626,4 @@ def _instead_of(value: object, name: str) -> str:
 
 def _nearest(name: str, candidates: list[str]) -> str:
     found = difflib.get_close_matches(name, candidates, 1)
-    if found:
-        return f"Did you mean '{found[0]}'?"
-    return "Define it above the kernel, or make it a parameter."
+    return f"Did you mean '{found[0]}'?" if found else ""

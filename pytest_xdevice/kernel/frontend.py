@@ -167,6 +167,8 @@ class Statements:
     def _unpack(self, target: ast.Tuple, value: ast.expr) -> list[Stmt]:
         """Return ``a, b = x, y``: all values are computed before the first is assigned."""
         if not isinstance(value, ast.Tuple) or len(value.elts) != len(target.elts):
+            if isinstance(value, ast.Call):
+                self.expressions.visit(value)  # says what it is, if a kernel cannot have it
             raise self.text.error(
                 value, f"this is not {len(target.elts)} values for as many targets.", "Write one value for each target."
             )
@@ -197,10 +199,11 @@ class Statements:
         at = self.text.location(node)
         if isinstance(target, ast.Subscript):
             return self._augment_element(target, node, at)
-        current = self.expressions.visit(target)
-        return self.assign(
-            target, self.expressions.binary(node.op, current, self.expressions.visit(node.value), at), node
-        )
+        current, value = self.expressions.visit(target), self.expressions.visit(node.value)
+        result = self.expressions.binary(node.op, current, value, at)
+        if isinstance(target, ast.Name):
+            return [self._assign_local(target, result, node, arithmetic_type(default_type(value)))]
+        return self.assign(target, result, node)
 
     def _augment_element(self, target: ast.Subscript, node: ast.AugAssign, at: Location) -> list[Stmt]:
         """Return ``a[i] += value``; an index that calls a helper is computed once."""
@@ -301,7 +304,8 @@ class Statements:
                 f"Copy it to a local first, such as x = {target.id}.",
             )
 
-    def _assign_local(self, target: ast.Name, operand: Operand, node: ast.AST) -> Stmt:
+    def _assign_local(self, target: ast.Name, operand: Operand, node: ast.AST, added: ScalarType | None = None) -> Stmt:
+        """Return the assignment of `operand` to a local: what it was, and something of the type `added` to it."""
         self._check_name(target)
         at = self.text.location(target)
         try:
@@ -310,7 +314,8 @@ class Statements:
             raise self.text.error(target, refusal.message, refusal.advice) from None
         type_, line = self.variables.types[name], self.variables.first_lines[name]
         found = arithmetic_type(default_type(operand))
-        advice = f"Start with {found}(...) on line {line}, or write {type_}(...) around this value."
+        start = added if added is not None and added.is_float else found
+        advice = f"Start with {start}(...) on line {line}, or write {type_}(...) around this value."
         value = self.fitting(operand, type_, node, f"'{target.id}' is {type_} since line {line}", advice)
         self.variables.mark(name)
         return Assign(name, value, at, first)

@@ -64,6 +64,8 @@ from .types import i64
 from .types import scalar_of_dtype
 from .types import ScalarType
 
+__tracebackhide__: Final = True  # pytest ends with the line of the test
+
 _BINARY: Final = {
     "add": "+", "sub": "-", "mul": "*", "div": "/", "floordiv": "//", "mod": "%", "shl": "<<", "shr": ">>",
     "and": "&", "or": "|", "xor": "^",
@@ -186,7 +188,9 @@ class _Writer:
         self._calls = 0
         self._loops = 0
         self._iteration_depth: int | None = None  # of loops around the body of a work-group's item
-        self.names: dict[str, Any] = {"product": product, "int64": np.int64, "map": map, "range": _range}
+        self.names: dict[str, Any] = {
+            "product": product, "int64": np.int64, "map": map, "range": _range, "__tracebackhide__": True,
+        }  # fmt: skip
 
     def text(self) -> str:
         """Return the text."""

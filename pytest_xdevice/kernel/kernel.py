@@ -6,8 +6,8 @@ import copy
 import functools
 import sys
 from collections.abc import Callable
-from functools import cached_property
 from types import BuiltinFunctionType
+from types import FrameType
 from types import FunctionType
 from types import MethodType
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Union
 from .captured import Captured
 from .captured import names_of_annotations
 from .captured import Reads
+from .errors import KernelError
 from .parameters import read_signature
 from .signature import Signature
 
@@ -50,12 +51,13 @@ class Kernel:
         functools.update_wrapper(self, function)
         self._function = function
         self._enclosing = enclosing
+        self._signature: Signature | None = None
         self._built: tuple[KernelIR, Reads] | None = None
         self._shaped: dict[LaunchShape, tuple[KernelIR, Kernel]] = {}
         self.name: str = function.__name__
         self.fast = fast
 
-    @cached_property
+    @property  # a cached one would show pytest's reader a frame of functools
     def signature(self) -> Signature:
         """Parameters and dims, read from the annotations alone.
 
@@ -64,7 +66,13 @@ class Kernel:
         KernelError
             If a parameter's annotation is missing or is no type of the language.
         """
-        return read_signature(self._function, Captured(self._function, self._enclosing))
+        __tracebackhide__ = True
+        if self._signature is None:
+            try:
+                self._signature = read_signature(self._function, Captured(self._function, self._enclosing))
+            except KernelError as mistake:
+                raise mistake.with_traceback(None) from None  # it says itself where in the kernel it is
+        return self._signature
 
     @property
     def ir(self) -> KernelIR:
@@ -75,12 +83,16 @@ class Kernel:
         KernelError
             At the first mistake in the kernel.
         """
+        __tracebackhide__ = True
         if self._built is None or not self._built[1].still_hold():
             from .frontend import build_ir
 
             reads = Reads()
             captured = Captured(self._function, self._enclosing, reads)
-            self._built = build_ir(self._function, self.signature, captured, self.fast), reads
+            try:
+                self._built = build_ir(self._function, self.signature, captured, self.fast), reads
+            except KernelError as mistake:
+                raise mistake.with_traceback(None) from None  # it says itself where in the kernel it is
         return self._built[0]
 
     def python(self, *arguments: Any, **keywords: Any) -> Any:
@@ -106,18 +118,21 @@ class Kernel:
         IndexError
             If it reads or writes outside of an array.
         """
+        __tracebackhide__ = True
         from .oracle import run_in_python
 
         return run_in_python(self.ir, arguments, keywords)
 
     def llvm_ir(self, target: Target) -> str:
         """Return LLVM IR text that defines ``i64 @xd_<name>(ptr)`` for `target`, not yet optimised."""
+        __tracebackhide__ = True
         from .llvm import kernel_module
 
         return kernel_module(self.ir, pointer_bits=target.bits)
 
     def threaded_llvm_ir(self, target: Target, threads: int) -> str:
         """Return the same with the parallel loops run by `threads` threads, 2 to 256."""
+        __tracebackhide__ = True
         from .llvm import kernel_module
         from .llvm_threads import Threads
 
@@ -125,6 +140,7 @@ class Kernel:
 
     def opencl_program(self) -> OpenCLProgram:
         """Return the kernel as OpenCL C."""
+        __tracebackhide__ = True
         from .opencl import kernel_program
 
         return kernel_program(self.ir)
@@ -139,6 +155,7 @@ class Kernel:
         KernelError
             If there is a mistake in the kernel.
         """
+        __tracebackhide__ = True
         current = self.ir
         made_of, variant = self._shaped.get(shape, (None, self))
         if made_of is not current:
@@ -158,6 +175,7 @@ class Kernel:
         TypeError
             Always; it says what to write.
         """
+        __tracebackhide__ = True
         names = ", ".join(self._function.__code__.co_varnames[: self._function.__code__.co_argcount])
         raise TypeError(
             f"kernel {self.name} is not called directly: write xdevice.run({self.name}, ...) to run it on a device, "
@@ -197,18 +215,20 @@ def kernel(
     ValueError
         If `fast` is none of these.
     """
+    __tracebackhide__ = True
     words = _fast_words(fast)
 
-    def decorate(function: Callable[..., Any], frame_locals: dict[str, Any]) -> Kernel:
+    def decorate(function: Callable[..., Any], frame: FrameType) -> Kernel:
+        __tracebackhide__ = True
         plain = function.__func__ if isinstance(function, staticmethod) else function
         if not isinstance(plain, FunctionType):
             got, advice = _refusal(plain)
             raise TypeError(f"@kernel decorates a function defined with 'def'; got {got}: {advice}")
-        return Kernel(plain, words, names_of_annotations(plain, frame_locals))
+        return Kernel(plain, words, names_of_annotations(plain, frame))
 
     if function is not None:
-        return decorate(function, sys._getframe(1).f_locals)
-    return lambda function: decorate(function, sys._getframe(1).f_locals)
+        return decorate(function, sys._getframe(1))
+    return lambda function: decorate(function, sys._getframe(1))
 
 
 def _refusal(decorated: object) -> tuple[str, str]:
@@ -223,10 +243,11 @@ def _refusal(decorated: object) -> tuple[str, str]:
         return f"the bound method {decorated.__name__}", "write a function, or a static method, without 'self'"
     if isinstance(decorated, (BuiltinFunctionType, classmethod)):
         return f"a {type(decorated).__name__}", "write a function in Python"
-    return f"a {type(decorated).__name__}", "put @kernel right above 'def'"
+    return f"an object of type {type(decorated).__name__}", "put @kernel right above 'def'"
 
 
 def _fast_words(fast: Fast) -> frozenset[str]:
+    __tracebackhide__ = True
     if isinstance(fast, bool):
         return _FAST_TRUE if fast else frozenset()
     words = frozenset({fast} if isinstance(fast, str) else fast)

@@ -65,7 +65,9 @@ class MathFunctions:
             return symbol
         if scalar == f32 and function in ELEMENTARY:
             symbol = f"@xd_{function}.f32"
-            self._declarations[symbol] = elementary(function).llvm(symbol)
+            recorded = elementary(function)
+            self._declarations.update(recorded.intrinsics)
+            self._declarations[symbol] = recorded.llvm(symbol)
             return symbol
         if function not in _LIBM:
             raise KeyError(f"LLVM has no spelling for the function {function!r}")

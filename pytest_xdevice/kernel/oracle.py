@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
+from typing import Final
 
 import numpy as np
 
@@ -12,7 +14,10 @@ from ..errors import ArgumentError
 from .binding import binder
 from .interpret import run
 from .ir import KernelIR
+from .signature import Signature
 from .types import ArrayType
+
+__tracebackhide__: Final = True  # pytest ends with the line of the test
 
 
 def run_in_python(ir: KernelIR, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
@@ -21,7 +26,7 @@ def run_in_python(ir: KernelIR, arguments: Sequence[Any], keywords: Mapping[str,
     Raises
     ------
     ArgumentError
-        If the arguments do not fit, or an array that is to be written is read-only.
+        If the arguments do not fit, or an array that is to be written is read-only or shares memory with another.
     """
     signature = ir.signature
     binding = binder(signature).bind(arguments, keywords, allow_missing_out=True)
@@ -39,10 +44,22 @@ def run_in_python(ir: KernelIR, arguments: Sequence[Any], keywords: Mapping[str,
         if param.is_written and not array.flags.writeable:
             raise ArgumentError(f"{signature.name}: {param.name} is written and is read-only: pass {param.name}.copy()")
         arrays[param.name] = array
+    _check_apart(signature, arrays)
     run(ir, arrays, scalars, binding.dims)
     if not made:
         return None
     return made[0] if len(made) == 1 else tuple(made)
+
+
+def _check_apart(signature: Signature, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Refuse memory that two parameters share and one of them writes, as a device does."""
+    written = {param.name for param in signature.params if param.is_written}
+    for one, other in combinations(arrays, 2):
+        if {one, other} & written and np.may_share_memory(arrays[one], arrays[other]):
+            raise ArgumentError(
+                f"{signature.name}: {one} and {other} share memory, and one of them is written: declare one InOut "
+                "parameter instead, or pass a copy"
+            )
 
 
 def poisoned(shape: tuple[int, ...], type_: ArrayType) -> np.ndarray[Any, Any]:

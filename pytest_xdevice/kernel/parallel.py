@@ -161,7 +161,9 @@ def _block(expressions: Expressions, node: ast.expr, count: int) -> tuple[int, .
     found = tuple(map(_size, parts))
     if not all(1 <= size <= _LARGEST_BLOCK for size in found):
         raise expressions.text.error(
-            node, "a block size is a constant integer above 0.", f"Write one from 1 to {_LARGEST_BLOCK}."
+            node,
+            f"a block size is no constant integer from 1 to {_LARGEST_BLOCK}.",
+            "Write a literal, or a name from outside.",
         )
     return found
 

@@ -60,6 +60,13 @@ class KernelText:
         index = number - self.first_line
         return self.lines[index].rstrip("\n") if 0 <= index < len(self.lines) else ""
 
+    def line_of_assignment(self, name: str) -> int:
+        """Return the first line that gives `name` a value; that of the function where none is found."""
+        stores = (
+            each for each in ast.walk(self.node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
+        )
+        return min((store.lineno for store in stores if store.id == name), default=self.node.lineno)
+
     def excerpt(self, place: Place) -> Excerpt:
         """Return `place` with what can be shown of it."""
         at = place if isinstance(place, Location) else self.location(place)

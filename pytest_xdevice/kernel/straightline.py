@@ -18,6 +18,7 @@ Type = Literal["f32", "u32", "u64", "bool"]
 Operand = Union["Value", int, float]
 
 _LLVM_TYPES: Final = {"f32": "float", "u32": "i32", "u64": "i64", "bool": "i1"}
+_LLVM_FUNNEL: Final = {"@llvm.fshl.i32": "declare i32 @llvm.fshl.i32(i32, i32, i32)"}
 _C_TYPES: Final = {"f32": "float", "u32": "uint", "u64": "ulong", "bool": "bool"}
 _SIGNS: Final = {
     "add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^", "shl": "<<", "shr": ">>",
@@ -34,6 +35,8 @@ _C_CONVERSIONS: Final = {
     "bits": "as_uint({})", "from_bits": "as_float({})", "signed": "(float)as_int({})", "widen": "(ulong){}",
     "narrow": "(uint){}",
 }  # fmt: skip
+# A shift by 32 has no meaning, hence the one by 1 first.
+_FUNNEL: Final = "({0} << {2}) | (({1} >> {one}) >> ({2} ^ {last}))"
 _PYTHON_CONVERSIONS: Final = {
     "bits": "{}.view(u32)", "from_bits": "{}.view(f32)", "signed": "f32({}.view(i32))", "widen": "u64({})",
     "narrow": "u32({} & low_half)",
@@ -129,6 +132,10 @@ class Value:
         """Return the low half of this u64."""
         return self._record("narrow", "u32", self)
 
+    def shifted_in(self, low: Value, distance: Value) -> Value:
+        """Return this u32 shifted left by 0 to 31 bits, with the first ones of `low` in their place."""
+        return self._record("funnel", "u32", self, low, distance)
+
     def choose(self, then: Operand, otherwise: Operand, type: Type = "bool") -> Value:
         """Return `then` where this condition holds, else `otherwise`; of two numbers the `type` has to be told."""
         type_ = next((each.type for each in (then, otherwise) if isinstance(each, Value)), type)
@@ -158,6 +165,11 @@ class StraightLine:
         result = function(Value("x", "f32", steps))
         return cls(name, tuple(steps), result.name)
 
+    @property
+    def intrinsics(self) -> dict[str, str]:
+        """The declarations that the LLVM function needs, by what they declare."""
+        return _LLVM_FUNNEL if any(step.op == "funnel" for step in self.steps) else {}
+
     def llvm(self, symbol: str) -> str:
         """Return the definition of the LLVM function `symbol`, to be inlined."""
         lines = [f"  %{step.result} = {_llvm_step(step)}" for step in self.steps]
@@ -174,7 +186,7 @@ class StraightLine:
         import numpy as np
 
         types = {"f32": np.float32, "i32": np.int32, "u32": np.uint32, "u64": np.uint64}
-        names: dict[str, Any] = {**types, "low_half": np.uint64(0xFFFFFFFF)}
+        names: dict[str, Any] = {**types, "low_half": np.uint64(0xFFFFFFFF), "one": np.uint32(1), "last": np.uint32(31)}
         constants: dict[tuple[float, Type], str] = {}
         for step in self.steps:
             for value, type_ in (each for each in step.operands if not isinstance(each, str)):
@@ -194,6 +206,8 @@ def _llvm_step(step: Step) -> str:
         return f"{_LLVM_CONVERSIONS[step.op]} {type_} {operands[0]} to {_LLVM_TYPES[step.type]}"
     if step.op == "select":
         return f"select i1 {operands[0]}, {type_} {operands[1]}, {type_} {operands[2]}"
+    if step.op == "funnel":
+        return f"call i32 @llvm.fshl.i32({', '.join(f'i32 {operand}' for operand in operands)})"
     spelled = (_LLVM_FLOAT if step.operand_type == "f32" else _LLVM_INTEGER).get(step.op, step.op)
     return f"{spelled} {type_} {operands[0]}, {operands[1]}"
 
@@ -210,6 +224,8 @@ def _c_step(step: Step) -> str:
         return _C_CONVERSIONS[step.op].format(operands[0])
     if step.op == "select":
         return f"{operands[0]} ? {operands[1]} : {operands[2]}"
+    if step.op == "funnel":
+        return _FUNNEL.format(*operands, one="1", last="31")
     return f"{operands[0]} {_SIGNS[step.op]} {operands[1]}"
 
 
@@ -225,6 +241,8 @@ def _python_step(step: Step, constants: dict[tuple[float, Type], str]) -> str:
         return _PYTHON_CONVERSIONS[step.op].format(operands[0])
     if step.op == "select":
         return f"{operands[1]} if {operands[0]} else {operands[2]}"
+    if step.op == "funnel":
+        return _FUNNEL.format(*operands, one="one", last="last")
     return f"{operands[0]} {_SIGNS[step.op]} {operands[1]}"
 
 

@@ -121,6 +121,16 @@ class Dim:
     def __repr__(self) -> str:
         return self.name
 
+    def _compute(self, _: object) -> Any:
+        """Refuse ``In[f32, n + 1]``, which a launch would have to solve for n."""
+        __tracebackhide__ = True
+        raise TypeError(
+            f"{self} is a dim, and an extent is a dim or an integer: give this one a dim of its own, such as "
+            f"dim('{self}_more'), and compute with both in the kernel"
+        )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __floordiv__ = __mod__ = _compute
+
 
 def dim(name: str) -> Dim:
     """Name an extent: ``n = dim("n")``, then ``In[f32, n]``.
@@ -212,11 +222,15 @@ class _Direction:
     _mode: Mode
 
     def __class_getitem__(cls, parts: Any) -> ArrayType:
+        __tracebackhide__ = True
         element, *extents = parts if isinstance(parts, tuple) else (parts,)
         if not isinstance(element, ScalarType):
             raise TypeError(f"{cls.__name__}[...] starts with a type such as f32; got {element!r}")
         if not 1 <= len(extents) <= 3:
-            raise TypeError(f"{cls.__name__}[{element}, ...] takes 1 to 3 extents; got {len(extents)}")
+            raise TypeError(
+                f"{cls.__name__}[{element}, ...] takes 1 to 3 extents; got {len(extents)}: write "
+                f"{cls.__name__}[{element}, n], and {element} alone for a scalar"
+            )
         for extent in extents:
             if not isinstance(extent, Dim) and not (isinstance(extent, int) and extent >= 0):
                 raise TypeError(f"an extent is a dim('n') or a non-negative integer; got {extent!r}")

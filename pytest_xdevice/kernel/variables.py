@@ -152,7 +152,8 @@ class Variables:
             if not loop:
                 raise Refusal(
                     f"'{name}' is a local outside of the parallel loop, whose iterations are independent.",
-                    "Give the value in the loop another name, or write it to an array.",
+                    "Give the value in the loop another name, write it to an array, or sum up in a 'range' loop or "
+                    "with atomic_add().",
                 )
             self._inner.shadowed.add(name)
         unique = self._unique(name)
@@ -200,6 +201,10 @@ class Variables:
             count += 1
             candidate = f"{name}_{count}"
         return candidate
+
+    def is_given(self, name: str) -> bool:
+        """Whether a source name has been given a value above."""
+        return self._find(name) is not None or name in self._former
 
     def known_type(self, name: str) -> ScalarType | None:
         """Return the type of a source name that has been given a value above, or None."""

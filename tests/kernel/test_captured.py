@@ -205,6 +205,40 @@ def test_factory_makes_kernels_of_a_type(future: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(result, a * 2 * size)
 
 
+ANNOTATED_AS_TEXT = """
+from __future__ import annotations
+from pytest_xdevice import In, Out, dim, f32, i32, kernel, parallel
+
+n = dim("n")
+T = f32
+
+def twice(a: In[T, n], b: Out[T, n]):
+    for i in parallel(n):
+        b[i] = a[i] + a[i]
+
+def make_fast(n):
+    return kernel(fast=True)(twice)
+
+def registered(function):
+    T = i32
+    return kernel(function)
+
+def make(T):
+    @registered
+    def thrice(a: In[T, n], b: Out[T, n]):
+        for i in parallel(n):
+            b[i] = a[i] * 3
+
+    return thrice
+"""
+
+
+def test_annotations_kept_as_text_mean_what_they_mean_where_the_function_is_defined(tmp_path: Path) -> None:
+    names = define(ANNOTATED_AS_TEXT, tmp_path / "annotated.py")
+    assert str(names["make_fast"](3).signature) == "twice(a: In[f32, n], b: Out[f32, n])"
+    assert str(names["make"](f64).signature) == "thrice(a: In[f64, n], b: Out[f64, n])"
+
+
 def test_kernels_of_one_factory_are_different_artifacts(tmp_path: Path) -> None:
     make = define(FACTORY, tmp_path / "factory.py")["make"]
     assert len({build(make(type_, size)).key for type_ in (f32, f64) for size in (1, 2)}) == 4

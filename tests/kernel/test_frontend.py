@@ -106,6 +106,17 @@ def test_read_only_array_cannot_be_written() -> None:
     assert str(caught.value) == "add_one: b is written and is read-only: pass b.copy()"
 
 
+def test_interpreter_refuses_memory_that_is_written_for_one_of_two_parameters() -> None:
+    both = np.arange(6, dtype=np.float32)
+    with pytest.raises(ArgumentError) as caught:
+        add_one.python(both[:4], both[2:])
+    assert str(caught.value) == (
+        "add_one: a and b share memory, and one of them is written: declare one InOut parameter instead, or pass a copy"
+    )
+    add_one.python(both[:3], both[3:])
+    assert both.tolist() == [0, 1, 2, 1, 2, 3]
+
+
 @pytest.mark.parametrize("name", [name for name in SCALARS if name != "f16"])
 def test_every_type_is_loaded_and_stored(run: Run, name: str) -> None:
     type_ = SCALARS[name]

@@ -4,6 +4,24 @@ from __future__ import annotations
 
 import pytest
 
+MISTAKES = """
+from kernels import *
+
+@kernel
+def wrong(a: In[f32, n], b: Out[f32, n]):
+    for i in parallel(n):
+        b[i] = a[i] >> 1
+
+@kernel
+def beyond(a: In[f32, n], b: Out[f32, n]):
+    for i in parallel(n):
+        b[i] = a[i + 1]
+
+@kernel
+def untyped(a, b: Out[f32, n]):
+    pass
+"""
+
 
 def test_arrays_are_freed_when_the_test_ends(add_one: pytest.Pytester) -> None:
     add_one.makepyfile(
@@ -66,20 +84,33 @@ def test_the_session_is_one_for_all_tests_and_kinds(add_one: pytest.Pytester) ->
     add_one.runpytest().assert_outcomes(passed=2)
 
 
-def test_a_wrong_argument_is_shown_at_the_line_of_the_user(add_one: pytest.Pytester) -> None:
-    add_one.makepyfile(
-        """
-        import numpy as np
-        from kernels import add_one
-
-        def test_add(xdevice):
-            xdevice.run(add_one, np.zeros(3, np.float64))
-        """
+def test_a_mistake_is_shown_at_the_line_of_the_user(add_one: pytest.Pytester) -> None:
+    lines = {
+        "xdevice.run(add_one, np.ones(3))": "*expected float32, got float64*",
+        "add_one.python(np.ones(3))": "*expected float32, got float64*",
+        "add_one.python()": "*add_one takes 2 arguments, or 1 without b, and got 0*",
+        "add_one(np.ones(3))": "*write xdevice.run(add_one, ...)*",
+        "wrong.python(np.ones(3, np.float32))": "*wrong.py:6:16: '>>' on f32.",
+        "xdevice.run(wrong, np.ones(3, np.float32))": "*wrong.py:6:16: '>>' on f32.",
+        "build(wrong)": "*wrong.py:6:16: '>>' on f32.",
+        "beyond.python(np.ones(3, np.float32))": "*IndexError: a[[]3] is outside of its 3 elements",
+        "untyped.python(np.ones(3))": "*parameter 'a' has no type.",
+        "xdevice.compile(untyped)": "*parameter 'a' has no type.",
+        "kernel(3)": "*got an object of type int: put @kernel right above 'def'",
+    }
+    tests = (f"def test_{number}(xdevice):\n    {line}\n" for number, line in enumerate(lines))
+    imports = (
+        "import numpy as np",
+        "from kernels import add_one, kernel",
+        "from pytest_xdevice.compile import build",
+        "from wrong import beyond, untyped, wrong",
     )
+    add_one.makepyfile("\n".join((*imports, *tests)), wrong=MISTAKES)
     result = add_one.runpytest()
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([">       xdevice.run(add_one, np.zeros(3, np.float64))", "E *ArgumentError: add_one*"])
-    result.stdout.no_fnmatch_line("*pytest_xdevice/device.py*")
+    result.assert_outcomes(failed=len(lines))
+    for line, shown in lines.items():
+        result.stdout.fnmatch_lines([f">       {line}", f"E{shown}"], consecutive=True)
+    result.stdout.no_fnmatch_line("*pytest_xdevice/*.py:*")
 
 
 @pytest.mark.parametrize("names", ["f32, In, kernel, Out, parallel, dim", "kernel, parallel, dim, f32, In, Out"])

@@ -29,6 +29,7 @@ from pytest_xdevice import Out
 from pytest_xdevice import parallel
 from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.config import Settings
+from pytest_xdevice.device_info import DeviceKind
 from pytest_xdevice.remote import Session
 from pytest_xdevice.transport.spec import parse
 from pytest_xdevice.transport.spec import Spec
@@ -77,6 +78,14 @@ def session(request: pytest.FixtureRequest) -> Iterator[Session]:
 
 
 def test_kernels_arrays_and_files(session: Session) -> None:
+    check(session)
+
+
+@pytest.mark.parametrize("kinds", [("cpu", "opencl"), ("opencl", "cpu")], ids=" first, then ".join)
+def test_a_worker_gets_its_own_stream_while_another_starts(session: Session, kinds: tuple[DeviceKind, ...]) -> None:
+    for kind in kinds:
+        session.prepare(kind)
+    session.opencl_devices()
     check(session)
 
 
