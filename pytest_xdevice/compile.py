@@ -203,7 +203,7 @@ class Compiler:
                 target.validate(self._process)
             raise error from None
         entry = source.llvm_ir(target)
-        artifact = self._build_ir(entry, source.signature, target, parts=parts)
+        artifact = self._build_ir(entry, parts.signature or source.signature, target, parts=parts)
         return replace(
             artifact,
             source=parts.source,
@@ -392,7 +392,7 @@ def _cache_key(text: str, signature: Signature, target: Target, linker: Linker |
         json.dumps(signature.to_json()),
         str(target),
         str(target.glibc),
-        linker.identity if linker else "no linker",
+        f"{linker.identity} {linker.line(target)}" if linker else "no linker",
         _tools(),
     )
 

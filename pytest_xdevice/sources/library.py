@@ -88,13 +88,15 @@ class LibraryKernel(PrototypedKernel):
 
         data = read_binary(self._path, target)
         self._check_symbol(elf_files(data))
+        signature = self.function.signature_on(target)
         if _is_shared(data):
-            return Parts(library=SharedLibrary(os.path.basename(self._given), data), symbol=self.name)
+            shared = SharedLibrary(os.path.basename(self._given), data)
+            return Parts(library=shared, symbol=self.name, signature=signature)
 
         def link(inputs: Sequence[bytes]) -> bytes:
             return link_units(workshop.c_compiler(target, self.name), inputs, target, "c", ())
 
-        return Parts(objects=(data,), link=link)
+        return Parts(objects=(data,), link=link, signature=signature)
 
     @property
     def _path(self) -> str:

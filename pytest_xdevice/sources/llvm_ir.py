@@ -24,7 +24,7 @@ from .ir_signature import argument_of
 from .ir_signature import check_call
 from .ir_signature import check_prototype
 from .ir_signature import params_of
-from .ir_signature import value_of
+from .ir_signature import result_of
 from .retarget import retargeted
 from .trampoline import trampoline
 
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 # What compilers say of all functions when they are not asked to optimise.
 _NOT_OPTIMISED: Final = re.compile(r"^attributes #\d+ = \{.*\boptnone\b.*", re.MULTILINE)
 _UNOPTIMISED: Final = re.compile(r"\b(?:optnone|noinline)\b")
+# Guards of the stack, which need symbols that are elsewhere on each target.
+_PROTECTED: Final = re.compile(r"^attributes #\d+ = \{.*\bssp.*", re.MULTILINE)
+_PROTECTION: Final = re.compile(r"\bssp(?:strong|req)? ")
 _WHERE: Final = re.compile(r"<string>:(\d+):")
 
 
@@ -155,7 +158,7 @@ class LLVMKernel(PrototypedKernel):
             argument if names.count(argument.name) == 1 else replace(argument, name=f"arg{index}")
             for index, argument in enumerate(arguments)
         ]
-        returns = None if facts["result"] in ("void", "ptr") else value_of(self.name, "it returns", facts["result"])
+        returns = None if facts["result"] in ("void", "ptr") else result_of(self.name, facts)
         found = Function(self.name, tuple(unique), returns)
         if self.prototype:
             declared = replace(super().function, name=self.name)
@@ -178,6 +181,7 @@ class LLVMKernel(PrototypedKernel):
         body = retargeted(self._shown, facts, text, target)
         if self._optimise:
             body = _NOT_OPTIMISED.sub(lambda group: _UNOPTIMISED.sub("nounwind", group[0]), body)
+        body = _PROTECTED.sub(lambda group: _PROTECTION.sub("", group[0]), body)
         if facts["result"] == "ptr":  # numba's way to return nothing
             types = [each["type"] for each in facts["arguments"]]
             takes = ", ".join(f"{kind} %a{index}" for index, kind in enumerate(types))
@@ -200,7 +204,8 @@ class LLVMKernel(PrototypedKernel):
         """Return how the IR is to be compiled; nothing is linked with it."""
         from ..toolchain.parts import Parts
 
-        return Parts(source=self._module[1], is_whole=True, optimise=self._optimise)
+        signature = self.function.signature_on(target) if self.prototype else None
+        return Parts(source=self._module[1], is_whole=True, optimise=self._optimise, signature=signature)
 
     @cached_property
     def _module(self) -> tuple[dict[str, Any], str]:

@@ -21,6 +21,7 @@ from .linker import Linker
 from .shared_library import SharedLibrary
 
 if TYPE_CHECKING:
+    from pytest_xdevice.kernel.signature import Signature
     from pytest_xdevice.target import Target
 
 # Links with the libraries of the compiler that made the objects.
@@ -51,6 +52,8 @@ class Parts:
         Make the listings when they are first asked for.
     commands : tuple of str
         How the objects were made, one a line.
+    signature : Signature, optional
+        What a launch takes on this target, where that is not the same on all.
     """
 
     objects: tuple[bytes, ...] = ()
@@ -63,6 +66,7 @@ class Parts:
     llvm_ir: Callable[[], str] | None = None
     assembly: Callable[[], str] | None = None
     commands: tuple[str, ...] = ()
+    signature: Signature | None = None
 
     def files(self, linker: Linker | None, target: Target) -> dict[str, bytes]:
         """Return the objects by the names that the commands call them, and the commands."""
