@@ -37,7 +37,6 @@ from .toolchain.fault_reporter import fault_reporter
 from .toolchain.fault_reporter import SIGNATURE as FAULT_REPORTER
 from .toolchain.find_linkers import find_linkers
 from .toolchain.linker import Linker
-from .toolchain.linker import UndefinedSymbols
 from .toolchain.parts import NO_PARTS
 from .toolchain.parts import Parts
 from .toolchain.parts import Workshop
@@ -249,7 +248,8 @@ class Compiler:
         except CompileError as error:
             with contextlib.suppress(CompileError):
                 target.explain(error)
-            raise CompileError(f"kernel {signature.name!r} for {target.summary}: {error}") from None
+            place = f"{parts.place}: " if parts.place else ""
+            raise CompileError(f"{place}kernel {signature.name!r} for {target.summary}: {error}") from None
         return Artifact("cpu", signature, str(target), key, object=linked, ir=compiled.llvm_ir, threads=threads)
 
 
@@ -377,7 +377,7 @@ def _link(obj: bytes, target: Target, linker: Linker | None, parts: Parts) -> by
     try:
         if linker is not None:
             return linker.link(obj, target, parts.objects)
-    except UndefinedSymbols:
+    except CompileError:  # a symbol that is not known here, or an object that is too new for that linker
         if parts.link is None:
             raise
     if parts.link is None:

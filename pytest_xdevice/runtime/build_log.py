@@ -8,7 +8,9 @@ from typing import List
 from typing import Optional
 from typing import Tuple
 
-_PLACE = re.compile(r"^(?:(\w[\w ]*): )?(\S.*?):(\d+):(\d+): (?:((?:fatal )?error|warning|note): )?(.*)$")
+_PLACE = re.compile(
+    r"^(?:(\w[\w ]*): )?(\S.*?):(\d+):(\d+)(?: <Spelling=[^>]*>)?: (?:((?:fatal )?error|warning|note): )?(.*)$"
+)
 _LINE_DIRECTIVE = re.compile(r'^#line (\d+) "((?:[^"\\]|\\.)*)"')
 _MOST_ENTRIES = 40
 

@@ -145,7 +145,7 @@ class CKernel(PrototypedKernel):
         compiler = workshop.c_compiler(target, self.name)
         units = [self._main_unit(workshop), *map(self._unit, self._code.sources)]
         own = [(unit, compiled(workshop.cache, compiler, unit, target)) for unit in units]
-        given = [self._given_object(path, target) for path in self._code.objects]
+        given = [self._binary(path, target) for path in self._code.objects]
         check = EntryCheck(self.function, self.prototype, self._site.place_of(self.prototype), compiler, target)
         made = check.run(own, given, workshop)
         self._remember(target, [each for _, each in made])
@@ -159,6 +159,7 @@ class CKernel(PrototypedKernel):
             llvm_ir=functools.partial(list_unit, compiler, main, target, "llvm_ir"),
             assembly=functools.partial(list_unit, compiler, main, target, "assembly"),
             signature=self.function.signature_on(target),
+            place=self.place,
             commands=tuple(
                 command_line(compiler, unit, target, f"{index}.o") for index, (unit, _) in enumerate(made, 1)
             ),
@@ -195,8 +196,7 @@ class CKernel(PrototypedKernel):
         folder, path = self._site.resolve(path)
         if not os.path.isfile(os.path.join(folder, path)):
             raise CompileError(
-                f"{self._site.shown}:{self._site.line}: there is no file {path}, neither beside this test file nor in "
-                f"{os.getcwd()}"
+                f"{self.place}: there is no file {path}, neither beside this test file nor in {os.getcwd()}"
             )
         if suffix in (".s", ".S"):
             chosen = "assembler-with-cpp"
@@ -206,11 +206,6 @@ class CKernel(PrototypedKernel):
     def _flags(self) -> tuple[str, ...]:
         folders = [f"-I{os.path.join(*self._site.resolve(path))}" for path in self._code.include_dirs]
         return (*folders, *self._code.flags)
-
-    def _given_object(self, path: str, target: Target) -> bytes:
-        from ..toolchain.binaries import read_binary
-
-        return read_binary(os.path.join(*self._site.resolve(path)), target)
 
 
 def _paths(given: Sequence[PathText]) -> tuple[str, ...]:

@@ -122,7 +122,7 @@ class LLVMKernel(PrototypedKernel):
         self._read: tuple[Stamp | None, object] | None = None
 
     def __repr__(self) -> str:
-        return f"<LLVMKernel {self._entry or 'of one function'} at {self._site.shown}:{self._site.line}>"
+        return f"<LLVMKernel {self._entry or 'of one function'} at {self.place}>"
 
     @property
     def name(self) -> str:
@@ -205,7 +205,9 @@ class LLVMKernel(PrototypedKernel):
         from ..toolchain.parts import Parts
 
         signature = self.function.signature_on(target) if self.prototype else None
-        return Parts(source=self._module[1], is_whole=True, optimise=self._optimise, signature=signature)
+        return Parts(
+            source=self._module[1], is_whole=True, optimise=self._optimise, signature=signature, place=self._shown
+        )  # fmt: skip
 
     @cached_property
     def _module(self) -> tuple[dict[str, Any], str]:
@@ -231,9 +233,7 @@ class LLVMKernel(PrototypedKernel):
         try:
             return Path(self._path).read_bytes()
         except OSError as error:
-            raise CompileError(
-                f"{self._site.shown}:{self._site.line}: cannot read {self._given.module}: {error.strerror or error}"
-            ) from None
+            raise CompileError(f"{self.place}: cannot read {self._given.module}: {error.strerror or error}") from None
 
     @property
     def _path(self) -> str:
@@ -241,13 +241,31 @@ class LLVMKernel(PrototypedKernel):
 
     @property
     def _shown(self) -> str:
-        return self._given.module if self._given.is_path else f"{self._site.shown}:{self._site.line}"
+        return self._given.module if self._given.is_path else self.place
 
     def _located(self, message: str) -> str:
         """Return LLVM's message with the place that the user knows."""
         message = message.replace("LLVM IR parsing error\n", "")
         if not _WHERE.search(message):
-            return f"{self._shown}: {message}"
+            line = self._line_of(message)
+            if line is None:
+                return f"{self._shown}: {message}"
+            message = f"<string>:{line}: {message}"
         first = self._site.line_of(self._given.module) if self._given.is_text else 1
         name = self._given.module if self._given.is_path else self._site.shown if first else f"{self._shown}: the IR"
         return _WHERE.sub(lambda match: f"{name}:{int(match[1]) + (first or 1) - 1}:", message)
+
+    def _line_of(self, message: str) -> int | None:
+        """Return the line of the IR that has the instruction which a message of LLVM's verifier shows."""
+        lines = [" ".join(line.split()) for line in self._data().decode(errors="replace").splitlines()]
+        for shown in message.splitlines()[1:]:
+            words = " ".join(shown.split())
+            block = f"{words.removeprefix('label %')}:"
+            found = [
+                number
+                for number, line in enumerate(lines, 1)
+                if words and (line.startswith(words) or (block != f"{words}:" and line.startswith(block)))
+            ]
+            if len(found) == 1:
+                return found[0]
+        return None

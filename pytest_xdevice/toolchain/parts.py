@@ -54,6 +54,8 @@ class Parts:
         How the objects were made, one a line.
     signature : Signature, optional
         What a launch takes on this target, where that is not the same on all.
+    place : str
+        Where the kernel was made, for messages.
     """
 
     objects: tuple[bytes, ...] = ()
@@ -67,6 +69,7 @@ class Parts:
     assembly: Callable[[], str] | None = None
     commands: tuple[str, ...] = ()
     signature: Signature | None = None
+    place: str = ""
 
     def files(self, linker: Linker | None, target: Target) -> dict[str, bytes]:
         """Return the objects by the names that the commands call them, and the commands."""

@@ -154,6 +154,16 @@ void far(int n, float *x)
         xdevice.run(kernel, 16, np.zeros(16, np.float32))
 
 
+def test_an_instruction_that_traps_is_located_as_well(xdevice: Device, pytestconfig: pytest.Config) -> None:
+    program = "".join(symbolizer()[:1])
+    if "llvm-symbolizer" not in program and not (program and xdevice.address == "local"):
+        unavailable(pytestconfig, "llvm-symbolizer is not installed: install llvm")
+    kernel = c_kernel("int trap(int a) { if (a == 3) __builtin_trap(); return a; }", "int trap(int a)", flags=["-g"])
+    assert xdevice.run(kernel, 2) == 2
+    with pytest.raises(KernelCrash, match=r"trap crashed with SIG(ILL|TRAP) at \S*test_c_kernels.py:\d+ on .*: \w+"):
+        xdevice.run(kernel, 3)
+
+
 def test_a_crash_is_reported_and_the_next_kernel_runs(xdevice: Device) -> None:
     crash = c_kernel("#include <stdlib.h>\nvoid crash(void) { abort(); }", "void crash(void)")
     with pytest.raises(KernelCrash, match="crash crashed with SIGABRT"):

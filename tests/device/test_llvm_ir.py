@@ -310,7 +310,7 @@ class TestMistakes:
         ("text", "message"),
         [
             (AXPY.replace("fadd float %old", "fadd double %old"), r"axpy\.ll:13:22: error: '%old' defined with type"),
-            (AXPY.replace("[ 0, %entry ], ", ""), r"axpy\.ll: PHINode should have one entry for each predecessor"),
+            (AXPY.replace("[ 0, %entry ], ", ""), r"axpy\.ll:7: PHINode should have one entry for each predecessor"),
             (AXPY.replace("@axpy", "@other"), r"axpy\.ll: the module does not define 'axpy'; it defines other"),
             (
                 AXPY.replace("done:", "done:\n  call void @unknown_one()") + "declare void @unknown_one()",
