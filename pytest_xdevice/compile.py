@@ -20,6 +20,7 @@ from typing import Final
 
 from .artifact import Artifact
 from .artifact import describe
+from .artifact import ENTRY
 from .artifact import FORMAT
 from .artifact import KernelSource
 from .artifact import LinkedSource
@@ -210,7 +211,10 @@ class Compiler:
             listing=parts.assembly,
             library=parts.library,
             symbol=parts.symbol,
-            inputs={"entry.ll": entry.encode(), **parts.files(self.linker_for(target), target)},
+            inputs={
+                ENTRY: (entry + _description_ir(artifact.description())).encode(),
+                **parts.files(self.linker_for(target), target),
+            },
         )
 
     def _build_ir(

@@ -155,7 +155,8 @@ class CKernel(PrototypedKernel):
         return Parts(
             objects=objects,
             link=lambda inputs: link_units(compiler, inputs, target, language, self._code.flags),
-            source=Path(units[0].folder, units[0].path).read_text(errors="replace"),
+            source=_text_of(units[0]),
+            sources={f"{index}{os.path.splitext(unit.path)[1]}": _text_of(unit) for index, unit in enumerate(units, 1)},
             llvm_ir=functools.partial(list_unit, compiler, main, target, "llvm_ir"),
             assembly=functools.partial(list_unit, compiler, main, target, "assembly"),
             signature=self.function.signature_on(target),
@@ -206,6 +207,10 @@ class CKernel(PrototypedKernel):
     def _flags(self) -> tuple[str, ...]:
         folders = [f"-I{os.path.join(*self._site.resolve(path))}" for path in self._code.include_dirs]
         return (*folders, *self._code.flags)
+
+
+def _text_of(unit: Unit) -> str:
+    return Path(unit.folder, unit.path).read_text(errors="replace")
 
 
 def _paths(given: Sequence[PathText]) -> tuple[str, ...]:

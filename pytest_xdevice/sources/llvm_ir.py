@@ -205,9 +205,15 @@ class LLVMKernel(PrototypedKernel):
         from ..toolchain.parts import Parts
 
         signature = self.function.signature_on(target) if self.prototype else None
+        text = self._module[1]
         return Parts(
-            source=self._module[1], is_whole=True, optimise=self._optimise, signature=signature, place=self._shown
-        )  # fmt: skip
+            source=text,
+            sources={"source.ll": text},
+            is_whole=True,
+            optimise=self._optimise,
+            signature=signature,
+            place=self._shown,
+        )
 
     @cached_property
     def _module(self) -> tuple[dict[str, Any], str]:
