@@ -35,7 +35,7 @@ def error_of_problem(problem: Problem, kernel: str, artifact: Artifact | None) -
         place = _place(artifact) if problem.kind in _UNLOCATED else ""
         return CompileError(f"{place}{kernel}: {problem}")
     if problem.kind in _LAUNCH_PROBLEMS:
-        return ArgumentError(f"{_place(artifact)}{problem}")
+        return ArgumentError(f"{_place(artifact) or f'{kernel}: '}{problem}")
     return DeviceError(f"{kernel}: {problem}" if kernel else str(problem))
 
 

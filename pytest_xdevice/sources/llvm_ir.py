@@ -266,12 +266,8 @@ class LLVMKernel(PrototypedKernel):
         lines = [" ".join(line.split()) for line in self._data().decode(errors="replace").splitlines()]
         for shown in message.splitlines()[1:]:
             words = " ".join(shown.split())
-            block = f"{words.removeprefix('label %')}:"
-            found = [
-                number
-                for number, line in enumerate(lines, 1)
-                if words and (line.startswith(words) or (block != f"{words}:" and line.startswith(block)))
-            ]
+            start = f"{words.removeprefix('label %')}:" if words.startswith("label %") else words
+            found = [number for number, line in enumerate(lines, 1) if start and line.startswith(start)]
             if len(found) == 1:
                 return found[0]
         return None

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 from typing import TYPE_CHECKING
@@ -68,7 +69,7 @@ def _host_folders(options: Sequence[str], site: CallSite) -> tuple[list[Path], t
     others: list[str] = []
     given = iter(options)
     for option in given:
-        words = [option, next(given, "")] if option.strip() == "-I" else [option]
+        words = [option, *islice(given, 1)] if option.strip() == "-I" else [option]
         name = "".join(words).strip().removeprefix("-I").strip()
         folder = Path(*site.resolve(name))
         if option.lstrip().startswith("-I") and name and folder.is_dir():

@@ -131,7 +131,7 @@ class _Reader:
         for pattern in (_COMMENT, _ATTRIBUTE, _NOISE):
             text = pattern.sub(_blanks, text)
         text = re.sub(r"\b__(restrict|const|volatile)(?:__)?\b", lambda m: m[1].ljust(len(m[0])), text)
-        # What <complex.h> makes of it; it must not take more room, and columns of messages follow it at worst.
+        # What <complex.h> makes of it; what follows on its line is then one column further in messages.
         text = _COMPLEX.sub("_Complex", text)
         stripped = text.rstrip()
         return text if stripped.endswith((";", "}")) else f"{stripped};"

@@ -84,6 +84,16 @@ void narrow(int n, const float *x, double *y) { y[0] = x[n]; }
     assert f"{FILE}:{line_of('void narrow(int n, const float')}:" in message
 
 
+def test_a_file_that_differs_from_the_prototype_is_called_as_the_user_called_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kernels").mkdir()
+    (tmp_path / "kernels" / "far.c").write_text("\nvoid far(int n) { }\n")
+    monkeypatch.chdir(tmp_path)
+    message = message_of(c_kernel("kernels/far.c", "void far(float n)"))
+    assert "\nkernels/far.c:2:6: note: previous definition is here" in message
+
+
 def test_a_prototype_of_cpp_with_another_direction() -> None:
     kernel = c_kernel('extern "C" void narrow(const float *x) { }', "void narrow(float *x)")
     assert "conflicting types for 'narrow'" in message_of(kernel)
