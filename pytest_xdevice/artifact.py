@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 SECTION: Final = ".xdevice"
+ENTRY: Final = "entry.ll"  # among the inputs of a kernel in another language
 _OPENCL_HEADER: Final = "// xdevice "
 
 

@@ -20,6 +20,7 @@ from typing import Final
 
 from .artifact import Artifact
 from .artifact import describe
+from .artifact import ENTRY
 from .artifact import FORMAT
 from .artifact import KernelSource
 from .artifact import LinkedSource
@@ -37,7 +38,6 @@ from .toolchain.fault_reporter import fault_reporter
 from .toolchain.fault_reporter import SIGNATURE as FAULT_REPORTER
 from .toolchain.find_linkers import find_linkers
 from .toolchain.linker import Linker
-from .toolchain.linker import UndefinedSymbols
 from .toolchain.parts import NO_PARTS
 from .toolchain.parts import Parts
 from .toolchain.parts import Workshop
@@ -205,7 +205,7 @@ class Compiler:
                 target.validate(self._process)
             raise error from None
         entry = source.llvm_ir(target)
-        artifact = self._build_ir(entry, source.signature, target, parts=parts)
+        artifact = self._build_ir(entry, parts.signature or source.signature, target, parts=parts)
         return replace(
             artifact,
             source=parts.source,
@@ -213,7 +213,10 @@ class Compiler:
             listing=parts.assembly,
             library=parts.library,
             symbol=parts.symbol,
-            inputs={"entry.ll": entry.encode(), **parts.files(self.linker_for(target), target)},
+            inputs={
+                ENTRY: (entry + _description_ir(artifact.description())).encode(),
+                **parts.files(self.linker_for(target), target),
+            },
         )
 
     def _build_ir(
@@ -251,7 +254,8 @@ class Compiler:
         except CompileError as error:
             with contextlib.suppress(CompileError):
                 target.explain(error)
-            raise CompileError(f"kernel {signature.name!r} for {target.summary}: {error}") from None
+            place = f"{parts.place}: " if parts.place else ""
+            raise CompileError(f"{place}kernel {signature.name!r} for {target.summary}: {error}") from None
         return Artifact("cpu", signature, str(target), key, object=linked, ir=compiled.llvm_ir, threads=threads)
 
 
@@ -381,7 +385,7 @@ def _link(obj: bytes, target: Target, linker: Linker | None, parts: Parts) -> by
     try:
         if linker is not None:
             return linker.link(obj, target, parts.objects)
-    except UndefinedSymbols:
+    except CompileError:  # a symbol that is not known here, or an object that is too new for that linker
         if parts.link is None:
             raise
     if parts.link is None:
@@ -396,7 +400,7 @@ def _cache_key(text: str, signature: Signature, target: Target, linker: Linker |
         json.dumps(signature.to_json()),
         str(target),
         str(target.glibc),
-        linker.identity if linker else "no linker",
+        f"{linker.identity} {linker.line(target)}" if linker else "no linker",
         _tools(),
     )
 

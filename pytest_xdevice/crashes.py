@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _LIKELY: Final = {
     "SIGSEGV": "no address was reported: the stack of one of its threads may have overflowed",
     "SIGILL": "an instruction that this CPU does not have: was it built for another one?",
+    "SIGTRAP": "code that is not to be reached, or a check of the compiler's",
     "SIGFPE": "an integer was divided by zero, or the least one by -1",
     "SIGABRT": "abort() was called, by the code itself, by an assertion, or by a library that found damage",
     "SIGKILL": "from outside: a device whose memory runs short ends processes like that",
@@ -59,7 +60,8 @@ def error_of_end(
         violation = _violation(fault, signature, f"{place}: {end.signal}{tail}")
         if violation is not None:
             return violation
-    why = _describe(fault, signature) if fault else _LIKELY.get(end.signal, "")
+    has_address = fault.get("place", "code") != "code"
+    why = _describe(fault, signature) if has_address else _LIKELY.get(end.signal, "")
     text = f"{kernel} crashed with {end.signal} {place}" + (f": {why}" if why else "")
     return KernelCrash(text + tail, kernel=kernel, signal=end.signal)
 

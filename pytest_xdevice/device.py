@@ -361,7 +361,7 @@ class Device:
         except DeviceLost as lost:
             raise DeviceLost(f"{self.name}: {lost}") from None
         except Problem as problem:
-            raise error_of_problem(problem, kernel, artifact.signature if artifact else None) from None
+            raise error_of_problem(problem, kernel, artifact) from None
 
     def _source(self, kernel: object) -> KernelSource:
         """Return a kernel, or what a plugin makes of an object that is none by itself."""
@@ -391,6 +391,7 @@ class Device:
             return artifact
         from .sources.opencl_parameters import signature_key
         from .sources.opencl_parameters import signature_of
+        from .sources.opencl_places import place_of
 
         worker = self.worker()
         found = self.session.opencl_devices()[0]
@@ -400,9 +401,10 @@ class Device:
             batch = Batch()
             loads = load_into(batch, artifact, worker)
             batch.add("arguments", key=artifact.key, entry=artifact.name)
-            answers = self.submit(batch, worker, artifact.name, self.session.settings.timeout)
+            answers = self.submit(batch, worker, artifact.name, self.session.settings.timeout, artifact=artifact)
             worker.loaded.update(loads)
-            kept = json.dumps(signature_of(artifact.name, answers[-1]).to_json()).encode()
+            place = place_of(artifact.opencl_source, artifact.name)
+            kept = json.dumps(signature_of(artifact.name, answers[-1], place).to_json()).encode()
             self.session.compiler.remember(key, kept)
         return replace(artifact, signature=Signature.from_json(json.loads(kept)))
 

@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .artifact import Artifact
+from .artifact import ENTRY
 from .device_array import DeviceArray
 from .errors import XDeviceError
+from .kernel.opencl_types import LocalBytes
+from .kernel.opencl_types import RecordType
+from .kernel.opencl_types import VectorType
 from .kernel.types import ScalarType
+from .target import Target
+from .toolchain import llvm
 
 if TYPE_CHECKING:
     from .kernel.binding import Binding
@@ -49,6 +55,13 @@ try:
 finally:
     session.close()
 '''
+
+# The objects of C are made from where the sources are, by the compiler that this host has.
+_MAKE_AGAIN: Final = """
+Make it again of its parts, as far as they are still where `commands.txt` has them, and run that:
+
+    sh commands.txt && mv kernel.so {kernel}
+"""
 
 
 @dataclass(frozen=True)
@@ -98,13 +111,20 @@ def _write_artifact(folder: Path, artifact: Artifact) -> None:
     texts = {
         f"{artifact.name}.ll": artifact.llvm_ir,
         f"{artifact.name}.s": artifact.assembly,
-        "source.c": artifact.source,
     }
     for name, text in texts.items():
         if text:
             _write_text(folder / name, text)
     for name, data in artifact.inputs.items():
         (folder / name).write_bytes(data)
+    if ENTRY in artifact.inputs:
+        (folder / "entry.o").write_bytes(_entry_object(artifact))
+
+
+def _entry_object(artifact: Artifact) -> bytes:
+    """Compile the entry by itself, which the commands link with the kernel's objects."""
+    machine = Target.parse(artifact.target).machine
+    return llvm.shared().compile(artifact.inputs[ENTRY].decode(), machine).object
 
 
 def _file_of(artifact: Artifact) -> str:
@@ -117,9 +137,11 @@ def _write_arguments(folder: Path, launch: KeptLaunch) -> Iterator[str]:
     for param, value, shape in zip(launch.artifact.signature.params, launch.values, launch.shapes, strict=True):
         path = folder / f"{param.name}.npy"
         loaded = f"np.load(here / {path.name!r})"
-        if isinstance(param.type, ScalarType):
+        if isinstance(param.type, (ScalarType, VectorType, RecordType)):
             np.save(path, value)
             yield f"{param.name!r}: {loaded}[()],"
+        elif isinstance(value, LocalBytes):
+            yield f"{param.name!r}: {value.nbytes},  # bytes of local memory"
         elif value is None:
             yield f"{param.name!r}: device.empty({shape}, {param.type.element.dtype_name!r}),"  # type: ignore[union-attr]
         elif isinstance(value, DeviceArray):
@@ -176,14 +198,14 @@ Kept of `{test}`, which failed on {device.name} ({device.address}).
 | signature | `{artifact.signature}` |
 | target | `{artifact.target}` |
 | `{_file_of(artifact)}` | what was loaded on the device |
-| `*.ll`, `*.s`, `source.c`, `*.o`, `commands.txt` | what it was made of, and the commands, as far as there are any |
+| `1.c`, `*.ll`, `*.s`, `*.o`, `commands.txt` | what it was made of, and the commands, as far as there are any |
 | `*.npy` | the arguments: of arrays that live on the device, what was in them after the launch |
 
 Run it again with the same arguments, here or on another device that the target fits:
 
     python rerun.py                     # on {device.address}
     python rerun.py ssh://user@host
-"""
+{_MAKE_AGAIN.format(kernel=_file_of(artifact)) if ENTRY in artifact.inputs else ""}"""
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from typing import TYPE_CHECKING
 
 from .client import Problem
 from .errors import ArgumentError
@@ -13,22 +14,37 @@ from .errors import XDeviceError
 from .kernel.signature import Signature
 from .kernel.types import ArrayType
 from .kernel.types import PointerType
+from .sources.opencl_places import place_of
+
+if TYPE_CHECKING:
+    from .artifact import Artifact
 
 _COMPILE_PROBLEMS: Final = {"LoadError", "BuildError", "LinkError", "NoLinker", "NoEntry", "NoArguments"}
+_UNLOCATED: Final = {"NoEntry", "NoArguments"}  # the others' logs name lines, or are of no source
 _LAUNCH_PROBLEMS: Final = {"WorkGroup", "LocalMemory"}
 
 
-def error_of_problem(problem: Problem, kernel: str, signature: Signature | None) -> XDeviceError:
+def error_of_problem(problem: Problem, kernel: str, artifact: Artifact | None) -> XDeviceError:
     """Return the error for an operation that the worker could not carry out."""
+    signature = artifact.signature if artifact else None
     if problem.kind == "MemoryViolation" and signature is not None:
         return _violation(problem, signature)
     if problem.kind == "KernelStatus" and signature is not None and signature.params:
         return _too_wide(problem, signature)
     if problem.kind in _COMPILE_PROBLEMS:
-        return CompileError(f"{kernel}: {problem}")
+        place = _place(artifact) if problem.kind in _UNLOCATED else ""
+        return CompileError(f"{place}{kernel}: {problem}")
     if problem.kind in _LAUNCH_PROBLEMS:
-        return ArgumentError(f"{kernel}: {problem}")
+        return ArgumentError(f"{_place(artifact) or f'{kernel}: '}{problem}")
     return DeviceError(f"{kernel}: {problem}" if kernel else str(problem))
+
+
+def _place(artifact: Artifact | None) -> str:
+    """Say where a kernel in OpenCL C stands."""
+    if artifact is None or not artifact.is_handwritten:
+        return ""
+    place = place_of(artifact.opencl_source, artifact.name)
+    return f"{place}: " if place else ""
 
 
 def _too_wide(problem: Problem, signature: Signature) -> ArgumentError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +43,12 @@ def make_board(request: pytest.FixtureRequest) -> Iterator[MakeBoard]:
 
         def make(arch: str, *, cpu: str | None = None, opencl: bool = False) -> Board:
             # Named after this process, so that several runs, or the workers of one, do not share boards.
-            kind = [arch, cpu or architecture(arch).cpu, *(["cl"] if opencl else []), str(os.getpid())]
+            kind = [
+                arch,
+                re.sub(r"\W+", "-", cpu or architecture(arch).cpu),
+                *(["cl"] if opencl else []),
+                str(os.getpid()),
+            ]
             spec = boards.board_spec("-".join(kind), arch, cpu=cpu, opencl=opencl)
             try:
                 if spec not in running:

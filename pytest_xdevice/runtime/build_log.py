@@ -8,7 +8,9 @@ from typing import List
 from typing import Optional
 from typing import Tuple
 
-_PLACE = re.compile(r"^(?:(\w[\w ]*): )?(\S.*?):(\d+):(\d+): (?:((?:fatal )?error|warning|note): )?(.*)$")
+_PLACE = re.compile(
+    r"^(?:(\w[\w ]*): )?(\S.*?):(\d+):(\d+)(?: <Spelling=[^>]*>)?: (?:((?:fatal )?error|warning|note): )?(.*)$"
+)
 _LINE_DIRECTIVE = re.compile(r'^#line (\d+) "((?:[^"\\]|\\.)*)"')
 _MOST_ENTRIES = 40
 
@@ -17,7 +19,7 @@ _Lines = Dict[Tuple[str, int], str]
 
 def with_source_lines(log: str, source: str) -> str:
     """Return a build log in which every place that ``#line`` directives of `source` name shows its line and a caret."""
-    lines, physical = _numbered(source)
+    lines, physical = numbered(source)
     given = log.strip().splitlines()
     shown: List[str] = []
     for index, text in enumerate(given):
@@ -46,7 +48,7 @@ def _entry(text: str, following: str, lines: _Lines, physical: List[Tuple[str, i
     return [written, source, indent + "^"]
 
 
-def _numbered(source: str) -> Tuple[_Lines, List[Tuple[str, int]]]:
+def numbered(source: str) -> Tuple[_Lines, List[Tuple[str, int]]]:
     """Return the lines of `source` by the file and number that its ``#line`` directives give them, and these in order.
 
     There are none where it has no such directive.

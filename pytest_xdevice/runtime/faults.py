@@ -37,7 +37,8 @@ BLOCK_BYTES = 4096  # no more than a pipe takes in one piece
 _HEADER = struct.Struct("=iiQQQQQQ")
 _ENTRY = struct.Struct("=QQQQ")
 _ENTRIES = (BLOCK_BYTES - REPORT_AT - _HEADER.size) // _ENTRY.size
-_SIGNALS = (signal.SIGSEGV, signal.SIGBUS)
+_OF_CODE = (signal.SIGFPE, signal.SIGILL, signal.SIGTRAP)  # an instruction's own, whatever address there is
+_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, *_OF_CODE)
 _SA_SIGINFO, _SA_ONSTACK = 4, 0x08000000  # <asm/signal.h>, the same on all our architectures
 _SIGNAL_STACK = 64 << 10  # bytes; AVX-512 or SVE registers alone take several thousand
 _SI_KERNEL = 128  # <asm/siginfo.h>: the address is none
@@ -127,9 +128,9 @@ def read_report(descriptor: int) -> Optional[Dict[str, Any]]:
     -------
     dict or None
         ``access`` ("read", "wrote" or "touched"), ``address`` (None where the processor has none), ``instruction``
-        (bytes from the kernel's entry), and ``place``: "argument", "null", "stack" or "elsewhere". With the first of
-        them come ``position`` (which argument), ``offset`` (bytes from its start) and its ``nbytes``; with the last
-        those of the nearest argument, if any.
+        (bytes from the kernel's entry), and ``place``: "argument", "null", "stack", "code" (where no address has to do
+        with it) or "elsewhere". With the first of them come ``position`` (which argument), ``offset`` (bytes from its
+        start) and its ``nbytes``; with the last those of the nearest argument, if any.
     """
     os.set_blocking(descriptor, False)
     try:
@@ -138,12 +139,14 @@ def read_report(descriptor: int) -> Optional[Dict[str, Any]]:
         return None
     if len(data) < _HEADER.size:
         return None
-    _, code, address, stack, access, counter, top, entry = _HEADER.unpack_from(data)
+    number, code, address, stack, access, counter, top, entry = _HEADER.unpack_from(data)
     report: Dict[str, Any] = {
         "access": _MEANING.get(access, "touched"),
         "address": address,
         "instruction": counter - entry,
     }
+    if number in _OF_CODE:
+        return dict(report, address=None, place="code")
     if code == _SI_KERNEL:
         return dict(report, address=None, place="elsewhere")
     end = len(data) - (len(data) - _HEADER.size) % _ENTRY.size

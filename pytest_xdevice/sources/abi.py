@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 from typing import Literal
 from typing import TYPE_CHECKING
@@ -41,10 +42,17 @@ class Value:
     @property
     def bound(self) -> ScalarType:
         """What a launch takes and a result comes back as: 64 bits for one as wide as a pointer."""
+        return self._scalar(self.bits or 64)
+
+    def element_on(self, target: Target) -> ScalarType:
+        """Return what an array of them has for elements on `target`."""
+        return self._scalar(self.bits_on(target))
+
+    def _scalar(self, bits: int) -> ScalarType:
         if self.kind == "bool":
             return SCALARS["bool_"]
         letter = {"char": "i", "int": "i", "uint": "u", "float": "f"}[self.kind]
-        return SCALARS[f"{letter}{self.bits or 64}"]
+        return SCALARS[f"{letter}{bits}"]
 
     def bits_on(self, target: Target) -> int:
         """Return the width on `target`."""
@@ -78,10 +86,17 @@ class Pointer:
         None for bytes that only the kernel can tell.
     is_const : bool
         Whether the kernel only reads it.
+    word : Value or None
+        What the elements are where they are as wide as a pointer; `element` then has 64 bits.
     """
 
     element: ScalarType | None
     is_const: bool
+    word: Value | None = None
+
+    def on(self, target: Target) -> Pointer:
+        """Return it with the elements that it has on `target`."""
+        return self if self.word is None else replace(self, element=self.word.element_on(target))
 
 
 @dataclass(frozen=True)
@@ -116,6 +131,14 @@ class Function:
         if self.result is not None:
             params.append(Param(RESULT, ArrayType(self.result.bound, (), "out")))
         return Signature(self.name, tuple(params))
+
+    def signature_on(self, target: Target) -> Signature:
+        """Return what a launch on `target` needs to know: there ``long *`` points to elements of a certain size."""
+        arguments = tuple(
+            replace(each, type=each.type.on(target)) if isinstance(each.type, Pointer) else each
+            for each in self.arguments
+        )
+        return replace(self, arguments=arguments).signature
 
 
 def _bound(kind: Value | Pointer) -> PointerType | ScalarType:

@@ -144,20 +144,26 @@ class CKernel(PrototypedKernel):
 
         compiler = workshop.c_compiler(target, self.name)
         units = [self._main_unit(workshop), *map(self._unit, self._code.sources)]
-        made = [compiled(workshop.cache, compiler, unit, target) for unit in units]
-        given = [self._given_object(path, target) for path in self._code.objects]
+        own = [(unit, compiled(workshop.cache, compiler, unit, target)) for unit in units]
+        given = [self._binary(path, target) for path in self._code.objects]
         check = EntryCheck(self.function, self.prototype, self._site.place_of(self.prototype), compiler, target)
-        check.run(list(zip(units, made, strict=True)), given, workshop)
-        self._remember(target, made)
+        made = check.run(own, given, workshop)
+        self._remember(target, [each for _, each in made])
         language: Language = "c++" if any(unit.language == "c++" for unit in units) else "c"
-        objects = (*(each.data for each in made), *given)
+        objects = (*(each.data for _, each in made), *given)
+        main = made[0][0]
         return Parts(
             objects=objects,
             link=lambda inputs: link_units(compiler, inputs, target, language, self._code.flags),
-            source=Path(units[0].folder, units[0].path).read_text(errors="replace"),
-            llvm_ir=functools.partial(list_unit, compiler, units[0], target, "llvm_ir"),
-            assembly=functools.partial(list_unit, compiler, units[0], target, "assembly"),
-            commands=tuple(command_line(compiler, unit, target, f"{index}.o") for index, unit in enumerate(units, 1)),
+            source=_text_of(units[0]),
+            sources={f"{index}{os.path.splitext(unit.path)[1]}": _text_of(unit) for index, unit in enumerate(units, 1)},
+            llvm_ir=functools.partial(list_unit, compiler, main, target, "llvm_ir"),
+            assembly=functools.partial(list_unit, compiler, main, target, "assembly"),
+            signature=self.function.signature_on(target),
+            place=self.place,
+            commands=tuple(
+                command_line(compiler, unit, target, f"{index}.o") for index, (unit, _) in enumerate(made, 1)
+            ),
         )
 
     def _remember(self, target: Target, made: Sequence[CachedObject]) -> None:
@@ -191,8 +197,7 @@ class CKernel(PrototypedKernel):
         folder, path = self._site.resolve(path)
         if not os.path.isfile(os.path.join(folder, path)):
             raise CompileError(
-                f"{self._site.shown}:{self._site.line}: there is no file {path}, neither beside this test file nor in "
-                f"{os.getcwd()}"
+                f"{self.place}: there is no file {path}, neither beside this test file nor in {os.getcwd()}"
             )
         if suffix in (".s", ".S"):
             chosen = "assembler-with-cpp"
@@ -203,10 +208,9 @@ class CKernel(PrototypedKernel):
         folders = [f"-I{os.path.join(*self._site.resolve(path))}" for path in self._code.include_dirs]
         return (*folders, *self._code.flags)
 
-    def _given_object(self, path: str, target: Target) -> bytes:
-        from ..toolchain.binaries import read_binary
 
-        return read_binary(os.path.join(*self._site.resolve(path)), target)
+def _text_of(unit: Unit) -> str:
+    return Path(unit.folder, unit.path).read_text(errors="replace")
 
 
 def _paths(given: Sequence[PathText]) -> tuple[str, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from typing import NoReturn
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError
+from ..errors import CompileError
 from .abi import Function
 from .call_site import CallSite
 from .prototype import parse_prototype
@@ -59,6 +61,11 @@ class PrototypedKernel:
         """The function's name."""
         return self.function.name
 
+    @property
+    def place(self) -> str:
+        """Where it was made, ``FILE:LINE``."""
+        return f"{self._site.shown}:{self._site.line}"
+
     def llvm_ir(self, target: Target) -> str:
         """Return LLVM IR text that defines ``i64 @xd_<name>(ptr)`` for `target`: the entry alone, which calls it."""
         return trampoline(self.function, target)
@@ -96,5 +103,20 @@ class PrototypedKernel:
         """
         raise TypeError(f"kernel {self.name} is not called directly: write xdevice.run(kernel, ...) with it")
 
+    def _binary(self, given: str, target: Target) -> bytes:
+        """Read an object file or a library that the user named.
+
+        Raises
+        ------
+        CompileError
+            If it cannot be read, or is not for `target`; with the place where it was named.
+        """
+        from ..toolchain.binaries import read_binary
+
+        try:
+            return read_binary(os.path.join(*self._site.resolve(given)), target)
+        except CompileError as error:
+            raise CompileError(f"{self.place}: {error}") from None
+
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} '{self.prototype.strip()}' at {self._site.shown}:{self._site.line}>"
+        return f"<{type(self).__name__} '{self.prototype.strip()}' at {self.place}>"

@@ -1,4 +1,4 @@
-"""Puts the host's files in place of ``#include "file"``: a device that builds the text has none of them."""
+"""Puts the host's files in place of ``#include``: a device that builds the text has none of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-_INCLUDE: Final = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"\n]+)".*$')
+_INCLUDE: Final = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"\n]+)"|<([^>\n]+)>).*$')
 _ONCE: Final = re.compile(r"^[ \t]*#[ \t]*pragma[ \t]+once\b", re.MULTILINE)
 _DEEPEST: Final = 50
 
@@ -22,7 +22,7 @@ def expanded(text: str, name: str, folder: Path, include_dirs: Sequence[Path], f
     name : str
         What messages are to call it.
     folder : Path
-        Where it stands, which is looked at first.
+        Where it stands, which is looked at first for a name in quotes.
     include_dirs : sequence of Path
         Where else included files are looked for. One that is nowhere is left to the compiler.
     first : int
@@ -38,7 +38,7 @@ def _lines(
     yield f'#line {first} "{shown}"'
     for number, line in enumerate(text.splitlines(), start=first):
         match = _INCLUDE.match(line)
-        path = _found(match[1], folder, include_dirs) if match and depth < _DEEPEST else None
+        path = _found(match, folder, include_dirs) if match and depth < _DEEPEST else None
         if path is None:
             yield line
         elif path.resolve() in once:
@@ -52,5 +52,7 @@ def _lines(
             yield f'#line {number + 1} "{shown}"'
 
 
-def _found(name: str, folder: Path, include_dirs: Sequence[Path]) -> Path | None:
-    return next((path for path in (place / name for place in (folder, *include_dirs)) if path.is_file()), None)
+def _found(include: re.Match[str], folder: Path, include_dirs: Sequence[Path]) -> Path | None:
+    quoted, bracketed = include.groups()
+    places = (folder, *include_dirs) if quoted else include_dirs
+    return next((path for path in (place / (quoted or bracketed) for place in places) if path.is_file()), None)

@@ -26,6 +26,7 @@ _CONVENTION: Final = re.compile(
     r"\b(fastcc|coldcc|tailcc|swiftcc|swifttailcc|ghccc|anyregcc|preserve_\w+cc|cc \d+|cxx_fast_tlscc|\w+_kernel"
     r"|(?:x86|arm|aarch64|riscv|amdgpu|avr|msp430|intel|win64|graal)\w*cc)\b"
 )
+_NAME: Final = re.compile(r'[@%](?:"[^"]*"|[\w.$-]+)')
 _BY_MEMORY: Final = re.compile(r"\b(byval|sret|byref|inalloca|preallocated|swiftself|swifterror|nest)\b")
 
 
@@ -41,7 +42,7 @@ def check_call(name: str, facts: dict[str, Any]) -> None:
     if convention:
         raise ArgumentError(f"{name}: it has the calling convention {convention[1]}; give it that of C")
     words = [word for each in facts["arguments"] for word in each["attributes"]]
-    special = _BY_MEMORY.search(" ".join(words)) or _BY_MEMORY.search(head)
+    special = _BY_MEMORY.search(" ".join(words)) or _BY_MEMORY.search(_NAME.sub("", head))
     if special:
         raise ArgumentError(
             f"{name}: it passes a structure by value ({special[1]}), which each target does in its own way: have it "
@@ -63,6 +64,12 @@ def argument_of(name: str, index: int, facts: dict[str, Any]) -> Argument:
     if facts["type"] == "ptr":
         return Argument(known, Pointer(_element(name, known, facts), facts["constant"]))
     return Argument(known, value_of(name, f"{known} is", facts["type"], unsigned="zeroext" in facts["attributes"]))
+
+
+def result_of(name: str, facts: dict[str, Any]) -> Value:
+    """Return the number that a function returns; ArgumentError if it is none."""
+    before_name = facts["head"].partition("@")[0]
+    return value_of(name, "it returns", facts["result"], unsigned="zeroext" in before_name.split())
 
 
 def value_of(name: str, what: str, kind: str, *, unsigned: bool = False) -> Value:
@@ -128,7 +135,8 @@ def _element(kernel: str, name: str, facts: dict[str, Any]) -> ScalarType | None
     if "ptr" in accessed:
         raise ArgumentError(f"{kernel}: {name} is a pointer to pointers, which cannot come from another machine")
     # One type alone, or the one that it also goes in steps of: a structure is bytes.
-    found = accessed if len(accessed) == 1 else accessed & _scalars(facts["stepped"])
+    of_structures = any(kind.startswith(("[", "{", "%")) for kind in facts["stepped"])
+    found = accessed if len(accessed) == 1 or of_structures else accessed & _scalars(facts["stepped"])
     spelled = _ELEMENTS.get(next(iter(found))) if len(found) == 1 else None
     return SCALARS[spelled] if spelled else None
 

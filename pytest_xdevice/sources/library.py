@@ -66,9 +66,7 @@ class LibraryKernel(PrototypedKernel):
 
     def llvm_ir(self, target: Target) -> str:
         """Return the entry for `target`, which calls a function in a shared library by an address of the device's."""
-        from ..toolchain.binaries import read_binary
-
-        return trampoline(self.function, target, is_late=_is_shared(read_binary(self._path, target)))
+        return trampoline(self.function, target, is_late=_is_shared(self._binary(self._given, target)))
 
     def parts(self, target: Target, workshop: Workshop) -> Parts:
         """Read the library, and check that it is for `target` and has the function.
@@ -81,20 +79,21 @@ class LibraryKernel(PrototypedKernel):
             If there is a mistake in the prototype.
         """
         from ..toolchain.archive import elf_files
-        from ..toolchain.binaries import read_binary
         from ..toolchain.c_compiler import link_units
         from ..toolchain.parts import Parts
         from ..toolchain.shared_library import SharedLibrary
 
-        data = read_binary(self._path, target)
+        data = self._binary(self._given, target)
         self._check_symbol(elf_files(data))
+        signature = self.function.signature_on(target)
         if _is_shared(data):
-            return Parts(library=SharedLibrary(os.path.basename(self._given), data), symbol=self.name)
+            shared = SharedLibrary(os.path.basename(self._given), data)
+            return Parts(library=shared, symbol=self.name, signature=signature, place=self.place)
 
         def link(inputs: Sequence[bytes]) -> bytes:
             return link_units(workshop.c_compiler(target, self.name), inputs, target, "c", ())
 
-        return Parts(objects=(data,), link=link)
+        return Parts(objects=(data,), link=link, signature=signature, place=self.place)
 
     @property
     def _path(self) -> str:

@@ -24,7 +24,7 @@ from .ir_signature import argument_of
 from .ir_signature import check_call
 from .ir_signature import check_prototype
 from .ir_signature import params_of
-from .ir_signature import value_of
+from .ir_signature import result_of
 from .retarget import retargeted
 from .trampoline import trampoline
 
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 # What compilers say of all functions when they are not asked to optimise.
 _NOT_OPTIMISED: Final = re.compile(r"^attributes #\d+ = \{.*\boptnone\b.*", re.MULTILINE)
 _UNOPTIMISED: Final = re.compile(r"\b(?:optnone|noinline)\b")
+# Guards of the stack, which need symbols that are elsewhere on each target.
+_PROTECTED: Final = re.compile(r"^attributes #\d+ = \{.*\bssp.*", re.MULTILINE)
+_PROTECTION: Final = re.compile(r"\bssp(?:strong|req)? ")
 _WHERE: Final = re.compile(r"<string>:(\d+):")
 
 
@@ -119,7 +122,7 @@ class LLVMKernel(PrototypedKernel):
         self._read: tuple[Stamp | None, object] | None = None
 
     def __repr__(self) -> str:
-        return f"<LLVMKernel {self._entry or 'of one function'} at {self._site.shown}:{self._site.line}>"
+        return f"<LLVMKernel {self._entry or 'of one function'} at {self.place}>"
 
     @property
     def name(self) -> str:
@@ -155,7 +158,7 @@ class LLVMKernel(PrototypedKernel):
             argument if names.count(argument.name) == 1 else replace(argument, name=f"arg{index}")
             for index, argument in enumerate(arguments)
         ]
-        returns = None if facts["result"] in ("void", "ptr") else value_of(self.name, "it returns", facts["result"])
+        returns = None if facts["result"] in ("void", "ptr") else result_of(self.name, facts)
         found = Function(self.name, tuple(unique), returns)
         if self.prototype:
             declared = replace(super().function, name=self.name)
@@ -178,6 +181,7 @@ class LLVMKernel(PrototypedKernel):
         body = retargeted(self._shown, facts, text, target)
         if self._optimise:
             body = _NOT_OPTIMISED.sub(lambda group: _UNOPTIMISED.sub("nounwind", group[0]), body)
+        body = _PROTECTED.sub(lambda group: _PROTECTION.sub("", group[0]), body)
         if facts["result"] == "ptr":  # numba's way to return nothing
             types = [each["type"] for each in facts["arguments"]]
             takes = ", ".join(f"{kind} %a{index}" for index, kind in enumerate(types))
@@ -200,7 +204,16 @@ class LLVMKernel(PrototypedKernel):
         """Return how the IR is to be compiled; nothing is linked with it."""
         from ..toolchain.parts import Parts
 
-        return Parts(source=self._module[1], is_whole=True, optimise=self._optimise)
+        signature = self.function.signature_on(target) if self.prototype else None
+        text = self._module[1]
+        return Parts(
+            source=text,
+            sources={"source.ll": text},
+            is_whole=True,
+            optimise=self._optimise,
+            signature=signature,
+            place=self._shown,
+        )
 
     @cached_property
     def _module(self) -> tuple[dict[str, Any], str]:
@@ -226,9 +239,7 @@ class LLVMKernel(PrototypedKernel):
         try:
             return Path(self._path).read_bytes()
         except OSError as error:
-            raise CompileError(
-                f"{self._site.shown}:{self._site.line}: cannot read {self._given.module}: {error.strerror or error}"
-            ) from None
+            raise CompileError(f"{self.place}: cannot read {self._given.module}: {error.strerror or error}") from None
 
     @property
     def _path(self) -> str:
@@ -236,13 +247,27 @@ class LLVMKernel(PrototypedKernel):
 
     @property
     def _shown(self) -> str:
-        return self._given.module if self._given.is_path else f"{self._site.shown}:{self._site.line}"
+        return self._given.module if self._given.is_path else self.place
 
     def _located(self, message: str) -> str:
         """Return LLVM's message with the place that the user knows."""
         message = message.replace("LLVM IR parsing error\n", "")
         if not _WHERE.search(message):
-            return f"{self._shown}: {message}"
+            line = self._line_of(message)
+            if line is None:
+                return f"{self._shown}: {message}"
+            message = f"<string>:{line}: {message}"
         first = self._site.line_of(self._given.module) if self._given.is_text else 1
         name = self._given.module if self._given.is_path else self._site.shown if first else f"{self._shown}: the IR"
         return _WHERE.sub(lambda match: f"{name}:{int(match[1]) + (first or 1) - 1}:", message)
+
+    def _line_of(self, message: str) -> int | None:
+        """Return the line of the IR that has the instruction which a message of LLVM's verifier shows."""
+        lines = [" ".join(line.split()) for line in self._data().decode(errors="replace").splitlines()]
+        for shown in message.splitlines()[1:]:
+            words = " ".join(shown.split())
+            start = f"{words.removeprefix('label %')}:" if words.startswith("label %") else words
+            found = [number for number, line in enumerate(lines, 1) if start and line.startswith(start)]
+            if len(found) == 1:
+                return found[0]
+        return None

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 from typing import TYPE_CHECKING
@@ -41,7 +42,8 @@ def opencl_kernel(
     entry : str
         The name of the ``__kernel`` function.
     options : sequence of str
-        Options for the driver's compiler, such as ``"-cl-fast-relaxed-math"``; a path in them is one on the device.
+        Options for the driver's compiler, such as ``"-cl-fast-relaxed-math"``. ``"-Ifolder"`` is as in `include_dirs`
+        where this host has the folder; else, as any other path, it is one on the device.
     defines : mapping of str to str, int, float or bool, optional
         Macros.
     include_dirs : sequence of str or path
@@ -52,9 +54,29 @@ def opencl_kernel(
     -------
     OpenCLKernel
     """
+    for name, given in (("options", options), ("include_dirs", include_dirs)):
+        if isinstance(given, (str, os.PathLike)):
+            raise ArgumentError(f"{name}={given!r}: give a sequence, as in {name}=[{str(given)!r}]")
     site = CallSite.above()
-    folders = tuple(Path(*site.resolve(os.fspath(folder))) for folder in include_dirs)
-    return OpenCLKernel(source, entry, tuple(options), dict(defines or {}), folders, site)
+    named, others = _host_folders(options, site)
+    folders = [Path(*site.resolve(os.fspath(folder))) for folder in include_dirs]
+    return OpenCLKernel(source, entry, others, dict(defines or {}), (*folders, *named), site)
+
+
+def _host_folders(options: Sequence[str], site: CallSite) -> tuple[list[Path], tuple[str, ...]]:
+    """Return the folders of ``-I`` that this host has, and the options without them."""
+    folders: list[Path] = []
+    others: list[str] = []
+    given = iter(options)
+    for option in given:
+        words = [option, *islice(given, 1)] if option.strip() == "-I" else [option]
+        name = "".join(words).strip().removeprefix("-I").strip()
+        folder = Path(*site.resolve(name))
+        if option.lstrip().startswith("-I") and name and folder.is_dir():
+            folders.append(folder)
+        else:
+            others += words
+    return folders, tuple(others)
 
 
 class OpenCLKernel:
@@ -101,7 +123,7 @@ class OpenCLKernel:
         CompileError
             If its file cannot be read.
         """
-        if not self._text or not self._is_text or '#include "' in self._source:
+        if not self._text or not self._is_text or "#include" in self._source:
             text = self._composed()
             if text != self._text:
                 self._text = text

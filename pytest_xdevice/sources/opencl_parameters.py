@@ -33,15 +33,24 @@ _REFUSED: Final = {
 }
 
 
-def signature_of(entry: str, arguments: Sequence[dict[str, Any]]) -> Signature:
+def signature_of(entry: str, arguments: Sequence[dict[str, Any]], place: str = "") -> Signature:
     """Return the signature of a kernel of whose arguments a driver says this; see `runtime.opencl_arguments`.
+
+    Parameters
+    ----------
+    entry : str
+        The kernel's name.
+    arguments : sequence of dict
+    place : str
+        Where it stands, for messages.
 
     Raises
     ------
     CompileError
         If a test cannot give one of them, such as an image.
     """
-    return Signature(entry, tuple(Param(facts["name"], _type(entry, facts)) for facts in arguments))
+    shown = f"{place}: {entry}" if place else entry
+    return Signature(entry, tuple(Param(facts["name"], _type(shown, facts)) for facts in arguments))
 
 
 def signature_key(program: str, entry: str, device: Sequence[str]) -> str:

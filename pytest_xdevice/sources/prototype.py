@@ -13,8 +13,6 @@ from ..kernel.errors import KernelError
 from ..kernel.types import f16
 from ..kernel.types import f32
 from ..kernel.types import f64
-from ..kernel.types import SCALARS
-from ..kernel.types import ScalarType
 from .abi import Argument
 from .abi import Function
 from .abi import Pointer
@@ -23,6 +21,9 @@ from .abi import Value
 _SIZED: Final = {
     f"{letter}int{bits}_t": Value("uint" if letter else "int", bits) for letter in ("", "u") for bits in (8, 16, 32, 64)
 }
+_LEAST: Final = {name.replace("int", "int_least", 1): value for name, value in _SIZED.items()} | {
+    "intmax_t": Value("int", 64), "uintmax_t": Value("uint", 64),
+}  # fmt: skip
 _WORDS: Final = {
     "size_t": Value("uint", 0), "uintptr_t": Value("uint", 0), "ssize_t": Value("int", 0),
     "ptrdiff_t": Value("int", 0), "intptr_t": Value("int", 0),
@@ -32,12 +33,14 @@ _FLOATS: Final = {
     "float32_t": Value("float", 32), "float64_t": Value("float", 64),
     "_Float16": Value("float", 16), "__fp16": Value("float", 16), "float16_t": Value("float", 16),
 }  # fmt: skip
-_NAMED: Final = {**_SIZED, **_WORDS, **_FLOATS, "bool": Value("bool", 8), "_Bool": Value("bool", 8)}
+_NAMED: Final = {**_SIZED, **_LEAST, **_WORDS, **_FLOATS, "bool": Value("bool", 8), "_Bool": Value("bool", 8)}
+_OWN: Final = "types"  # where the names stand that every prototype may use
 _KEYWORDS: Final = frozenset({"float", "double", "_Bool"})
 _PREAMBLE: Final = " ".join(f"typedef int {name};" for name in _NAMED if name not in _KEYWORDS)
 # What C++ and the compilers add to a declaration, and says nothing of how a function is called.
 _ATTRIBUTE: Final = re.compile(r"__attribute__\s*\(\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)\)|__declspec\s*\([^()]*\)")
 _NOISE: Final = re.compile(r'extern\s+"C"|\b(?:__extension__|__inline__|__inline|static\s+inline|inline)\b')
+_COMPLEX: Final = re.compile(r"\bcomplex(?=\s+(?:float|double)\b)|(?<=\bfloat )complex\b|(?<=\bdouble )complex\b")
 _COMMENT: Final = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _MESSAGE: Final = re.compile(r"^.*?:(\d+):(\d+): (.*)$", re.DOTALL)
 
@@ -86,7 +89,7 @@ class _Reader:
         for node in self._parsed().ext:
             kind = type(node).__name__
             if kind == "Typedef":
-                if node.name not in _NAMED:
+                if node.coord.file != _OWN:
                     self._typedefs[node.name] = node.type
             elif kind == "Decl" and type(node.type).__name__ == "FuncDecl":
                 declarations.append(node)
@@ -105,7 +108,7 @@ class _Reader:
 
         text = self._plain()
         try:
-            return c_parser.CParser().parse(f'{_PREAMBLE}\n# 1 "prototype"\n{text}', "prototype")
+            return c_parser.CParser().parse(f'{_PREAMBLE}\n# 1 "prototype"\n{text}', _OWN)
         except c_parser.ParseError as error:
             located = _MESSAGE.match(str(error))
             line, column, message = (int(located[1]), int(located[2]), located[3]) if located else (1, 1, str(error))
@@ -128,6 +131,8 @@ class _Reader:
         for pattern in (_COMMENT, _ATTRIBUTE, _NOISE):
             text = pattern.sub(_blanks, text)
         text = re.sub(r"\b__(restrict|const|volatile)(?:__)?\b", lambda m: m[1].ljust(len(m[0])), text)
+        # What <complex.h> makes of it; what follows on its line is then one column further in messages.
+        text = _COMPLEX.sub("_Complex", text)
         stripped = text.rstrip()
         return text if stripped.endswith((";", "}")) else f"{stripped};"
 
@@ -143,7 +148,9 @@ class _Reader:
     def _function(self, node: Any) -> Function:
         function = node.type
         result_type = self._resolved(function.type)
-        returned = None if self._is_void(result_type) else self._result(node, result_type)
+        # A pointer that comes back, as that of memcpy, says nothing to another machine.
+        is_nothing = self._is_void(result_type) or type(result_type).__name__ == "PtrDecl"
+        returned = None if is_nothing else self._result(node, result_type)
         arguments: list[Argument] = []
         for index, param in enumerate(function.args.params if function.args else []):
             argument = self._argument(index, param)
@@ -196,25 +203,22 @@ class _Reader:
                 "Take a number that chooses the function in C.",
             )  # fmt: skip
         is_const = "const" in inner.quals
-        return Pointer(self._element(node, inner), is_const)
-
-    def _element(self, node: Any, kind: Any) -> ScalarType | None:
-        declared = type(kind.type).__name__
-        if declared in ("Struct", "Union"):
-            return None
-        if self._is_void(kind):
-            return None
-        value = self._value(node, kind, f"'{node.name}' points to")
+        if self._is_bytes(inner):
+            return Pointer(None, is_const)
+        value = self._value(node, inner, f"'{node.name}' points to")
         if value.kind == "char":
-            return None  # bytes: a string, or memory of any kind
+            return Pointer(None, is_const)  # bytes: a string, or memory of any kind
         if value.bits == 0:
-            written = " ".join(getattr(kind.type, "names", ("long",)))
-            unsigned = "u" if value.kind == "uint" else ""
-            self._refuse(
-                node, f"'{node.name}' points to '{written}', which has 32 bits on some targets and 64 on others",
-                f"Write {unsigned}int32_t or {unsigned}int64_t, in the C code as well.",
-            )  # fmt: skip
-        return {16: f16, 32: f32, 64: f64}[value.bits] if value.kind == "float" else _element_of(value)
+            return Pointer(value.bound, is_const, word=value)
+        if value.kind == "float":
+            return Pointer({16: f16, 32: f32, 64: f64}[value.bits], is_const)
+        return Pointer(value.bound, is_const)
+
+    def _is_bytes(self, kind: Any) -> bool:
+        """Tell whether memory of a type is taken as it is: structures, ``void``, and complex numbers."""
+        if type(kind.type).__name__ in ("Struct", "Union") or self._is_void(kind):
+            return True
+        return sorted(getattr(kind.type, "names", ())) in (["_Complex", "float"], ["_Complex", "double"])
 
     def _value(self, node: Any, kind: Any, what: str) -> Value:
         shape = type(kind).__name__
@@ -326,12 +330,6 @@ def _scalar(names: list[str]) -> Value | None:
     longs = names.count("long")
     bits = 16 if "short" in names else (32, 0, 64)[min(longs, 2)]
     return Value("uint" if unsigned else "int", bits)
-
-
-def _element_of(value: Value) -> ScalarType:
-    if value.kind == "bool":
-        return SCALARS["bool_"]
-    return SCALARS[f"{'u' if value.kind == 'uint' else 'i'}{value.bits}"]
 
 
 def _blanks(match: re.Match[str]) -> str:

@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 Language = Literal["c", "c++", "assembler-with-cpp"]
 Listing = Literal["assembly", "llvm_ir"]
 _DEFAULTS: Final = ("-O3", "-fPIC")
-_CLANG_DEFAULTS: Final = (*_DEFAULTS, "-fno-crash-diagnostics")  # those are files in /tmp that nobody asked for
+_CLANG_DEFAULTS: Final = (
+    *_DEFAULTS,
+    "-fno-crash-diagnostics",  # those are files in /tmp that nobody asked for
+    "-fdebug-default-version=4",  # of version 5, GNU's addr2line confuses the files that #line directives name
+)
 # Flags by which a user chooses the processor, instead of the target's own.
 _PROCESSOR: Final = ("-march=", "-mcpu=", "-mfpu=")
 _ENVIRONMENT: Final = ("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH")

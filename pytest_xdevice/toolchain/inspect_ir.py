@@ -14,12 +14,18 @@ _BITCODE: Final = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
 _TARGET_LINE: Final = re.compile(r"^target (?:datalayout|triple) = .*\n", re.MULTILINE)
 _KEEPS_FROM_OPTIMISING: Final = re.compile(r"\b(?:optnone|noinline)\b(?= )")
 _FOR_A_CPU: Final = re.compile(r'"(?:target-cpu|target-features|tune-cpu)"="[^"]*"')
+_PIE: Final = re.compile(r'(!"PIE Level", i32) \d+')
+# What compilers for programs say of another library's symbols, which code that is to be shared must look up.
+_FOREIGN: Final = re.compile(r"^(@.* = external |declare )dso_local ", re.MULTILINE)
 _GEP: Final = re.compile(r"getelementptr (?:inbounds |nuw |nusw |inrange\([^)]*\) )*(.+?), ptr")
+_KEPT_LINKAGE: Final = frozenset({"internal", "private", "available_externally", "appending"})
 _PASS_ON: Final = frozenset({"getelementptr", "bitcast", "phi", "select", "addrspacecast", "freeze"})
 
 
 def inspect(data: bytes, entry: str, name: str) -> tuple[dict[str, Any], str]:
     """Return facts about a module, and its text with the entry renamed to `name` and without triple and data layout.
+
+    What the entry does not need is left out, such as the program that it came in: that may need what no device has.
 
     Parameters
     ----------
@@ -51,14 +57,13 @@ def inspect(data: bytes, entry: str, name: str) -> tuple[dict[str, Any], str]:
     entry = entry or (defined[0].name if len(defined) == 1 else "")
     if entry not in facts["functions"]:
         return facts, ""
-    for function in defined:
-        if function.linkage.name not in ("internal", "private"):
-            function.visibility = "hidden"  # else a symbol of that name in the device's process is called instead
     function = module.get_function(entry)
+    _leave_out_the_rest(module, function)
     name = name or re.sub(r"\W", "_", entry)
     if name != entry:
         function.name = name
-    text = _TARGET_LINE.sub("", str(module))
+    # As a part of a program it would find thread-local variables where only a program has them.
+    text = _FOREIGN.sub(r"\1", _PIE.sub(r"\1 0", _TARGET_LINE.sub("", str(module))))
     facts["entry"] = name
     facts["head"] = next(line for line in str(function).splitlines() if line.startswith("define"))
     facts["result"] = str(function.global_value_type).split(" (", 1)[0]
@@ -78,6 +83,23 @@ def _parsed(data: bytes) -> Any:
     if data.startswith(_BITCODE):
         return llvm.parse_bitcode(data)
     return llvm.parse_assembly(data.decode())
+
+
+def _leave_out_the_rest(module: Any, entry: Any) -> None:
+    """Make all but the entry the module's own, and remove what is not used then.
+
+    Otherwise a symbol of the same name in the device's process would be called instead, as well.
+    """
+    for each in (*module.functions, *module.global_variables):
+        if each.is_declaration or each.linkage.name in _KEPT_LINKAGE or each.name.startswith("llvm."):
+            continue
+        each.visibility = "default"  # all that is internal has it
+        each.linkage = "internal"
+    entry.linkage, entry.visibility = "external", "hidden"
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_global_dead_code_eliminate_pass()
+    machine = llvm.Target.from_default_triple().create_target_machine()
+    passes.run(module, llvm.create_pass_builder(machine, _without_vectors()))
 
 
 def _find_elements(arguments: list[dict[str, Any]], text: str, module: Any, name: str) -> None:
@@ -124,8 +146,11 @@ class _Accesses:
         if function is None or function.is_declaration or (name, index) in self._seen:
             return self._read, self._stepped
         self._seen.add((name, index))
+        parameters = list(function.arguments)
+        if index >= len(parameters):
+            return self._read, self._stepped  # one of variable arguments
         instructions = list(_instructions(function))
-        aliases = _aliases(list(function.arguments)[index], instructions)
+        aliases = _aliases(parameters[index], instructions)
         for instruction in instructions:
             self._note(instruction, aliases)
         return self._read, self._stepped
@@ -136,6 +161,10 @@ class _Accesses:
             self._read.add(str(instruction.type))
         elif opcode == "store":
             value, place = instruction.operands
+            if place in aliases:
+                self._read.add(str(value.type))
+        elif opcode in ("atomicrmw", "cmpxchg"):
+            place, *_, value = instruction.operands
             if place in aliases:
                 self._read.add(str(value.type))
         elif opcode == "getelementptr" and instruction in aliases:

@@ -39,6 +39,8 @@ EMULATIONS: Final = {
 }
 # Pages apart for code and for relocated data would pad a kernel of 2 kB to 64 kB, all of which goes up.
 _LAYOUT: Final = tuple(f"-z{word}" for word in ("now", "noexecstack", "noseparate-code", "norelro"))
+# Else a kernel called "div" or "crc32" is another one's: the loader looks in Python and its libraries first.
+_OWN_FIRST: Final = "-Bsymbolic"
 _MEMORY: Final = "/dev/shm"
 _GNU_ARCHES: Final = {"armv7l": "arm", "armv8l": "arm", "armv6l": "arm", "armv5te": "arm", "i686": "i686"}
 
@@ -88,11 +90,23 @@ class UndefinedSymbols(CompileError):
     """
 
     def __init__(self, names: Sequence[str], target: Target) -> None:
-        super().__init__(
-            f"undefined symbols for {target.triple}: {', '.join(names)}; a kernel may call the C library's math "
-            "and memory functions and what it defines itself"
-        )
+        advice = next((text for start, text in _ADVICE if any(name.startswith(start) for name in names)), _PLAIN_ADVICE)
+        super().__init__(f"undefined symbols for {target.triple}: {', '.join(names)}; {advice}")
         self.names = tuple(names)
+
+
+_PLAIN_ADVICE: Final = "a kernel may call the C library's math and memory functions and what it defines itself"
+# What the names of other symbols start with, and how to do without them.
+_ADVICE: Final = (
+    ("__ubsan_", "a device has no library of sanitizers: compile with -fno-sanitize=undefined"),
+    ("__asan_", "a device has no library of sanitizers: compile without -fsanitize=address"),
+    ("NRT_", "a device has not numba's own library: a function for it allocates no arrays and raises no exceptions"),
+    (
+        "numba_",
+        "a device has not numba's own library: a function for it raises no exceptions, as a division by zero does; "
+        'cfunc(..., error_model="numpy") leaves that one out',
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -124,7 +138,9 @@ class StubLinker:
         return EMULATIONS.get(target.arch) in self.emulations
 
     def line(self, target: Target) -> str:
-        return shlex.join([*self.command, "-m", EMULATIONS[target.arch], "-shared", *_LAYOUT, "-o", "kernel.so"])
+        return shlex.join(
+            [*self.command, "-m", EMULATIONS[target.arch], "-shared", _OWN_FIRST, *_LAYOUT, "-o", "kernel.so"]
+        )
 
     def link(self, obj: bytes, target: Target, others: Sequence[bytes] = ()) -> bytes:
         found = resolve((obj, *others))
@@ -157,7 +173,7 @@ class StubLinker:
         with scratch() as folder:
             result = Path(folder, "kernel.so")
             command = [
-                *self.command, "-m", EMULATIONS[target.arch], "-shared", *_stripping(inputs), *_LAYOUT,
+                *self.command, "-m", EMULATIONS[target.arch], "-shared", _OWN_FIRST, *_stripping(inputs), *_LAYOUT,
                 "-o", str(result), *written(inputs, folder), *options,
             ]  # fmt: skip
             if script:
@@ -193,7 +209,7 @@ class DriverLinker:
         return gnu_triple(target) == self.machine and not newer
 
     def line(self, target: Target) -> str:
-        return shlex.join([*self.command, "-shared", "-lm", "-o", "kernel.so"])
+        return shlex.join([*self.command, "-shared", f"-Wl,{_OWN_FIRST}", "-lm", "-o", "kernel.so"])
 
     def link(self, obj: bytes, target: Target, others: Sequence[bytes] = ()) -> bytes:
         return link_with_driver(self.command, (obj, *others))
@@ -218,7 +234,7 @@ def link_with_driver(command: Sequence[str], inputs: Sequence[bytes], libraries:
     with scratch() as folder:
         result = Path(folder, "kernel.so")
         objects = resolve(inputs).objects
-        options = ["-Wl,-z,defs", "-Wl,-z,now", "-Wl,-z,noexecstack", "-Wl,--as-needed"]
+        options = [f"-Wl,{_OWN_FIRST}", "-Wl,-z,defs", "-Wl,-z,now", "-Wl,-z,noexecstack", "-Wl,--as-needed"]
         options += [f"-Wl,{option}" for option in _stripping(objects)]
         made = [*command, "-shared", "-o", str(result), *written(objects, folder), *options, *libraries]
         return call([*made, "-lm", "-lpthread"], result)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 from typing import TYPE_CHECKING
@@ -21,6 +23,7 @@ from .linker import Linker
 from .shared_library import SharedLibrary
 
 if TYPE_CHECKING:
+    from pytest_xdevice.kernel.signature import Signature
     from pytest_xdevice.target import Target
 
 # Links with the libraries of the compiler that made the objects.
@@ -43,6 +46,8 @@ class Parts:
         The kernel's name in `library`.
     source : str
         The kernel's source, where there is one.
+    sources : mapping of str to str
+        All of its sources, by names that go with those of the objects.
     is_whole : bool
         Whether the IR of the entry is that of the kernel as well.
     optimise : bool
@@ -51,6 +56,10 @@ class Parts:
         Make the listings when they are first asked for.
     commands : tuple of str
         How the objects were made, one a line.
+    signature : Signature, optional
+        What a launch takes on this target, where that is not the same on all.
+    place : str
+        Where the kernel was made, for messages.
     """
 
     objects: tuple[bytes, ...] = ()
@@ -58,19 +67,23 @@ class Parts:
     library: SharedLibrary | None = None
     symbol: str = ""
     source: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict)
     is_whole: bool = False
     optimise: bool = True
     llvm_ir: Callable[[], str] | None = None
     assembly: Callable[[], str] | None = None
     commands: tuple[str, ...] = ()
+    signature: Signature | None = None
+    place: str = ""
 
     def files(self, linker: Linker | None, target: Target) -> dict[str, bytes]:
-        """Return the objects by the names that the commands call them, and the commands."""
+        """Return the objects by the names that the commands call them, their sources, and the commands."""
         named = {f"{index}.{'a' if is_archive(data) else 'o'}": data for index, data in enumerate(self.objects, 1)}
         lines = list(self.commands)
         if linker is not None:
             lines.append(f"{linker.line(target)} entry.o {' '.join(named)}")
-        return {**named, "commands.txt": "".join(f"{line}\n" for line in lines).encode()}
+        texts = {**self.sources, "commands.txt": "".join(f"{line}\n" for line in lines)}
+        return {**named, **{name: text.encode(errors="surrogateescape") for name, text in texts.items()}}
 
     @property
     def digest(self) -> str:

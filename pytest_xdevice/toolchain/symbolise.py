@@ -10,10 +10,21 @@ from pathlib import Path
 from typing import Final
 
 from .elf import ElfFile
+from .elf import EM_AARCH64
+from .elf import EM_ARM
+from .elf import EM_RISCV
+from .elf import EM_X86_64
 from .find_linkers import numbered
 from .linker import scratch
 
 _SECONDS: Final = 20.0
+# GNU's reads the files of the processors that it was built for, as a rule one.
+_CROSS: Final = {
+    EM_AARCH64: ("aarch64-linux-gnu",),
+    EM_ARM: ("arm-linux-gnueabihf", "arm-linux-gnueabi"),
+    EM_RISCV: ("riscv64-linux-gnu",),
+    EM_X86_64: ("x86_64-linux-gnu",),
+}
 
 
 def line_of(library: bytes, symbol: str, offset: int) -> str:
@@ -23,7 +34,7 @@ def line_of(library: bytes, symbol: str, offset: int) -> str:
     """
     file = ElfFile(library)
     found = next((each for each in file.symbols if each.name == symbol), None)
-    program = symbolizer()
+    program = symbolizer(file.machine)
     if found is None or not program or not file.has_lines:
         return ""
     with scratch() as folder:
@@ -50,11 +61,20 @@ def _shown(line: str) -> str:
 
 
 @functools.cache
-def symbolizer() -> tuple[str, ...]:
-    """Return how the program is called that reads debug information; empty where this host has none."""
+def symbolizer(machine: int | None = None) -> tuple[str, ...]:
+    """Return how the program is called that reads debug information; empty where this host has none.
+
+    Parameters
+    ----------
+    machine : int, optional
+        The processor of the file, as ELF numbers it; by default this host's own.
+    """
     for name in ("llvm-symbolizer", *numbered("llvm-symbolizer")):
         found = shutil.which(name)
         if found:
             return (found, "--functions=none", "--output-style=GNU", "--no-inlines")
-    found = shutil.which("addr2line")
-    return (found,) if found else ()
+    for name in (*(f"{prefix}-addr2line" for prefix in _CROSS.get(machine or 0, ())), "addr2line"):
+        found = shutil.which(name)
+        if found:
+            return (found,)
+    return ()

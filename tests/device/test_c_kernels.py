@@ -154,6 +154,16 @@ void far(int n, float *x)
         xdevice.run(kernel, 16, np.zeros(16, np.float32))
 
 
+def test_an_instruction_that_traps_is_located_as_well(xdevice: Device, pytestconfig: pytest.Config) -> None:
+    program = "".join(symbolizer()[:1])
+    if "llvm-symbolizer" not in program and not (program and xdevice.address == "local"):
+        unavailable(pytestconfig, "llvm-symbolizer is not installed: install llvm")
+    kernel = c_kernel("int trap(int a) { if (a == 3) __builtin_trap(); return a; }", "int trap(int a)", flags=["-g"])
+    assert xdevice.run(kernel, 2) == 2
+    with pytest.raises(KernelCrash, match=r"trap crashed with SIG(ILL|TRAP) at \S*test_c_kernels.py:\d+ on .*: \w+"):
+        xdevice.run(kernel, 3)
+
+
 def test_a_crash_is_reported_and_the_next_kernel_runs(xdevice: Device) -> None:
     crash = c_kernel("#include <stdlib.h>\nvoid crash(void) { abort(); }", "void crash(void)")
     with pytest.raises(KernelCrash, match="crash crashed with SIGABRT"):
@@ -210,24 +220,76 @@ int lanes(const float *x, float *y) { for (int i = 0; i < 4; i++) y[i] = x[i] + 
     assert which == {"arm": 1, "aarch64": 1, "x86_64": 2, "i686": 2}.get(xdevice.target.arch, 0)
 
 
-def test_a_static_function_of_a_program_is_reached_by_a_text_around_it(xdevice: Device, tmp_path: Path) -> None:
-    (tmp_path / "program.c").write_text(
-        "#include <stdio.h>\n#include <stdlib.h>\n#define N 4\n"
-        "static void kernel_sum(int n, double s[N], double a[N][N])\n"
-        "{ for (int i = 0; i < n; i++) { s[i] = 0; for (int j = 0; j < n; j++) s[i] += a[i][j]; } }\n"
-        "static int compare(const void *a, const void *b) { return *(const double *)a < *(const double *)b; }\n"
-        "static void sort(double s[N]) { qsort(s, N, sizeof *s, compare); }\n"
-        'int main(void) { fprintf(stderr, "not called\\n"); return 0; }\n'
-    )
-    kernel = c_kernel(
-        '#include "program.c"\nvoid sums(int n, double s[N], double a[N][N]) { kernel_sum(n, s, a); sort(s); }\n',
-        "void sums(int n, double *s, double a[4][4])",
-        include_dirs=[tmp_path],
-    )
+PROGRAM = """
+#include <stdio.h>
+#include <stdlib.h>
+#define N 4
+static int compare(const void *a, const void *b) { return *(const double *)a < *(const double *)b; }
+static void kernel_sum(int n, double s[N], double a[N][N])
+{
+    for (int i = 0; i < n; i++) {
+        s[i] = 0;
+        for (int j = 0; j < n; j++)
+            s[i] += a[i][j];
+    }
+    qsort(s, N, sizeof *s, compare);
+}
+inline int rows(void) { return N; }
+int main(void) { double s[N], a[N][N] = {{1}}; kernel_sum(N, s, a); return s[0] > rows(); }
+"""
+
+
+def test_a_static_function_of_a_program_is_a_kernel_as_it_is(xdevice: Device, tmp_path: Path) -> None:
+    (tmp_path / "program.c").write_text(PROGRAM)
+    kernel = c_kernel(tmp_path / "program.c", "void kernel_sum(int n, double s[N], double a[4][4])")
     a = np.arange(16.0).reshape(4, 4)
     s, same = xdevice.run(kernel, 4, np.zeros(4), a)
     np.testing.assert_array_equal(s, a.sum(1)[::-1])
     np.testing.assert_array_equal(same, a)
+    assert "kernel_sum:" in xdevice.compile(kernel).artifact.assembly
+    assert xdevice.run(c_kernel(tmp_path / "program.c", "int rows(void)")) == 4
+
+
+def test_a_prototype_may_repeat_what_its_types_are_made_of(xdevice: Device) -> None:
+    kernel = c_kernel(
+        "enum mode { ADD, SUB = 5 };\nstruct pair { int a; int b; };\ntypedef struct { int c; } result;\n"
+        "void both(enum mode m, const struct pair *p, result *r) { r->c = m == SUB ? p->a - p->b : p->a + p->b; }\n",
+        "enum mode { ADD, SUB = 5 }; struct pair { int a; int b; }; typedef struct { int c; } result;"
+        "void both(enum mode m, const struct pair *p, result *r);",
+    )
+    assert xdevice.run(kernel, 5, np.int32([7, 3]), np.zeros(1, np.int32)) == [4]
+
+
+def test_a_kernel_and_its_helpers_may_have_names_of_the_c_library(xdevice: Device) -> None:
+    kernel = c_kernel(
+        "int index(int a) { return a + 1; }\nint div(int a, int b) { return 100 * a + 10 * b + index(b); }\n",
+        "int div(int a, int b)",
+        flags=["-fno-builtin", "-fno-inline"],
+    )
+    assert xdevice.run(kernel, 3, 4) == 345
+
+
+def test_arrays_of_words_have_the_devices_size(xdevice: Device) -> None:
+    kernel = c_kernel(
+        "#include <stddef.h>\nvoid sizes(int n, const size_t *x, long *y)"
+        "{ for (int i = 0; i < n; i++) y[i] = -(long)x[i]; }",
+        "void sizes(int n, const size_t *x, long *y)",
+    )
+    signed, unsigned = (np.int64, np.uint64) if xdevice.info.bits == 64 else (np.int32, np.uint32)
+    x = np.arange(3, dtype=unsigned)
+    np.testing.assert_array_equal(xdevice.run(kernel, 3, x, np.zeros(3, signed)), [0, -1, -2])
+    with pytest.raises(ArgumentError, match=r"sizes: y: expected int(32|64), got float32"):
+        xdevice.run(kernel, 3, x, np.zeros(3, np.float32))
+
+
+def test_complex_numbers_and_a_pointer_that_comes_back(xdevice: Device) -> None:
+    kernel = c_kernel(
+        "#include <complex.h>\n"
+        "float complex *twice(int n, float complex *x) { for (int i = 0; i < n; i++) x[i] += x[i]; return x; }",
+        "float complex *twice(int n, float complex *x)",
+    )
+    x = np.array([1 + 2j, 3j], np.complex64)
+    np.testing.assert_array_equal(xdevice.run(kernel, 2, x), 2 * x)
 
 
 def test_what_it_prints_is_the_tests_output(xdevice: Device, capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,7 +138,93 @@ define ptr @cfunc._ZN8double_itE7float32_2a(ptr %.1, i64 %.2) {
 """
 
 
+# As clang writes a program that is not to be shared: what it calls, and how it finds its variables, no device can link.
+PROGRAM = """
+@here = internal thread_local global i32 7
+@stdout = external dso_local global ptr
+@scale = dso_local global double 2.0
+define internal double @kernel_scale(ptr %values, i32 %at) #0 {
+  %room = alloca [16 x i8]
+  %out = load ptr, ptr @stdout
+  %flushed = call i32 @fflush(ptr %out)
+  %place = getelementptr double, ptr %values, i32 %at
+  %value = load double, ptr %place
+  %factor = load double, ptr @scale
+  %scaled = fmul double %value, %factor
+  ret double %scaled
+}
+define dso_local i32 @main() #0 {
+  %memory = call ptr @library_of_the_program()
+  %scaled = call double @kernel_scale(ptr %memory, i32 0)
+  %own = load i32, ptr @here
+  ret i32 %own
+}
+declare dso_local i32 @fflush(ptr)
+declare ptr @library_of_the_program()
+attributes #0 = { noinline nounwind optnone sspstrong uwtable }
+!llvm.module.flags = !{!0, !1}
+!0 = !{i32 8, !"PIC Level", i32 2}
+!1 = !{i32 7, !"PIE Level", i32 2}
+"""
+
+
+class TestPrograms:
+    def test_one_function_is_taken_without_the_rest(self, xdevice: Device) -> None:
+        kernel = llvm_kernel(PROGRAM, "kernel_scale")
+        assert xdevice.run(kernel, np.arange(4.0), 3) == 6.0
+        assert "library_of_the_program" not in xdevice.compile(kernel).artifact.llvm_ir
+
+    def test_variables_keep_what_they_were_given(self, xdevice: Device) -> None:
+        text = """@count = dso_local global i32 5
+define i32 @next() {
+  %old = load i32, ptr @count
+  %new = add i32 %old, 1
+  store i32 %new, ptr @count
+  ret i32 %new
+}
+define void @reset() {
+  store i32 0, ptr @count
+  ret void
+}"""
+        function = xdevice.compile(llvm_kernel(text, "next"))
+        result = xdevice.empty((), np.int32)
+        seen = []
+        for _ in range(2):
+            function(result)
+            seen.append(int(result.numpy()))
+        assert seen == [6, 7]
+
+
 class TestParameters:
+    @pytest.mark.parametrize(
+        ("text", "signature"),
+        [
+            (
+                "define void @byval(ptr %nest) {\n  %old = atomicrmw add ptr %nest, i32 1 seq_cst\n  ret void\n}",
+                "byval(nest: i32 *)",
+            ),
+            (
+                "define void @swap(ptr %p) {\n  %old = cmpxchg ptr %p, i64 1, i64 2 seq_cst seq_cst\n  ret void\n}",
+                "swap(p: i64 *)",
+            ),
+            ("define zeroext i8 @get() {\n  ret i8 200\n}", "get(return: Out[u8])"),
+            (
+                "define internal i32 @sum(i32 %n, ...) noinline {\n  ret i32 %n\n}\n"
+                "define i32 @call(ptr %p) {\n  %r = call i32 (i32, ...) @sum(i32 1, ptr %p)\n  ret i32 %r\n}",
+                "call(p: const void *, return: Out[i32])",
+            ),
+            (
+                "define void @part(ptr %p, i64 %i) {\n  %s = getelementptr [16 x i8], ptr %p, i64 %i\n"
+                "  %n = load i32, ptr %s\n  %f = getelementptr float, ptr %s, i32 %n\n  store float 1.0, ptr %f\n"
+                "  ret void\n}",
+                "part(p: void *, i: i64)",
+            ),
+        ],
+        ids=["atomic", "exchange", "unsigned", "variable", "structure"],
+    )
+    def test_what_the_ir_says_of_them(self, text: str, signature: str) -> None:
+        assert str(llvm_kernel(text, signature.partition("(")[0]).signature) == signature
+
     def test_a_prototype_says_more(self, xdevice: Device) -> None:
         axpy = llvm_kernel(AXPY, "axpy", prototype="void axpy(int count, float k, const float *from, float *to)")
         assert str(axpy.signature) == "axpy(count: i32, k: f32, from: const f32 *, to: f32 *)"
@@ -224,14 +310,18 @@ class TestMistakes:
         ("text", "message"),
         [
             (AXPY.replace("fadd float %old", "fadd double %old"), r"axpy\.ll:13:22: error: '%old' defined with type"),
-            (AXPY.replace("[ 0, %entry ], ", ""), r"axpy\.ll: PHINode should have one entry for each predecessor"),
+            (AXPY.replace("[ 0, %entry ], ", ""), r"axpy\.ll:7: PHINode should have one entry for each predecessor"),
             (AXPY.replace("@axpy", "@other"), r"axpy\.ll: the module does not define 'axpy'; it defines other"),
             (
                 AXPY.replace("done:", "done:\n  call void @unknown_one()") + "declare void @unknown_one()",
                 "undefined symbols for .*: unknown_one",
             ),
+            (
+                AXPY.replace("done:", "done:\n  call void @numba_do_raise()") + "declare void @numba_do_raise()",
+                'numba_do_raise; a device has not numba.*error_model="numpy"',
+            ),
         ],
-        ids=["parse", "verify", "entry", "symbol"],
+        ids=["parse", "verify", "entry", "symbol", "numba"],
     )
     def test_bad_modules(self, xdevice: Device, tmp_path: Path, text: str, message: str) -> None:
         (tmp_path / "axpy.ll").write_text(text)

@@ -15,6 +15,11 @@ def test_pocl_names_places_alone() -> None:
     )
 
 
+def test_a_place_within_a_macro_is_where_that_is_used() -> None:
+    log = "error: a b.cl:2:9 <Spelling=a b.cl:1:1>: undeclared 'x'\n"
+    assert with_source_lines(log, SOURCE) == "a b.cl:2:9: error: undeclared 'x'\n\tsecond x\n\t       ^"
+
+
 def test_nvidia_counts_lines_of_the_text_and_shows_them() -> None:
     log = "<kernel>:8:1: error: unknown type\nfourth\n^\n"
     assert with_source_lines(log, SOURCE) == "a b.cl:4:1: error: unknown type\nfourth\n^"

@@ -67,6 +67,15 @@ def test_a_mistake_is_told_by_the_compiler(compiler: CCompiler, xdevice: Device)
         xdevice.run(c_kernel("void f(int n, float *x) { }\n", "void f(int n, const float *x)"), 1, np.float32([1]))
 
 
+def test_functions_that_their_file_keeps_to_itself(compiler: CCompiler, xdevice: Device) -> None:
+    text = (
+        "static int s(int a) { return a + 1; }\nstatic inline int t(int a) { return s(a) + 1; }\n"
+        "inline int u(int a) { return a; }\n"
+    )
+    for name, expected in (("s", 8), ("t", 9), ("u", 7)):
+        assert xdevice.run(c_kernel(text, f"int {name}(int a)"), 7) == expected
+
+
 # Zig builds the library of C++ at its first use, which takes minutes.
 @pytest.mark.parametrize(
     "compiler",

@@ -84,16 +84,37 @@ void narrow(int n, const float *x, double *y) { y[0] = x[n]; }
     assert f"{FILE}:{line_of('void narrow(int n, const float')}:" in message
 
 
+def test_a_file_that_differs_from_the_prototype_is_called_as_the_user_called_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kernels").mkdir()
+    (tmp_path / "kernels" / "far.c").write_text("\nvoid far(int n) { }\n")
+    monkeypatch.chdir(tmp_path)
+    message = message_of(c_kernel("kernels/far.c", "void far(float n)"))
+    assert "\nkernels/far.c:2:6: note: previous definition is here" in message
+
+
 def test_a_prototype_of_cpp_with_another_direction() -> None:
     kernel = c_kernel('extern "C" void narrow(const float *x) { }', "void narrow(float *x)")
     assert "conflicting types for 'narrow'" in message_of(kernel)
 
 
 def test_a_function_that_is_not_there() -> None:
-    kernel = c_kernel("void first(void) { }\nvoid second(void) { }\nstatic void third(void) { }\n", "void third(void)")
+    kernel = c_kernel("void first(void) { }\nvoid second(void) { }\n", "void third(void)")
     message = message_of(kernel)
-    assert f"{FILE}:{line_of('static void third')}: the prototype names third, which is not defined" in message
-    assert "what is defined is first, second" in message
+    assert f"{FILE}:{line_of('void third')}: the prototype names third, which is not defined" in message
+    assert message.endswith("what is defined is first, second")
+
+
+def test_a_static_function_that_differs_from_its_prototype() -> None:
+    message = message_of(c_kernel("static void third(int n) { }\n", "void third(long n)"))
+    assert "the prototype does not agree with the function" in message
+    assert "conflicting types for 'third'" in message
+
+
+def test_a_static_function_of_cpp_does_not_count() -> None:
+    kernel = c_kernel("static void third(void) { }\n", "void third(void)", language="c++")
+    assert "what is defined is nothing; a static or inline function of C++ does not count" in message_of(kernel)
 
 
 def test_a_function_of_cpp_needs_extern_c() -> None:
@@ -102,10 +123,10 @@ def test_a_function_of_cpp_needs_extern_c() -> None:
 
 
 def test_a_mistake_in_the_prototype_is_located() -> None:
-    kernel = c_kernel("void f(long *x) { }\n", "void f(long *x)")
+    kernel = c_kernel("void f(long **x) { }\n", "void f(long **x)")
     with pytest.raises(KernelError) as caught:
         build(kernel, TARGET)
-    assert (caught.value.filename.rpartition("/")[2], caught.value.line) == (FILE, line_of("void f(long *x) { }"))
+    assert (caught.value.filename.rpartition("/")[2], caught.value.line) == (FILE, line_of("void f(long **x) { }"))
 
 
 def test_a_symbol_that_nothing_defines_is_named() -> None:

@@ -26,7 +26,10 @@ def test_an_object_for_another_architecture(kind: str, tmp_path: Path, pytestcon
         path = static_library(tmp_path / "libapply.a", [path])
     elif kind == "shared":
         path = shared_library(tmp_path / "libapply.so", AARCH64, [path])
-    with pytest.raises(CompileError, match=rf"{path.name} is for aarch64, and the target is riscv64-unknown-linux-gnu"):
+    with pytest.raises(
+        CompileError,
+        match=rf"^\S*test_library\.py:\d+: .*{path.name} is for aarch64, and the target is riscv64-unknown-linux-gnu",
+    ):
         build(library_kernel(path, PROTOTYPE), "riscv64-linux-gnu")
 
 
@@ -58,7 +61,11 @@ def test_a_variable_is_no_function(tmp_path: Path, pytestconfig: pytest.Config) 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "cannot read"), (b"#!/bin/sh\n", "not an ELF file"), (b"!<arch>\nx" + b" " * 80, "damaged")],
+    [
+        (None, r"^\S*test_library\.py:\d+: cannot read"),
+        (b"#!/bin/sh\n", "not an ELF file"),
+        (b"!<arch>\nx" + b" " * 80, "damaged"),
+    ],
 )
 def test_what_is_no_library(content: bytes | None, message: str, tmp_path: Path) -> None:
     path = tmp_path / "libapply.so"

@@ -7,6 +7,7 @@ import pytest
 from pytest_xdevice import KernelError
 from pytest_xdevice.sources.prototype import parse_prototype
 from pytest_xdevice.sources.prototype import Place
+from pytest_xdevice.target import Target
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,11 @@ from pytest_xdevice.sources.prototype import Place
         ("typedef const float *input; void f(input x)", "f(x: const f32 *)"),
         ("typedef struct { int x; } point; void f(const point *p)", "f(p: const void *)"),
         ("typedef float real; void f(const real *x, real *y)", "f(x: const f32 *, y: f32 *)"),
+        ("typedef unsigned char int8_t; void f(int8_t *x)", "f(x: u8 *)"),
+        ("typedef enum { A, B } mode; mode f(mode *m)", "f(m: i32 *, return: Out[i32])"),
+        ("void f(float complex *x, const _Complex double *y)", "f(x: void *, y: const void *)"),
+        ("void *copy(void *to, const void *from, size_t n)", "copy(to: void *, from: const void *, n: u64)"),
+        ("float *f(int_least16_t n, uintmax_t m)", "f(n: i16, m: u64)"),
     ],
 )
 def test_a_prototype_becomes_a_signature(text: str, signature: str) -> None:
@@ -54,9 +60,7 @@ def test_a_prototype_becomes_a_signature(text: str, signature: str) -> None:
         ("void f(struct s p)", 17, "'p' is a struct by value"),
         ("void f(long double x)", 20, "'x' is long double"),
         ("float _Complex f(int n)", 16, "returns float _Complex"),
-        ("float *f(int n)", 8, "returns no scalar"),
-        ("void f(const long *x)", 20, "'x' points to 'long', which has 32 bits on some targets and 64 on others"),
-        ("void f(size_t *x)", 16, "'x' points to 'size_t'"),
+        ("void f(const long double *x)", 27, "'x' points to long double"),
         ("void f(_Float16 x)", 17, "'x' is half precision by value"),
         ("void f(int n, int n)", 6, "two parameters are called 'n'"),
         ("void f(a, b)", 8, "'a' has no type"),
@@ -75,12 +79,20 @@ def test_what_cannot_be_passed_is_refused_at_its_place(text: str, column: int, m
     assert (caught.value.filename, caught.value.line, caught.value.column) == ("test_it.py", 7, column)
 
 
+@pytest.mark.parametrize(("target", "bits"), [("aarch64-linux-gnu", 64), ("armv7l-linux-gnueabihf", 32)])
+def test_elements_as_wide_as_a_pointer_have_the_targets_size(target: str, bits: int) -> None:
+    function = parse_prototype("void f(const long *x, size_t *y, unsigned long z[3][4], float *a, long n)")
+    assert str(function.signature_on(Target.parse(target))) == (
+        f"f(x: const i{bits} *, y: u{bits} *, z: u{bits} *, a: f32 *, n: i64)"
+    )
+
+
 def test_the_message_shows_the_line_and_says_what_to_write() -> None:
     with pytest.raises(KernelError) as caught:
-        parse_prototype("void f(int n,\n       long *x)", Place("test_it.py", 7))
+        parse_prototype("void f(int n,\n       float **x)", Place("test_it.py", 7))
     assert str(caught.value) == (
-        "test_it.py:8:14: the prototype: 'x' points to 'long', which has 32 bits on some targets and 64 on others\n"
-        "  long *x)\n"
-        "        ^\n"
-        "Write int32_t or int64_t, in the C code as well."
+        "test_it.py:8:16: the prototype: 'x' is a pointer to pointers, which cannot come from another machine\n"
+        "  float **x)\n"
+        "          ^\n"
+        "Take one array with all elements, and sizes or offsets."
     )
