@@ -12,6 +12,7 @@ from typing import Final
 from typing import Literal
 from typing import Union
 
+from ..edited import was_edited
 from .errors import Excerpt
 from .errors import KernelError
 from .ir import Location
@@ -107,7 +108,7 @@ def read_source(function: FunctionType, role: Role = "kernel") -> KernelText:
     node = _parsed(function, role, lines, first_line)
     if isinstance(node, ast.AsyncFunctionDef):
         raise _refused(function, role, "it is an async function", "Define it with a plain 'def': it runs to its end.")
-    if not isinstance(node, ast.FunctionDef) or not _is_source_of(node, code):
+    if not isinstance(node, ast.FunctionDef) or not _is_source_of(node, code) or was_edited(code):
         raise _refused(function, role, "the source found for it is another", _CHANGED)
     return KernelText(code.co_filename, first_line, lines, node)
 
@@ -135,6 +136,8 @@ def _read_lambda(function: FunctionType, role: Role) -> KernelText:
     found = found if len(found) == 1 else [node for node in found if _is_code_of(node, code)]
     if len(found) != 1:
         raise _refused(function, role, "which of the lambdas on its line it is cannot be told", "Define it with 'def'.")
+    if was_edited(code):
+        raise _refused(function, role, "the source found for it is another", _CHANGED)
     (node,) = found
     result = ast.copy_location(ast.Return(node.body), node.body)
     made = ast.FunctionDef(name=_LAMBDA, args=node.args, body=[result], decorator_list=[], returns=None)

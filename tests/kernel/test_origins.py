@@ -166,11 +166,11 @@ def test_replaced_function_is_no_kernel(tmp_path: Path) -> None:
     )
 
 
-def test_file_that_was_changed_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("before", "after"), [("double(a:", "triple(a:"), ("= twice(a[i])", "= 3 * a[i]")])
+def test_file_that_was_changed_is_noticed(tmp_path: Path, before: str, after: str) -> None:
     path = tmp_path / "kernels.py"
     names = define(TEXT, path)
-    path.write_text(TEXT.replace("double(a:", "triple(a:"), encoding="utf-8")
-    linecache.checkcache(str(path))
+    path.write_text(TEXT.replace(before, after), encoding="utf-8")
     with pytest.raises(KernelError) as caught:
         _ = names["double"].ir
     assert str(caught.value) == (
@@ -179,6 +179,27 @@ def test_file_that_was_changed_is_noticed(tmp_path: Path) -> None:
         "  ^^^^^^^\n"
         "Was the file changed after it was imported? Start Python again, or define it with a plain 'def'."
     )
+
+
+def test_helpers_that_were_changed_are_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "kernels.py"
+    text = TEXT.replace("\ndef twice(x):\n    return x * 2\n", "\ntwice = lambda x: x * 2\n\n")
+    for given, edited in ((TEXT, TEXT.replace("x * 2", "x * 3")), (text, text.replace("x * 2", "x * 3"))):
+        names = define(given, path)
+        path.write_text(edited, encoding="utf-8")
+        with pytest.raises(KernelError, match=r":4:\d+: helper '.*' cannot be inlined: the source found .* is another"):
+            _ = names["double"].ir
+
+
+def test_changes_elsewhere_in_the_file_do_not_matter(tmp_path: Path) -> None:
+    """The test module is one of pytest's, which rewrites what it imports."""
+    text = TEXT + "def test_it(request):\n    edit(request)\n    assert double.python(np.float32([1])) == [2]\n"
+    edit = (
+        "def edit(request):\n    with open(request.path, 'a', encoding='utf-8') as file:\n"
+        "        file.write('assert False')\n"
+    )
+    (tmp_path / "test_edit.py").write_text(text + edit, encoding="utf-8")
+    assert "1 passed" in output_of("-m", "pytest", "-p", "no:cacheprovider", str(tmp_path))
 
 
 def test_two_lambdas_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,43 @@
+"""Whether a function's file was edited in place since it was imported: what its source says then is not what runs."""
+
+from __future__ import annotations
+import __future__
+
+import linecache
+import os
+import time
+from collections.abc import Iterator
+from types import CodeType
+from typing import Final
+
+# Only files that changed since then are looked into: no kernel was there before.
+_BEGAN: Final = time.time_ns()
+_TICK: Final = 1_000_000_000  # the clocks of file systems are behind by a few milliseconds, some by a whole second
+
+
+def was_edited(code: CodeType) -> bool:
+    """Tell whether the file that `code` was imported from has other code by now, or none.
+
+    Files that did not change during this process are not read, and neither is what is no file. Functions with `assert`
+    statements, which pytest rewrites, count as other code.
+    """
+    try:
+        found = os.stat(code.co_filename)
+    except OSError:
+        return False
+    if max(found.st_mtime_ns, found.st_ctime_ns) < _BEGAN - _TICK:
+        return False
+    linecache.checkcache(code.co_filename)
+    flags = code.co_flags & __future__.annotations.compiler_flag
+    try:
+        module = compile("".join(linecache.getlines(code.co_filename)), code.co_filename, "exec", flags, True)
+    except (SyntaxError, ValueError):
+        return True
+    return all(each != code for each in _codes(module))
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
