@@ -1,7 +1,6 @@
 """Whether a function's file was edited in place since it was imported: what its source says then is not what runs."""
 
 from __future__ import annotations
-import __future__
 
 import linecache
 import os
@@ -28,7 +27,7 @@ def was_edited(code: CodeType) -> bool:
     if max(found.st_mtime_ns, found.st_ctime_ns) < _BEGAN - _TICK:
         return False
     linecache.checkcache(code.co_filename)
-    flags = code.co_flags & __future__.annotations.compiler_flag
+    flags = code.co_flags & annotations.compiler_flag
     try:
         module = compile("".join(linecache.getlines(code.co_filename)), code.co_filename, "exec", flags, True)
     except (SyntaxError, ValueError):

@@ -50,13 +50,13 @@ def register_baseline(config: pytest.Config) -> None:
         baseline = Baseline.from_text(worker[_WORKER_INPUT])
         config.pluginmanager.register(RegressionCheck(baseline, threshold), "xdevice-regressions")
         return
-    existed = path.exists()
-    baseline = _read(path) if existed else Baseline()
+    found = _read(path)
     # One that is there may be read-only: it is, where it has all figures of the run.
-    if not existed and (problem := obstacle(path)) is not None:
+    if found is None and (problem := obstacle(path)) is not None:
         raise pytest.UsageError(f"--xdevice-baseline {path}: it cannot be written: {problem}")
+    baseline = found or Baseline()
     config.pluginmanager.register(RegressionCheck(baseline, threshold), "xdevice-regressions")
-    config.pluginmanager.register(BaselineKeeper(path, baseline, existed), "xdevice-baseline")
+    config.pluginmanager.register(BaselineKeeper(path, baseline, existed=found is not None), "xdevice-baseline")
 
 
 class RegressionCheck:
@@ -82,7 +82,7 @@ class RegressionCheck:
 class BaselineKeeper:
     """Collects the figures of all processes, tells of them, and writes those that are new."""
 
-    def __init__(self, path: Path, baseline: Baseline, existed: bool) -> None:
+    def __init__(self, path: Path, baseline: Baseline, *, existed: bool) -> None:
         self._path = path
         self._baseline = baseline
         self._existed = existed
@@ -146,12 +146,15 @@ def _figures(found: list[tuple[str, object]]) -> list[Figure]:
     return [Figure.from_json(json.loads(str(value))) for name, value in found if name == properties.TIMING]
 
 
-def _read(path: Path) -> Baseline:
+def _read(path: Path) -> Baseline | None:
+    """Return the baseline that is in a file; None where there is no file yet."""
     from .baseline import Baseline
 
     advice = "mend it, or remove it to have this run write a new one"
     try:
         return Baseline.from_text(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except ConfigError as error:
         raise pytest.UsageError(f"--xdevice-baseline {path}: {error}; {advice}") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -131,15 +131,18 @@ def test_a_report_that_cannot_be_written_is_refused_at_once(pytester: pytest.Pyt
         ("r.json", "Permission denied (*/out)"),
         ("sub/r.html", "Permission denied (*/sub)"),
         ("old.md", "it is read-only"),
+        ("closed/r.json", "Permission denied (*/closed)"),
     ],
 )
 def test_what_is_read_only_is_refused_at_once(pytester: pytest.Pytester, name: str, message: str) -> None:
     pytester.makepyfile("def test_host(): print('ran')")
     (pytester.path / "out").mkdir()
     (pytester.path / "out" / "old.md").touch(0o444)
+    (pytester.path / "out" / "closed").mkdir(0o444)
     (pytester.path / "out").chmod(0o555)
-    # Root may write everywhere, but for the privilege to.
-    user = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
+    # Root may write everywhere and look into everything, but for the privileges to.
+    privileges = "-dac_override,-dac_read_search"
+    user = ["setpriv", f"--bounding-set={privileges}", f"--inh-caps={privileges}"] if os.geteuid() == 0 else []
     result = pytester.run(*user, sys.executable, "-m", "pytest", f"--xdevice-report=out/{name}", "-s")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: --xdevice-report: */out/{name} cannot be written: {message}"])
