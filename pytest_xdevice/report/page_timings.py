@@ -41,7 +41,7 @@ def timings_section(run: RunResult) -> str:
     parts = [doubts, table(_TITLES, [_cells(row) for row in rows]), _distributions(rows)]
     parts += [
         _more("Counted by the processor, for each call", COUNTERS, rows, [row.counters for row in rows]),
-        _notes({row.counters_missing: row.lane for row in rows if row.counters_missing and not row.events}),
+        _not_counted(rows),
         _more("Where the time of an OpenCL launch went", EVENTS, rows, [row.events for row in rows]),
     ]
     return "".join(parts)
@@ -135,8 +135,10 @@ def _more(
     return f"<h3>{text(heading)}</h3>{table(titles, cells)}"
 
 
-def _notes(found: Mapping[str, str]) -> str:
-    return "".join(f"<p>Not counted on {text(lane)}: {text(note)}</p>" for note, lane in found.items())
+def _not_counted(rows: Sequence[TimingRow]) -> str:
+    """Return why what of a CPU was not counted, once for each device."""
+    found = dict.fromkeys((row.lane, row.counters_missing) for row in rows if row.counters_missing and not row.events)
+    return "".join(f"<p>Not counted on {text(lane)}: {text(why)}</p>" for lane, why in found)
 
 
 def _distributions(rows: Sequence[TimingRow]) -> str:

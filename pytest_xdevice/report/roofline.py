@@ -116,7 +116,7 @@ def roofline(rows: Sequence[TimingRow], lanes: Sequence[str]) -> str:
             axes.plot([point.intensity], [point.flops / 1e9], "o", color=colour, alpha=0.7, markersize=5)
         for x, y, text in _labels(points):
             axes.annotate(text, (x, y / 1e9), (4, -3), textcoords="offset points", va="top", fontsize=7.5)
-        _finish(axes, len(roofs))
+        _finish(axes)
 
     return draw("roofline", "Roofline", (6.4, 3.8), paint)
 
@@ -138,7 +138,7 @@ def _labels(points: Sequence[Point]) -> Iterator[tuple[float, float, str]]:
         yield point.intensity, point.flops, short(point.row.kernel)
 
 
-def _finish(axes: Any, roofs: int) -> None:
+def _finish(axes: Any) -> None:
     from matplotlib.ticker import FuncFormatter
     from matplotlib.ticker import NullFormatter
 
@@ -149,4 +149,4 @@ def _finish(axes: Any, roofs: int) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel("operations a byte")
     axes.set_ylabel("GFLOP/s")
-    axes.legend(frameon=False, loc="lower right", title="the most of this run" if roofs else None)
+    axes.legend(frameon=False, loc="lower right", title="the most of this run")

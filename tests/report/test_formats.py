@@ -90,6 +90,9 @@ def test_what_was_counted_is_told_where_it_is_known() -> None:
         for figure in ("2000", "5000", "2.5", "0.25", "40.00 µs", "90.00 µs"):  # IPC is 2.5
             assert re.search(cell.format(re.escape(figure)), text), figure
         assert "cache misses" not in text  # nobody counted any
+    text = page(replace(EMPTY, timings=(timing(), timing(), replace(timing(), device="pi 4"))))
+    for lane in ("rk cpu", "pi 4 cpu"):
+        assert text.count(f"<p>Not counted on {lane}: instructions: not allowed</p>") == 1
     plain = replace(EMPTY, timings=(timing(counters=None, events=None),))
     for text in (page(plain), markdown(plain)):
         assert "Counted by the processor" not in text
