@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Callable
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ import numpy as np
 from .artifact import Artifact
 from .artifact import ENTRY
 from .device_array import DeviceArray
+from .errors import CompileError
 from .errors import XDeviceError
 from .kernel.opencl_types import LocalBytes
 from .kernel.opencl_types import RecordType
@@ -96,8 +99,11 @@ class KeptLaunches:
         if not self._launches:
             return None
         folder = directory / re.sub(r"[^\w.\[\]-]+", "-", test).strip("-")[-_LONGEST_NAME:]
+        seen: Counter[str] = Counter()
         for launch in self._launches.values():
-            place = folder / launch.artifact.name
+            name = launch.artifact.name
+            seen[name] += 1
+            place = folder / (name if seen[name] == 1 else f"{name}-{seen[name]}")
             place.mkdir(parents=True, exist_ok=True)
             _write_artifact(place, launch.artifact)
             arguments = list(_write_arguments(place, launch))
@@ -108,23 +114,28 @@ class KeptLaunches:
 
 def _write_artifact(folder: Path, artifact: Artifact) -> None:
     artifact.save(folder / _file_of(artifact))
-    texts = {
-        f"{artifact.name}.ll": artifact.llvm_ir,
-        f"{artifact.name}.s": artifact.assembly,
-    }
-    for name, text in texts.items():
-        if text:
-            _write_text(folder / name, text)
     for name, data in artifact.inputs.items():
         (folder / name).write_bytes(data)
+    _write_made(folder / f"{artifact.name}.ll", lambda: artifact.llvm_ir.encode())
+    _write_made(folder / f"{artifact.name}.s", lambda: artifact.assembly.encode())
     if ENTRY in artifact.inputs:
-        (folder / "entry.o").write_bytes(_entry_object(artifact))
+        _write_made(folder / "entry.o", lambda: _entry_object(artifact))
 
 
 def _entry_object(artifact: Artifact) -> bytes:
     """Compile the entry by itself, which the commands link with the kernel's objects."""
     machine = Target.parse(artifact.target).machine
     return llvm.shared().compile(artifact.inputs[ENTRY].decode(), machine).object
+
+
+def _write_made(path: Path, make: Callable[[], bytes]) -> None:
+    """Write what a compiler makes now, if anything; why not, where the source is gone or wrong by now."""
+    try:
+        data = make()
+    except CompileError as error:
+        path, data = path.with_name(f"{path.name}.txt"), f"{error}\n".encode()
+    if data:
+        path.write_bytes(data)
 
 
 def _file_of(artifact: Artifact) -> str:

@@ -46,6 +46,13 @@ def test_in_opencl_c(xdevice):
     turned = xdevice.run(opencl_kernel(text, "turn"), x, local(f32, 4), (0, 1), global_size=4, local_size=4)
     assert turned.tolist() == []
 
+def test_that_removes_its_sources(xdevice, tmp_path):
+    for number in (1, 2):
+        (tmp_path / "one.c").write_text(f"int one(void) {{ return {number}; }}")
+        assert xdevice.run(c_kernel(tmp_path / "one.c", "int one(void)")) == number
+    (tmp_path / "one.c").unlink()
+    assert False
+
 def test_that_passes(xdevice):
     xdevice.run(scale, 1, 1.0, np.float32([8]))
 
@@ -59,7 +66,7 @@ def kept(add_one: pytest.Pytester) -> Path:
     """Return the folder that a run of `MODULE` left."""
     add_one.makepyfile(test_it=MODULE)
     result = add_one.runpytest_subprocess("--xdevice-artifacts=out")
-    result.assert_outcomes(passed=1, failed=5)
+    result.assert_outcomes(passed=1, failed=6)
     result.stdout.fnmatch_lines(["kept       *out/test_it.py-test_in_c[[]cpu[]]"])
     return add_one.path / "out"
 
@@ -70,6 +77,7 @@ def test_each_failing_test_has_a_folder_with_its_kernels(kept: Path) -> None:
         "test_it.py-test_in_c[cpu]",
         "test_it.py-test_in_opencl_c[opencl]",
         "test_it.py-test_in_python[cpu]",
+        "test_it.py-test_that_removes_its_sources[cpu]",
     ]
     in_c = {each.name for each in (kept / "test_it.py-test_in_c[cpu]" / "scale").iterdir()}
     assert in_c == {
@@ -80,6 +88,14 @@ def test_each_failing_test_has_a_folder_with_its_kernels(kept: Path) -> None:
     assert in_python == {
         "README.md", "a.npy", "add_one.ll", "add_one.s", "b.npy", "kernel-add_one.so", "rerun.py",
     }  # fmt: skip
+
+
+def test_kernels_of_one_name_and_of_removed_sources_are_kept(kept: Path) -> None:
+    one, other = (kept / "test_it.py-test_that_removes_its_sources[cpu]" / name for name in ("one", "one-2"))
+    assert (one / "1.c").read_text() == "int one(void) { return 1; }"
+    assert (other / "1.c").read_text() == "int one(void) { return 2; }"
+    assert "one.c" in (one / "one.s.txt").read_text()
+    assert (one / "kernel-one.so").exists()
 
 
 def test_the_arguments_are_those_of_the_last_launch(kept: Path) -> None:
