@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import os
 import statistics
 import subprocess
 import tempfile
@@ -210,9 +211,8 @@ def google_samples(driver: Path, case: str, calls: int, place: Placement) -> Seq
         "--benchmark_format=json",
     ]  # fmt: skip
     with place.of_device():
-        found = subprocess.run(
-            command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={"CALLS": str(calls)}
-        )
+        env = {**os.environ, "CALLS": str(calls)}
+        found = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env)
     runs = json.loads(found.stdout)["benchmarks"]
     return [run["real_time"] * 1e-9 for run in runs if run["run_type"] == "iteration"]
 
