@@ -21,7 +21,7 @@ from .kernel.kernel import Kernel
 from .kernel.signature import Signature
 
 if TYPE_CHECKING:
-    from .remote import Device
+    from .device import Device
 
 Reference = Callable[..., Any]
 # Of arrays with more elements only the first and the last ones are shown.

@@ -20,7 +20,7 @@ from .toolchain.symbolise import line_of
 
 if TYPE_CHECKING:
     from .artifact import Artifact
-    from .remote import Device
+    from .device_info import NamedDevice
 
 # What mostly is behind a signal that no address explains.
 _LIKELY: Final = {
@@ -35,7 +35,7 @@ _TAIL_LINES: Final = 20
 
 
 def error_of_end(
-    end: WorkerEnded, kernel: str, artifact: Artifact | None, device: Device, seconds: float
+    end: WorkerEnded, kernel: str, artifact: Artifact | None, device: NamedDevice, seconds: float
 ) -> XDeviceError:
     """Return the error for a worker that ended while it ran `kernel` ("" for none), allowed `seconds`."""
     signature = artifact.signature if artifact else None

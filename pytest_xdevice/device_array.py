@@ -18,7 +18,7 @@ from .errors import ArgumentError
 from .errors import DeviceError
 
 if TYPE_CHECKING:
-    from .remote import Device
+    from .device import Device
 
 NDArray = np.ndarray[Any, np.dtype[Any]]
 

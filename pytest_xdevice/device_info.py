@@ -9,8 +9,28 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
 from typing import Literal
+from typing import Protocol
 
 DeviceKind = Literal["cpu", "opencl"]
+
+
+class NamedDevice(Protocol):
+    """What messages and scripts call a device by."""
+
+    @property
+    def name(self) -> str:
+        """As in test ids and reports."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """How it is reached, as a specification."""
+        ...
+
+    @property
+    def kind(self) -> DeviceKind:
+        """Which part of it runs kernels."""
+        ...
 
 
 @dataclass(frozen=True)

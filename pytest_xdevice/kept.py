@@ -27,9 +27,9 @@ from .target import Target
 from .toolchain import llvm
 
 if TYPE_CHECKING:
+    from .device_info import NamedDevice
     from .kernel.binding import Binding
     from .ndrange import NDRange
-    from .remote import Device
 
 _LONGEST_NAME: Final = 120
 _RERUN: Final = '''\
@@ -88,7 +88,7 @@ class KeptLaunches:
         values = tuple(value.copy() if isinstance(value, np.ndarray) else value for value in binding.values)
         self._launches[artifact.key] = KeptLaunch(artifact, values, binding.shapes, ndrange)
 
-    def write(self, directory: Path, test: str, device: Device) -> Path | None:
+    def write(self, directory: Path, test: str, device: NamedDevice) -> Path | None:
         """Write a folder for `test` below `directory`, and in it one for each kernel.
 
         Returns
@@ -174,7 +174,7 @@ def _write_resident(path: Path, name: str, array: DeviceArray, loaded: str) -> I
         yield f"{name!r}: device.array({loaded}),  # as it was after the launch"
 
 
-def _rerun(launch: KeptLaunch, arguments: list[str], test: str, device: Device) -> str:
+def _rerun(launch: KeptLaunch, arguments: list[str], test: str, device: NamedDevice) -> str:
     options = ""
     if launch.ndrange is not None:
         ndrange = launch.ndrange
@@ -198,7 +198,7 @@ def _rerun(launch: KeptLaunch, arguments: list[str], test: str, device: Device) 
     )
 
 
-def _readme(artifact: Artifact, test: str, device: Device) -> str:
+def _readme(artifact: Artifact, test: str, device: NamedDevice) -> str:
     return f"""\
 # {artifact.name}
 

@@ -38,9 +38,9 @@ from .timing import Timing
 from .timing import TimingRecord
 
 if TYPE_CHECKING:
-    from .remote import Device
-    from .remote import OpenCLDevice
-    from .remote import Session
+    from .device import Device
+    from .device_info import OpenCLDevice
+    from .session import Session
 
 # Work-group sizes where the kernel does not say one, by number of dimensions: few and fixed, since PoCL compiles a
 # kernel again for each new size. A CPU runs a large group at twice the speed of many small ones, but needs several.

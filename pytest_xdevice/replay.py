@@ -18,11 +18,11 @@ import pytest
 from .errors import XDeviceError
 from .lanes import Lane
 from .lanes import LANE_FIXTURE
-from .xbenchmark import FIXTURE
-from .xbenchmark import XBenchmark
+from .timed_kernel import FIXTURE
+from .timed_kernel import XBenchmark
 
 if TYPE_CHECKING:
-    from .remote import Device
+    from .device import Device
     from .timing import Timing
     from .timing import TimingRecord
 
