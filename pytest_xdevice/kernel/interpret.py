@@ -6,7 +6,6 @@ scalar arithmetic is the language's: it wraps, divides by zero, and shifts as th
 
 from __future__ import annotations
 
-import math
 import operator
 import weakref
 from collections.abc import Callable
@@ -14,7 +13,6 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-from fractions import Fraction
 from itertools import product
 from typing import Any
 from typing import Final
@@ -22,8 +20,6 @@ from typing import Final
 import numpy as np
 
 from .barriers import has_barrier
-from .elementary import ELEMENTARY
-from .elementary import on_scalars
 from .ir import Assign
 from .ir import Atomic
 from .ir import Barrier
@@ -53,16 +49,12 @@ from .ir import Stmt
 from .ir import Store
 from .ir import Unary
 from .ir import While
-from .mathtable import MathFunction
-from .promote import arithmetic_type
-from .promote import cast_constant
-from .promote import integer_range
-from .promote import promote
-from .types import f32
-from .types import f64
-from .types import i64
-from .types import scalar_of_dtype
-from .types import ScalarType
+from .scalar_operations import compare_and_swap
+from .scalar_operations import floor_divide
+from .scalar_operations import implementation
+from .scalar_operations import power
+from .scalar_operations import remainder
+from .scalar_operations import saturating
 
 __tracebackhide__: Final = True  # pytest ends with the line of the test
 
@@ -96,65 +88,6 @@ def run(ir: KernelIR, arrays: Mapping[str, Any], scalars: Mapping[str, Any], dim
     with np.errstate(all="ignore"):
         function(arrays, scalars, {name: np.int64(extent) for name, extent in dims.items()})
 
-
-def cast_value(value: Any, type_: ScalarType) -> Any:
-    """Return a Python or NumPy number cast with the language's rules, as a NumPy scalar of `type_`.
-
-    Raises
-    ------
-    TypeError
-        If `value` is not a single number.
-    """
-    plain = value.item() if isinstance(value, np.generic) else value
-    if not isinstance(plain, (bool, int, float)):
-        raise TypeError(f"{type_}() takes one number; got {type(value).__name__}: use .astype(...) for arrays")
-    return type_.dtype.type(cast_constant(plain, type_))
-
-
-def call_function(function: MathFunction, arguments: Sequence[Any]) -> Any:
-    """Return what a kernel computes when it calls `function`; of Python numbers alone, a Python number.
-
-    Raises
-    ------
-    TypeError
-        If an argument is not a single number, or their count is wrong.
-    """
-    count = len(arguments)
-    if count < function.arity or (count > function.arity and not function.variadic):
-        raise TypeError(f"{function.name}() takes {function.arity} argument(s); got {count}")
-    given = [scalar_of_dtype(value.dtype) for value in arguments if isinstance(value, np.generic)]
-    common = _number_type(arguments)
-    for type_ in given:
-        if type_ is None:
-            raise TypeError(f"{function.name}() takes numbers of types that kernels have")
-    if function.rule != "number" and not common.is_float:
-        common = f64
-    first, *others = [cast_value(value, common) for value in arguments]
-    implementation = _implementation(function.name, common)
-    with np.errstate(all="ignore"):
-        if function.variadic:
-            for other in others:
-                first = implementation(first, other)
-            result = first
-        else:
-            result = implementation(first, *others)
-    return result if given else result.item()
-
-
-def _number_type(values: Sequence[Any]) -> ScalarType:
-    """Return the common type of Python and NumPy numbers, as in a kernel."""
-    common: ScalarType | None = None
-    for value in values:
-        if isinstance(value, np.generic):
-            type_ = arithmetic_type(scalar_of_dtype(value.dtype) or f64)
-            common = type_ if common is None else promote(common, type_)
-    real = any(isinstance(value, float) and not isinstance(value, np.generic) for value in values)
-    if common is None:
-        return f64 if real else i64
-    return f64 if real and not common.is_float else common
-
-
-# --- the IR as Python ------------------------------------------------------------------------------------
 
 _CACHE: Final[dict[int, Callable[..., None]]] = {}
 
@@ -230,11 +163,11 @@ class _Writer:
         self._line(depth, f"place = at_{node.array}({indices})")
         self._line(depth, f"operands = ({', '.join(self.expr(operand) for operand in node.operands)},)")
         self._line(depth, f"old = a_{node.array}[place]")
-        self.names["atomic_cas"] = _compare_and_swap
+        self.names["atomic_cas"] = compare_and_swap
         function = "atomic_cas"
         if node.op != "cas":
             function = f"atomic_{node.op}_{node.type.name}"
-            self.names[function] = operator.add if node.op == "add" else _implementation(node.op, node.type)
+            self.names[function] = operator.add if node.op == "add" else implementation(node.op, node.type)
         self._line(depth, f"a_{node.array}[place] = {function}(old, *operands)")
         if node.result is not None:
             self._line(depth, f"v_{node.result} = old")
@@ -363,10 +296,10 @@ class _Writer:
     def _expr_Binary(self, node: Binary) -> str:
         if node.op == "pow":
             assert isinstance(node.right, Const)
-            self.names["power"] = _power
+            self.names["power"] = power
             return f"power({self.expr(node.left)}, {int(node.right.value)})"
         if node.op in ("floordiv", "mod") and node.type.is_float:
-            self.names[node.op] = {"floordiv": _floor_divide, "mod": _remainder}[node.op]
+            self.names[node.op] = {"floordiv": floor_divide, "mod": remainder}[node.op]
             return f"{node.op}({self.expr(node.left)}, {self.expr(node.right)})"
         return f"({self.expr(node.left)} {_BINARY[node.op]} {self.expr(node.right)})"
 
@@ -384,14 +317,14 @@ class _Writer:
         name = f"to_{target.name}"
         if target.is_integer and source.is_float:
             name = f"saturate_{source.name}_{target.name}"
-            self.names[name] = _saturating(target)
+            self.names[name] = saturating(target)
         else:
             self.names[name] = target.dtype.type
         return f"{name}({self.expr(node.operand)})"
 
     def _expr_Call(self, node: Call) -> str:
         name = f"f_{node.function}_{node.arguments[0].type.name}"
-        self.names[name] = _implementation(node.function, node.arguments[0].type)
+        self.names[name] = implementation(node.function, node.arguments[0].type)
         return f"{name}({', '.join(self.expr(argument) for argument in node.arguments)})"
 
 
@@ -447,132 +380,3 @@ def _checked_index(array: str, shape: tuple[int, ...]) -> Callable[..., Any]:
         return indices
 
     return at_all
-
-
-# --- operations that NumPy's scalars do not have, or not exactly so ---------------------------------------
-
-
-def _power(base: Any, exponent: int) -> Any:
-    """Return the power by squaring, from the lowest bit of the exponent up: every target multiplies in this order."""
-    result = None
-    while exponent:
-        if exponent & 1:
-            result = base if result is None else result * base
-        exponent >>= 1
-        if exponent:
-            base = base * base
-    return type(base)(1) if result is None else result
-
-
-def _divmod(a: Any, b: Any) -> tuple[Any, Any]:
-    """Return floor division and remainder of floats as NumPy's ``npy_divmod`` computes them."""
-    mod = np.fmod(a, b)
-    if b == 0:
-        return a / b, mod
-    div = (a - mod) / b
-    if mod != 0:
-        if (b < 0) != (mod < 0):
-            mod += b
-            div -= type(a)(1)
-    else:
-        mod = np.copysign(type(a)(0), b)
-    if div != 0:
-        floor = np.floor(div)
-        if div - floor > 0.5:
-            floor += type(a)(1)
-    else:
-        floor = np.copysign(type(a)(0), a / b)
-    return floor, mod
-
-
-def _floor_divide(a: Any, b: Any) -> Any:
-    return _divmod(a, b)[0]
-
-
-def _remainder(a: Any, b: Any) -> Any:
-    return _divmod(a, b)[1]
-
-
-def _saturating(target: ScalarType) -> Callable[[Any], Any]:
-    low, high = integer_range(target)
-    make = target.dtype.type
-
-    def convert(value: Any) -> Any:
-        if value != value:
-            return make(0)
-        number = float(value)
-        return make(low) if number <= low else make(high) if number >= high else make(int(number))
-
-    return convert
-
-
-def _compare_and_swap(old: Any, expected: Any, desired: Any) -> Any:
-    return desired if old.tobytes() == expected.tobytes() else old
-
-
-def _minimum(a: Any, b: Any) -> Any:
-    if a != a or b != b:
-        return a if a != a else b
-    if a == b:
-        return a if np.signbit(a) else b
-    return a if a < b else b
-
-
-def _maximum(a: Any, b: Any) -> Any:
-    if a != a or b != b:
-        return a if a != a else b
-    if a == b:
-        return b if np.signbit(a) else a
-    return a if a > b else b
-
-
-def _erf(x: Any) -> Any:
-    return type(x)(math.erf(float(x)))
-
-
-def _fma(x: Any, y: Any, z: Any) -> Any:
-    """Return ``x*y + z`` rounded once, from exact rational arithmetic."""
-    plain = x * y + z
-    if not (np.isfinite(x) and np.isfinite(y) and np.isfinite(z)):
-        return plain
-    exact = Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z))
-    if exact == 0:  # the sign of the zero is the ordinary operations'
-        return plain
-    try:
-        wide = float(exact)
-    except OverflowError:
-        return type(x)(math.inf if exact > 0 else -math.inf)
-    if type(x) is np.float64:
-        return np.float64(wide)
-    return type(x)(_to_odd(wide, exact))
-
-
-def _to_odd(wide: float, exact: Fraction) -> float:
-    """Return `exact` as a double rounded to odd, which rounds to a narrower type as `exact` itself does."""
-    if Fraction(wide) == exact:
-        return wide
-    if abs(Fraction(wide)) > abs(exact):
-        wide = math.nextafter(wide, 0.0)
-    bits = np.float64(wide).view(np.uint64) | np.uint64(1)
-    return float(bits.view(np.float64))
-
-
-_NUMPY: Final[dict[str, Callable[..., Any]]] = {
-    "sqrt": np.sqrt, "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1, "log": np.log, "log2": np.log2,
-    "log10": np.log10, "log1p": np.log1p, "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin,
-    "acos": np.arccos, "atan": np.arctan, "atan2": np.arctan2, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
-    "hypot": np.hypot, "cbrt": np.cbrt, "erf": _erf, "fma": _fma, "fmod": np.fmod, "copysign": np.copysign,
-    "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite, "floor": np.floor, "ceil": np.ceil,
-    "trunc": np.trunc, "pow": np.power, "abs": abs, "round": np.rint, "min": _minimum, "max": _maximum,
-}  # fmt: skip
-
-
-def _implementation(name: str, type_: ScalarType) -> Callable[..., Any]:
-    """Return the function of the math table `name` for operands of `type_`."""
-    if type_.is_integer and name in ("floor", "ceil", "trunc", "round"):
-        return lambda value: value
-    if type_.is_integer and name in ("min", "max"):
-        return min if name == "min" else max
-    if type_ == f32 and name in ELEMENTARY:
-        return on_scalars(name)
-    return _NUMPY[name]

@@ -43,7 +43,7 @@ class MathFunction:
         TypeError
             If an argument is no scalar, or their count is wrong.
         """
-        from .interpret import call_function
+        from .scalar_operations import call_function
 
         return call_function(self, arguments)
 

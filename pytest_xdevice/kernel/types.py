@@ -42,7 +42,7 @@ class ScalarType:
         numpy.generic
             The same value that ``f32(x)`` gives inside a kernel.
         """
-        from .interpret import cast_value
+        from .scalar_operations import cast_value
 
         return cast_value(value, self)
 

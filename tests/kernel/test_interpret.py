@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pytest_xdevice as xd
-from pytest_xdevice.kernel.interpret import _divmod
-from pytest_xdevice.kernel.interpret import _fma
-from pytest_xdevice.kernel.interpret import cast_value
 from pytest_xdevice.kernel.mathtable import FUNCTIONS
 from pytest_xdevice.kernel.mathtable import MathFunction
+from pytest_xdevice.kernel.scalar_operations import _divmod
+from pytest_xdevice.kernel.scalar_operations import _fma
+from pytest_xdevice.kernel.scalar_operations import cast_value
 from pytest_xdevice.kernel.types import SCALARS
 
 INTEGERS = [type_ for type_ in SCALARS.values() if type_.is_integer]
