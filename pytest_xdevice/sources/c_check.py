@@ -87,7 +87,9 @@ class EntryCheck:
         """Return a unit with another's static or inline function for all to call; None where that has no such one."""
         name = self.function.name
         kept = f'__asm__(".globl {name}");\n__attribute__((used)) static void *const xd_kept = (void *) {name};\n'
-        for declared in (self._declared(unit), ""):
+        # A declaration has an inline function made. One that disagrees is told of once the function is found without.
+        declarations = (self._declared(unit, prototype) for prototype in self._prototypes)
+        for declared in (*declarations, ""):
             path = workshop.file_of(f"{name}.static.c", f"{_included(unit)}{declared}{kept}")
             outer = _beside(unit, str(path))
             try:
@@ -118,7 +120,7 @@ class EntryCheck:
     def _compare(self, unit: Unit, each: CachedObject, workshop: Workshop) -> None:
         """Have the compiler see the prototype after the function, so that it tells of a difference."""
         problems = []
-        for prototype in dict.fromkeys((self.prototype, _without_bodies(self.prototype))):
+        for prototype in self._prototypes:
             text = _included(unit) + self._declared(unit, prototype)
             path = workshop.file_of(f"{self.function.name}.check.{_suffix(unit)}", text)
             try:
@@ -131,9 +133,13 @@ class EntryCheck:
             f"{self.place.filename}:{self.place.line}: the prototype does not agree with the function:\n{problems[0]}"
         )
 
-    def _declared(self, unit: Unit, prototype: str = "") -> str:
-        """Return the prototype as a declaration in the language of a unit."""
-        prototype = prototype or self.prototype
+    @property
+    def _prototypes(self) -> tuple[str, ...]:
+        """The prototype, and one that repeats no type's definition where it does."""
+        return tuple(dict.fromkeys((self.prototype, _without_bodies(self.prototype))))
+
+    def _declared(self, unit: Unit, prototype: str) -> str:
+        """Return a prototype as a declaration in the language of a unit."""
         end = "" if prototype.rstrip().endswith(";") else ";"
         declared = f'#line {self.place.line} "{self.place.filename}"\n{prototype}{end}\n'
         if unit.language == "c++":

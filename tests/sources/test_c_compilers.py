@@ -74,6 +74,9 @@ def test_functions_that_their_file_keeps_to_itself(compiler: CCompiler, xdevice:
     )
     for name, expected in (("s", 8), ("t", 9), ("u", 7)):
         assert xdevice.run(c_kernel(text, f"int {name}(int a)"), 7) == expected
+    pair = "struct pair { int a; };\n"
+    first = c_kernel(f"{pair}inline int u(struct pair *p) {{ return p->a; }}", f"{pair}int u(struct pair *p)")
+    assert xdevice.run(first, np.int32([5]))[-1] == 5
 
 
 # Zig builds the library of C++ at its first use, which takes minutes.
