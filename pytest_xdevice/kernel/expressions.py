@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
-import difflib
-import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
@@ -13,6 +10,11 @@ from typing import Any
 from typing import Final
 
 from . import fold
+from .advice import a_kind
+from .advice import instead_of
+from .advice import instead_of_unknown
+from .advice import nearest
+from .advice import UNKNOWN
 from .captured import Captured
 from .captured import MISSING
 from .errors import KernelError
@@ -67,8 +69,6 @@ _COMPARE: Final[dict[type[ast.cmpop], str]] = {
 }  # fmt: skip
 _BITWISE: Final = frozenset({"and", "or", "xor"})
 _SPELLING: Final = {"shl": "<<", "shr": ">>", "and": "&", "or": "|", "xor": "^"}
-
-_UNKNOWN: Final = "Define it above the kernel, or make it a parameter."
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ class Expressions:
                 raise self.text.error(
                     node,
                     f"'{ast.unparse(node.value)}' has no attribute '{node.attr}'.",
-                    _nearest(node.attr, dir(owner)) or _UNKNOWN,
+                    nearest(node.attr, dir(owner)) or UNKNOWN,
                 ) from None
         if isinstance(node, ast.Subscript) and self.is_outside(node):
             return self._item(node)
@@ -271,13 +271,8 @@ class Expressions:
 
     def _instead_of_unknown(self, name: str) -> str:
         """Return what to write instead of a name that is not defined."""
-        from pytest_xdevice import __all__ as exported
-
-        if name in exported:
-            return f"Import it: from pytest_xdevice import {name}."
         own = [*self.params, *self.local_names, *self.dims, *self.scope.constants]
-        others = [*self.captured.names, *FUNCTIONS, "range", "parallel"]
-        return _nearest(name, own) or _nearest(name, others) or _UNKNOWN
+        return instead_of_unknown(name, own, [*self.captured.names, *FUNCTIONS, "range", "parallel"])
 
     def is_outside(self, node: ast.expr) -> bool:
         """Say whether `node` is a name from outside of the function, or an attribute or item of one."""
@@ -338,7 +333,7 @@ class Expressions:
             raise Refusal(f"'{name}' is an array from outside of the kernel.", "Pass it as a parameter: In[f32, n].")
         if callable(value):
             raise Refusal(f"'{name}' is a function or type, not a number.", f"Call it: {name}(x).")
-        raise Refusal(f"'{name}' is {_a_kind(value)}, which kernels do not have.", _instead_of(value, name))
+        raise Refusal(f"'{name}' is {a_kind(value)}, which kernels do not have.", instead_of(value, name))
 
     # --- arithmetic -------------------------------------------------------------------------------------
 
@@ -604,26 +599,3 @@ def _plain(value: Any) -> Any:
 
 def _is_shape(node: ast.expr) -> bool:
     return isinstance(node, ast.Attribute) and node.attr == "shape"
-
-
-def _a_kind(value: object) -> str:
-    kind = type(value).__name__
-    return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"
-
-
-def _instead_of(value: object, name: str) -> str:
-    """Return what to write instead of an object from outside that is no number."""
-    if isinstance(value, tuple):
-        return f"Use its items one by one: {name}[0]."
-    if isinstance(value, list):
-        return f"Make it a tuple, whose items can be used one by one: {name}[0]."
-    if isinstance(value, enum.Enum):
-        return f"Write {name}.value, or make it an IntEnum."
-    if dataclasses.is_dataclass(value) and dataclasses.fields(value):
-        return f"Use its fields: {name}.{dataclasses.fields(value)[0].name}."
-    return "A kernel can use ints, floats, bools and NumPy scalars from outside."
-
-
-def _nearest(name: str, candidates: list[str]) -> str:
-    found = difflib.get_close_matches(name, candidates, 1)
-    return f"Did you mean '{found[0]}'?" if found else ""
