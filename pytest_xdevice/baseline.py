@@ -82,7 +82,7 @@ class Figure:
     @property
     def is_time(self) -> bool:
         """Whether its results are times: finite, and none below 0."""
-        return all(0 <= seconds < math.inf for seconds in self.timing.results)
+        return all(map(_is_time, self.timing.results))
 
     def is_like(self, other: Figure) -> bool:
         """Whether both are of the same call, whatever the kernel's code."""
@@ -223,7 +223,11 @@ def _is_slower(now: Timing, before: Timing, threshold: float) -> bool:
 
 
 def _first_bad(timing: Timing) -> float:
-    return next(seconds for seconds in timing.results if not 0 <= seconds < math.inf)
+    return next(seconds for seconds in timing.results if not _is_time(seconds))
+
+
+def _is_time(seconds: float) -> bool:
+    return 0 <= seconds < math.inf
 
 
 def _noise(now: Timing, before: Timing) -> str:

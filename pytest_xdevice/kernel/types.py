@@ -129,7 +129,8 @@ class Dim:
             f"dim('{self}_more'), and compute with both in the kernel"
         )
 
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __floordiv__ = __mod__ = _compute
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _compute
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _compute
 
 
 def dim(name: str) -> Dim:
@@ -227,10 +228,8 @@ class _Direction:
         if not isinstance(element, ScalarType):
             raise TypeError(f"{cls.__name__}[...] starts with a type such as f32; got {element!r}")
         if not 1 <= len(extents) <= 3:
-            raise TypeError(
-                f"{cls.__name__}[{element}, ...] takes 1 to 3 extents; got {len(extents)}: write "
-                f"{cls.__name__}[{element}, n], and {element} alone for a scalar"
-            )
+            advice = "" if extents else f": write {cls.__name__}[{element}, n], and {element} alone for a scalar"
+            raise TypeError(f"{cls.__name__}[{element}, ...] takes 1 to 3 extents; got {len(extents)}{advice}")
         for extent in extents:
             if not isinstance(extent, Dim) and not (isinstance(extent, int) and extent >= 0):
                 raise TypeError(f"an extent is a dim('n') or a non-negative integer; got {extent!r}")

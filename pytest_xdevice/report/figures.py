@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import fields
 from typing import Final
 
 from ..counters import Counters
@@ -162,7 +163,7 @@ def _counted(found: Mapping[str, float | None] | None) -> dict[str, float | None
     """Return counters by name, with what is worked out of them."""
     if found is None:
         return {}
-    known = {name: found.get(name) for name in Counters.__dataclass_fields__}
+    known = {each.name: found.get(each.name) for each in fields(Counters)}
     return {**known, "ipc": Counters(**known).ipc}
 
 

@@ -88,7 +88,7 @@ def _parsed(data: bytes) -> Any:
 def _leave_out_the_rest(module: Any, entry: Any) -> None:
     """Make all but the entry the module's own, and remove what is not used then.
 
-    Otherwise a symbol of the same name in the device's process would be called instead, as well.
+    Else what is left would also give way to symbols of the same names in the device's process.
     """
     for each in (*module.functions, *module.global_variables):
         if each.is_declaration or each.linkage.name in _KEPT_LINKAGE or each.name.startswith("llvm."):

@@ -107,15 +107,20 @@ class CompilerProcess:
         CompileError
             If LLVM refuses the text; `LLVMCrash` if it aborted, `UnrecognisedName` for an unknown CPU or feature.
         """
-        ask = functools.partial(self._ask, "compile", machine, [llvm_ir.encode()], optimise=optimise)
         try:
-            _, (optimised, obj) = ask(straight_line=True)
+            return self._compiled(llvm_ir, machine, optimise=optimise, straight_line=True)
         except LLVMCrash as crash:
+            if not optimise:
+                raise
             # One of its assertions fails on distances near 2**63 as it makes vectors of straight-line code.
             try:
-                _, (optimised, obj) = ask(straight_line=False)
+                return self._compiled(llvm_ir, machine, optimise=True, straight_line=False)
             except LLVMCrash:
                 raise crash from None
+
+    def _compiled(self, llvm_ir: str, machine: Machine, *, optimise: bool, straight_line: bool) -> Compiled:
+        options = {"optimise": optimise, "straight_line": straight_line}
+        _, (optimised, obj) = self._ask("compile", machine, [llvm_ir.encode()], **options)
         return Compiled(optimised.decode(), obj)
 
     def assemble(self, llvm_ir: str, machine: Machine) -> str:
