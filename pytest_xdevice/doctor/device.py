@@ -17,6 +17,7 @@ from ..config import DeviceConfig
 from ..config import resolve_device
 from ..config import Settings
 from ..errors import AuthenticationError
+from ..errors import JumpHostError
 from ..errors import TargetError
 from ..errors import XDeviceError
 from ..remote import DeviceKind
@@ -27,7 +28,7 @@ from ..target import this_boot
 from ..timing import format_seconds
 from ..transport.spec import parse
 from ..transport.spec import Spec
-from ..transport.ssh import SSH_FAILED
+from ..transport.ssh_command import SSH_FAILED
 from .kernels import add_one
 from .kernels import nothing
 from .step import State
@@ -59,7 +60,7 @@ def device_steps(spec: str, settings: Settings, pyproject: Path, own: Path | Non
         yield _step("specification", "failed", str(error))
         return
     yield _step("specification", "ok", f"{device.address} ({parsed.kind})")
-    if parsed.kind == "socket":
+    if parsed.kind == "socket" and not parsed.via:
         reached = _reach(parsed)
         yield reached
         if reached.state == "failed":
@@ -108,6 +109,10 @@ def _open(device: DeviceConfig, settings: Settings) -> Session:
 
 def _refused(error: XDeviceError, spec: Spec) -> Iterator[Step]:
     """Yield the step at which opening a session failed; the errors of transports say what to do."""
+    if isinstance(error, JumpHostError):
+        yield _step("jump hosts", "failed", str(error))
+        return
+    yield from _jump_hosts(spec)
     if isinstance(error, AuthenticationError):
         yield _step("authentication", "failed", str(error))
     elif isinstance(error, TargetError):
@@ -116,6 +121,11 @@ def _refused(error: XDeviceError, spec: Spec) -> Iterator[Step]:
         yield from _refused_by_ssh(str(error))
     else:
         yield _step("runtime", "failed", str(error))
+
+
+def _jump_hosts(spec: Spec) -> Iterator[Step]:
+    if spec.via:
+        yield _step("jump hosts", "ok", f"through {', '.join(spec.via)}")
 
 
 def _refused_by_ssh(text: str) -> Iterator[Step]:
@@ -135,6 +145,7 @@ def _refused_by_ssh(text: str) -> Iterator[Step]:
 def _open_steps(session: Session, spec: Spec) -> Iterator[Step]:
     """Yield what there is on a device that a session was opened with."""
     info = session.info
+    yield from _jump_hosts(spec)
     if spec.kind == "ssh":
         yield _step("network", "ok", "ssh connects")
     yield _step("authentication", "ok", _WAYS.get(spec.kind, "none needed"))
