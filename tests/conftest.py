@@ -31,6 +31,13 @@ from tests.harness.sshd import Sshd
 MakeBoard = Callable[..., Board]
 
 
+@pytest.fixture(autouse=True)
+def _without_labgrid(request: pytest.FixtureRequest) -> None:
+    """Keep labgrid's own pytest plugin, which takes a second to import, out of the runs that tests start."""
+    if "pytester" in request.fixturenames:
+        request.getfixturevalue("pytester").plugins.append("no:labgrid")
+
+
 @pytest.fixture(scope="session")
 def make_board(request: pytest.FixtureRequest) -> Iterator[MakeBoard]:
     """Return a function that starts an emulated board: ``make_board("arm64", cpu=..., opencl=...)``.

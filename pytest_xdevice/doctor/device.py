@@ -26,6 +26,7 @@ from ..report.device import cpu_name
 from ..report.device import opencl_text
 from ..target import this_boot
 from ..timing import format_seconds
+from ..transport.labgrid import ACQUIRED
 from ..transport.spec import parse
 from ..transport.spec import Spec
 from ..transport.ssh_command import SSH_FAILED
@@ -36,7 +37,12 @@ from .step import Step
 
 _OLDEST_PYTHON: Final = (3, 8)
 _REACH_SECONDS: Final = 10.0
-_WAYS: Final = {"socket": "the server took the token, or asks for none", "ssh": "ssh logged in"}
+_WAYS: Final = {
+    "socket": "the server took the token, or asks for none",
+    "ssh": "ssh logged in",
+    "labgrid": "ssh logged in",
+}
+_ACQUIRED: Final = "the labgrid coordinator gave it"
 _SSH_REFUSALS: Final = ("Permission denied", "Host key verification failed", "Too many authentication failures")
 _SIZE: Final = 1024
 _UNSTEADY: Final = 0.05  # spread of an empty kernel's samples, as a part of their median
@@ -119,6 +125,8 @@ def _refused(error: XDeviceError, spec: Spec) -> Iterator[Step]:
         yield _step("target", "failed", str(error))
     elif spec.kind == "ssh":
         yield from _refused_by_ssh(str(error))
+    elif spec.kind == "labgrid":
+        yield from _refused_by_labgrid(str(error))
     else:
         yield _step("runtime", "failed", str(error))
 
@@ -126,6 +134,15 @@ def _refused(error: XDeviceError, spec: Spec) -> Iterator[Step]:
 def _jump_hosts(spec: Spec) -> Iterator[Step]:
     if spec.via:
         yield _step("jump hosts", "ok", f"through {', '.join(spec.via)}")
+
+
+def _refused_by_labgrid(text: str) -> Iterator[Step]:
+    """Yield whether a place was acquired, and how far ssh got to its device."""
+    if not text.startswith(ACQUIRED):
+        yield _step("place", "failed", text)
+        return
+    yield _step("place", "ok", _ACQUIRED)
+    yield from _refused_by_ssh(text)
 
 
 def _refused_by_ssh(text: str) -> Iterator[Step]:
@@ -146,7 +163,9 @@ def _open_steps(session: Session, spec: Spec) -> Iterator[Step]:
     """Yield what there is on a device that a session was opened with."""
     info = session.info
     yield from _jump_hosts(spec)
-    if spec.kind == "ssh":
+    if spec.kind == "labgrid":
+        yield _step("place", "ok", _ACQUIRED)
+    if spec.kind in ("ssh", "labgrid"):
         yield _step("network", "ok", "ssh connects")
     yield _step("authentication", "ok", _WAYS.get(spec.kind, "none needed"))
     version = tuple(int(part) if part.isdigit() else 0 for part in info.python.split(".")[:2])

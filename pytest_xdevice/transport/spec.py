@@ -14,10 +14,12 @@ from ..errors import ConfigError
 from ..runtime.handshake import split_address
 
 FORMS: Final = (
-    "local, HOST:PORT, ssh://user@host[:port], either with ?via=user@gateway, exec:COMMAND..., or an execnet spec such "
-    "as ssh=host"
+    "local, HOST:PORT, ssh://user@host[:port], either with ?via=user@gateway, labgrid:PLACE, exec:COMMAND..., or an "
+    "execnet spec such as ssh=host"
 )
+_PRIORITY: Final = "?priority="
 _VIA: Final = "?via="
+_PLACE: Final = re.compile(r"[\w.+:@-]+")
 _HOP: Final = re.compile(r"(?:[\w.+-]+@)?(?:\w[\w.-]*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
 
@@ -27,9 +29,9 @@ class Spec:
 
     Attributes
     ----------
-    kind : {"local", "socket", "ssh", "exec"}
+    kind : {"local", "socket", "ssh", "exec", "labgrid"}
     host : str
-        Name or address, for a socket and for ssh (``user@host``).
+        Name or address, for a socket and for ssh (``user@host``); the name of a labgrid place.
     port : int or None
     command : tuple of str
         A command that runs a Python on the device, for "local" and "exec".
@@ -39,15 +41,21 @@ class Spec:
         Further arguments for the ssh command.
     via : tuple of str
         The jump hosts before it, ``user@host[:port]`` each, in order from here; for a socket and for ssh.
+    tags : tuple of (str, str)
+        What a labgrid place must have, where it is not named.
+    priority : float
+        Of the reservation of a labgrid place.
     """
 
-    kind: Literal["local", "socket", "ssh", "exec"]
+    kind: Literal["local", "socket", "ssh", "exec", "labgrid"]
     host: str = ""
     port: int | None = None
     command: tuple[str, ...] = ()
     python: str | None = None
     ssh_options: tuple[str, ...] = ()
     via: tuple[str, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    priority: float = 0.0
 
     @property
     def destination(self) -> str:
@@ -74,6 +82,8 @@ def parse(address: str) -> Spec:
         return Spec("local")
     if text.startswith("exec:"):
         return _exec(text)
+    if text.startswith("labgrid:"):
+        return _labgrid(text)
     text, via, hops = text.partition(_VIA)
     spec = _directly(text, address)
     if via and spec.kind not in ("socket", "ssh"):
@@ -116,6 +126,20 @@ def _hops(text: str) -> tuple[str, ...]:
         if not _HOP.fullmatch(hop):
             raise ConfigError(f"{hop!r} is no jump host: write ?via=user@gateway[:port], with commas between several")
     return hops
+
+
+def _labgrid(text: str) -> Spec:
+    wanted, _, number = text.removeprefix("labgrid:").partition(_PRIORITY)
+    try:
+        priority = float(number or 0)
+    except ValueError:
+        raise ConfigError(f"{text!r}: {number!r} is no priority; write a number, such as ?priority=1") from None
+    if _PLACE.fullmatch(wanted):
+        return Spec("labgrid", wanted, priority=priority)
+    tags = tuple(dict(tag.partition("=")[::2] for tag in wanted.split(",")).items())
+    if not all(_PLACE.fullmatch(key) and _PLACE.fullmatch(value) for key, value in tags):
+        raise ConfigError(f"{text!r} names no labgrid place: write labgrid:PLACE, or labgrid:tag=value[,tag=value]")
+    return Spec("labgrid", tags=tags, priority=priority)
 
 
 def _exec(text: str) -> Spec:

@@ -8,6 +8,31 @@ from pathlib import Path
 
 import pytest
 
+from pytest_xdevice import dim
+from pytest_xdevice import f32
+from pytest_xdevice import kernel
+from pytest_xdevice import Out
+from pytest_xdevice import parallel
+from pytest_xdevice.compile import use_cache
+from pytest_xdevice.target import Target
+
+n = dim("n")
+
+
+@kernel
+def clear(a: Out[f32, n]) -> None:
+    for i in parallel(n):
+        a[i] = 0.0
+
+
+@pytest.fixture(scope="module")
+def compiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have the compiler's process, which outlives sessions, started before a test looks for what is left."""
+    with use_cache(tmp_path_factory.mktemp("cache")) as compiler:
+        compiler.build(clear, Target.host())
+        yield
+        compiler.close()
+
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:

@@ -27,12 +27,10 @@ from pytest_xdevice import kernel
 from pytest_xdevice import Out
 from pytest_xdevice import parallel
 from pytest_xdevice.cli import main
-from pytest_xdevice.compile import use_cache
 from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.config import Settings
 from pytest_xdevice.config import split_environment
 from pytest_xdevice.remote import Session
-from pytest_xdevice.target import Target
 from pytest_xdevice.transport.spec import parse
 from pytest_xdevice.transport.spec import Spec
 from tests.boards.board import REPOSITORY
@@ -54,6 +52,8 @@ from tests.harness.sshd import running_sshd
 from tests.harness.sshd import Sshd
 from tests.transport.killed_host import killed_host
 
+pytestmark = pytest.mark.usefixtures("compiler")
+
 n = dim("n")
 
 
@@ -61,15 +61,6 @@ n = dim("n")
 def add_one(a: In[f32, n], b: Out[f32, n]) -> None:
     for i in parallel(n):
         b[i] = a[i] + 1.0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Have the compiler's process, which outlives sessions, started before a test looks for what is left."""
-    with use_cache(tmp_path_factory.mktemp("cache")) as compiler:
-        compiler.build(add_one, Target.host())
-        yield
-        compiler.close()
 
 
 @pytest.fixture(scope="module")
