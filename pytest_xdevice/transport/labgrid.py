@@ -6,9 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
-import select
 import socket
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Final
 
 from ..errors import DeviceUnreachable
 from ..errors import JumpHostError
+from .companion import Companion
 from .gateway import Control
 from .lease import Applicant
 from .lease import Occupancy
@@ -49,7 +48,6 @@ class LabgridTransport:
         self._applicant = applicant
         wanted = spec.host or ",".join(f"{key}={value}" for key, value in spec.tags)
         self._label = f"labgrid:{wanted}"
-        self._keeper: subprocess.Popen[bytes] | None = None
         self._exit = contextlib.ExitStack()
         self._ssh: SshTransport | None = None
 
@@ -112,16 +110,9 @@ class LabgridTransport:
         # gRPC's own, that is: an answer has what matters.
         self._remarks = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._exit.callback(self._remarks.close)
-        self._keeper = subprocess.Popen(
-            [sys.executable, "-c", _START.format(root=_PACKAGE_ROOT)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._remarks,
-            bufsize=0,
-            start_new_session=True,  # an interrupt at the terminal passes it by
-        )
-        self._exit.callback(_end, self._keeper)
-        assert self._keeper.stdin is not None
+        command = [sys.executable, "-c", _START.format(root=_PACKAGE_ROOT)]
+        self._keeper = Companion(command, self._remarks.fileno(), _END_SECONDS)
+        self._exit.callback(self._keeper.close)
         request = {
             "purpose": purpose,
             "coordinator": os.environ.get("LG_COORDINATOR") or DEFAULT_COORDINATOR,
@@ -129,14 +120,10 @@ class LabgridTransport:
             "tags": dict(self._spec.tags),
             "priority": self._spec.priority,
         }
-        with contextlib.suppress(BrokenPipeError):  # the answer, which is missing, says it
-            self._keeper.stdin.write(json.dumps(request).encode() + b"\n")
+        self._keeper.tell(json.dumps(request).encode())
 
     def _answer(self) -> dict[str, Any]:
-        assert self._keeper is not None
-        assert self._keeper.stdout is not None
-        ready, _, _ = select.select([self._keeper.stdout], [], [], _SILENCE_SECONDS)
-        line = self._keeper.stdout.readline() if ready else b""
+        line = self._keeper.line(_SILENCE_SECONDS)
         if not line:
             self._remarks.seek(0)
             last = self._remarks.read().decode(errors="replace").strip().rpartition("\n")[2] or "it said nothing"
@@ -145,16 +132,3 @@ class LabgridTransport:
         if answer["state"] == "failed":
             raise DeviceUnreachable(f"{self._label}: {answer['problem']}")
         return answer
-
-
-def _end(keeper: subprocess.Popen[bytes]) -> None:
-    """Have the process give the place back, and end."""
-    assert keeper.stdin is not None
-    assert keeper.stdout is not None
-    keeper.stdin.close()
-    try:
-        keeper.wait(_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        keeper.kill()
-        keeper.wait()
-    keeper.stdout.close()

@@ -7,17 +7,14 @@ server through it.
 from __future__ import annotations
 
 import contextlib
-import os
-import select
 import shutil
-import signal
 import socket
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Final
 
 from ..errors import DeviceUnreachable
+from .companion import Companion
 from .jump import Jump
 from .spec import Spec
 from .ssh_command import forward
@@ -25,7 +22,6 @@ from .ssh_command import own_configuration
 from .ssh_command import parent_folder
 from .ssh_words import Words
 
-_READY: Final = "ready"
 _END_SECONDS: Final = 5.0
 _START_SECONDS: Final = 40.0  # longer than ssh takes to give up
 
@@ -64,13 +60,14 @@ class Tunnel:
                 self._exit.close()
                 raise
             self._started = True
-        self._heard = self._words.size
+        heard = self._words.size
         sock = socket.socket(socket.AF_UNIX)
         try:
             sock.connect(str(self._socket))
         except OSError as error:
             sock.close()
             raise self._error(f"the way through {self._spec.via[-1]} broke: {error.strerror}") from None
+        self._heard = heard
         return sock
 
     def blame(self, error: DeviceUnreachable, *, is_silent: bool = False) -> DeviceUnreachable:
@@ -101,39 +98,18 @@ class Tunnel:
         self._words = self._exit.enter_context(contextlib.closing(Words(folder / "last")))
         command = [
             "ssh", "-N", "-T", "-M", "-S", str(folder / "m"),
-            "-o", "PermitLocalCommand=yes", "-o", f"LocalCommand=echo {_READY}",  # it does so once it can be a master
+            "-o", "PermitLocalCommand=yes", "-o", "LocalCommand=echo ready",  # it does so once it can be a master
             "-o", "LogLevel=INFO",  # says why there is no connection onwards
             *self._jump.last_hop(),
         ]  # fmt: skip
-        self._shell = subprocess.Popen(
-            ["sh", "-c", _SHELL, "sh", str(folder), *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._words.descriptor,
-            start_new_session=True,  # an interrupt at the terminal passes it by
-        )
-        self._exit.callback(_end, self._shell)
-        self._await_ssh()
+        shell = Companion(["sh", "-c", _SHELL, "sh", str(folder), *command], self._words.descriptor, _END_SECONDS)
+        self._exit.callback(shell.close)
+        ready = shell.line(_START_SECONDS)
+        if ready is None:
+            raise self._error(f"ssh was silent for {_START_SECONDS:g} s")
+        if not ready:
+            raise self._error("ssh ended without a word")
         forward(folder / "m", self._socket, f"[{self._spec.host}]:{self._spec.port}", self._spec.address)
-
-    def _await_ssh(self) -> None:
-        assert self._shell.stdout is not None
-        ready, _, _ = select.select([self._shell.stdout], [], [], _START_SECONDS)
-        if not ready or _READY.encode() not in os.read(self._shell.stdout.fileno(), len(_READY) + 1):
-            raise self._error("ssh ended without a word" if ready else f"ssh was silent for {_START_SECONDS:g} s")
 
     def _error(self, problem: str) -> DeviceUnreachable:
         return self.blame(DeviceUnreachable(f"{self._spec.address}: {problem}"))
-
-
-def _end(shell: subprocess.Popen[bytes]) -> None:
-    """Have the shell end ssh and remove the folder; end both where that takes too long."""
-    assert shell.stdin is not None
-    assert shell.stdout is not None
-    shell.stdin.close()
-    try:
-        shell.wait(_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        os.killpg(shell.pid, signal.SIGKILL)
-        shell.wait()
-    shell.stdout.close()

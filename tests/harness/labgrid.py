@@ -79,7 +79,7 @@ def _run(script: str, *arguments: str) -> str:
 
 @contextlib.contextmanager
 def running_labgrid(
-    directory: Path, resources: Mapping[str, object], places: Mapping[str, Mapping[str, object]]
+    directory: Path, resources: Mapping[str, object], places: Mapping[str, Mapping[str, object]], *options: str
 ) -> Iterator[Labgrid]:
     """Have a coordinator, and an exporter of the name "rack", for as long as the block runs.
 
@@ -91,6 +91,8 @@ def running_labgrid(
         What is exported: a group's name to its resources, as in an exporter's configuration.
     places : mapping
         A place's name to ``match``, a pattern of resources, and ``tags``.
+    options : str
+        More arguments for the exporter.
     """
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
     with contextlib.ExitStack() as stack:
@@ -99,7 +101,15 @@ def running_labgrid(
         labgrid = Labgrid(coordinator.await_line("listening on ").split()[-1])
         configuration = directory / "exporter.yaml"
         configuration.write_text(json.dumps(resources))  # which is YAML
-        command = [str(PROGRAMS / "labgrid-exporter"), "-c", labgrid.coordinator, "-n", "rack", str(configuration)]
+        command = [
+            str(PROGRAMS / "labgrid-exporter"),
+            "-c",
+            labgrid.coordinator,
+            "-n",
+            "rack",
+            *options,
+            str(configuration),
+        ]
         stack.enter_context(Service(command, env=environment, cwd=str(directory)))
         for group in resources:
             coordinator.await_line(f"set_resource {group} ", limit=60)

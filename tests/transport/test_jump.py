@@ -37,13 +37,9 @@ from tests.boards.board import REPOSITORY
 from tests.boards.processes import command_line
 from tests.boards.processes import still_running
 from tests.boards.processes import with_variable
-from tests.harness import hidden as hidden_networks
-from tests.harness import sshd as ssh_server
 from tests.harness.certificate import make_certificate
 from tests.harness.hidden import Hidden
-from tests.harness.hidden import hidden_network
 from tests.harness.hidden import write_client_config
-from tests.harness.requirement import unavailable
 from tests.harness.server import DeviceServer
 from tests.harness.server import module_command
 from tests.harness.server import running_server
@@ -61,15 +57,6 @@ n = dim("n")
 def add_one(a: In[f32, n], b: Out[f32, n]) -> None:
     for i in parallel(n):
         b[i] = a[i] + 1.0
-
-
-@pytest.fixture(scope="module")
-def hidden(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hidden]:
-    reason = ssh_server.obstacle() or hidden_networks.obstacle()
-    if reason:
-        unavailable(request.config, reason)
-    with hidden_network(tmp_path_factory.mktemp("hidden")) as network:
-        yield network
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +254,7 @@ class TestWhatIsSaid:
         assert f"accept it, once and by hand: ssh -F {names} ssh://gateway" in str(error)
 
     @pytest.mark.parametrize("device", ["ssh://board", "127.0.0.1:9090"])
-    @pytest.mark.parametrize("setting", ["AllowTcpForwarding no", "DisableForwarding yes", "PermitOpen 127.0.0.1:1"])
+    @pytest.mark.parametrize("setting", ["AllowTcpForwarding no", "PermitOpen 127.0.0.1:1"])
     def test_a_hop_that_forbids_forwarding(
         self, sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, setting: str
     ) -> None:

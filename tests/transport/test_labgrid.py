@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from pytest_xdevice.transport.spec import parse
 from pytest_xdevice.transport.spec import Spec
 from tests.boards.processes import still_running
 from tests.boards.processes import with_variable
+from tests.harness.hidden import Hidden
+from tests.harness.hidden import write_client_config
 from tests.harness.labgrid import Labgrid
 from tests.harness.labgrid import running_labgrid
 from tests.harness.labgrid import STRANGER
@@ -122,6 +125,19 @@ class TestWhatWorks:
             lab.client("-p", "one", "acquire")
         assert lab.owners() == {"one": STRANGER}
         lab.client("-p", "one", "release")
+
+    def test_a_device_that_only_its_exporter_reaches(
+        self, hidden: Hidden, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        proxy = {socket.getfqdn(): (hidden.door, hidden.gateway)}  # what an isolated exporter names
+        config = write_client_config(tmp_path / "config", **proxy, **{"127.0.0.1": (hidden.board.port, hidden.board)})
+        monkeypatch.setenv("XDEVICE_SSH_CONFIG", str(config))
+        board = {"address": "127.0.0.1", "username": hidden.board.user, "port": hidden.board.port}
+        places: dict[str, dict[str, object]] = {"one": {"match": "rack/one/*", "tags": {}}}
+        with running_labgrid(tmp_path, {"one": {"NetworkService": board}}, places, "--isolated") as lab:
+            monkeypatch.setenv("LG_COORDINATOR", lab.coordinator)
+            with closing(open_session("labgrid:one")) as session:
+                assert session.remote(answer) == 42
 
     def test_who_and_release(self, lab: Labgrid, capsys: pytest.CaptureFixture[str]) -> None:
         lab.client("-p", "one", "acquire")
