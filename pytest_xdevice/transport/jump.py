@@ -15,11 +15,12 @@ from typing import Final
 
 from ..errors import DeviceUnreachable
 from ..errors import JumpHostError
+from .ssh_command import alive_options
 from .ssh_command import common_options
 from .ssh_words import Words
 
-# No failure: a host key that was new, and what a master of the user's has to say of being used.
-_REMARKS: Final = re.compile(r"Warning: Permanently added|mux_client_request_session|debug\d:")
+# No failures: a host key that was new, an old key exchange, what a configuration asks for, and that an ssh was ended.
+_REMARKS: Final = re.compile(r"Warning: |\*\* |debug\d: |Authenticated |Killed by signal ")
 _OPEN_FAILED: Final = re.compile(r"open failed: (?P<code>[a-z ]+): (?P<why>[^;]*)")
 _SILENCE: Final = "timed out"
 _FORBIDDEN: Final = "administratively prohibited"
@@ -58,7 +59,7 @@ class Jump:
     def last_hop(self) -> list[str]:
         """Return the options and the destination of an ssh to the last hop itself."""
         before = len(self._hops) - 1
-        return [*self._configuration, *common_options(before), *self._proxy(before), _destination(self._hops[before])]
+        return [*self._leading(before), _destination(self._hops[before])]
 
     def by_hand(self) -> list[str]:
         """Return the options by which a user would go the same way."""
@@ -116,13 +117,17 @@ class Jump:
             mend = f"see that it is on, and its name and port are right; try by hand: {login}"
         return JumpHostError(f"{label}: the jump host {hop} {problem}. To mend it, {mend}", hop=hop)
 
+    def _leading(self, hops: int) -> list[str]:
+        """Return the options of an ssh that goes through the first so many hops."""
+        return [*self._configuration, *alive_options(hops), *common_options(hops), *self._proxy(hops)]
+
     def _proxy(self, hops: int) -> list[str]:
         """Return the option by which an ssh goes through the first so many hops; none for none."""
         if not hops:
             return []
         before = hops - 1
         words = [
-            "ssh", *self._configuration, *common_options(before), *self._proxy(before),
+            "ssh", *self._leading(before),
             "-o", "LogLevel=INFO",  # says why there is no connection onwards
             "-o", "ControlMaster=no",  # a user's would outlive the run; one that is there already may carry it
             "-E", str(self._words[before].path),

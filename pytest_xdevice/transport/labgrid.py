@@ -25,7 +25,7 @@ from .ssh import SshTransport
 
 ACQUIRED: Final = "the device of the labgrid place"  # how an error begins that is the device's, not the place's
 DEFAULT_COORDINATOR: Final = "127.0.0.1:20408"  # labgrid's own
-_SILENCE_SECONDS: Final = 60.0  # more than the keeper's calls may take together
+_SILENCE_SECONDS: Final = 120.0  # more than the keeper's calls may take together
 _END_SECONDS: Final = 20.0
 _PACKAGE_ROOT: Final = str(Path(__file__).resolve().parents[2])
 _START: Final = (

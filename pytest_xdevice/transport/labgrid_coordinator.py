@@ -25,7 +25,8 @@ from labgrid.remote.generated import labgrid_coordinator_pb2 as pb2
 from labgrid.remote.generated.labgrid_coordinator_pb2_grpc import CoordinatorStub
 from labgrid.util import labgrid_version
 
-_ANSWER_SECONDS: Final = 15.0  # a coordinator gives an exporter 10 to acquire a resource
+_ANSWER_SECONDS: Final = 15.0
+_ACQUIRE_SECONDS: Final = 60.0  # a coordinator gives an exporter 10 for each resource
 _SERVICE: Final = "NetworkService"
 # As labgrid's own client has them: a coordinator that is gone is noticed within 20 s.
 _CHANNEL_OPTIONS: Final = (
@@ -144,7 +145,7 @@ class Coordinator:
     def acquire(self, place: str) -> None:
         """Take a place."""
         self._held, self._is_ours, self.is_taken = place, False, False
-        self._call(self._stub.AcquirePlace, pb2.AcquirePlaceRequest(placename=place))
+        self._call(self._stub.AcquirePlace, pb2.AcquirePlaceRequest(placename=place), _ACQUIRE_SECONDS)
 
     def release(self, place: str, owner: str) -> None:
         """Give a place back, or take it from `owner`; nothing where somebody else has it by now."""
@@ -162,9 +163,9 @@ class Coordinator:
                 found[match.rename or name] = resource.params
         return found
 
-    def _call(self, method: Any, request: Any) -> Any:
+    def _call(self, method: Any, request: Any, seconds: float = _ANSWER_SECONDS) -> Any:
         try:
-            return method(request, timeout=_ANSWER_SECONDS)
+            return method(request, timeout=seconds)
         except grpc.RpcError as error:
             if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                 raise CoordinatorError(

@@ -154,17 +154,23 @@ def _acquire(coordinator: Coordinator, request: _Request, ended: threading.Event
         token = coordinator.reserve(filters, request.priority)
         try:
             name = _wait_in_line(coordinator, wanted, token, ended)
-            if name is not None:
-                coordinator.acquire(name)
+            if name is not None and _took(coordinator, name):
                 return name
-        except CoordinatorError:
-            # Somebody of the same name took it without a reservation: back into the line.
-            if not any(place.acquired for place in coordinator.places() if place.name == name):
-                raise
         finally:
             with contextlib.suppress(CoordinatorError):  # it ends by itself in a minute
                 coordinator.cancel(token)
     return None
+
+
+def _took(coordinator: Coordinator, name: str) -> bool:
+    """Acquire a place that is kept for this client, if nobody of the same name did so without a reservation."""
+    try:
+        coordinator.acquire(name)
+    except CoordinatorError:
+        if not any(place.acquired for place in coordinator.places() if place.name == name):
+            raise
+        return False
+    return True
 
 
 def _wait_in_line(coordinator: Coordinator, wanted: Wanted, token: str, ended: threading.Event) -> str | None:

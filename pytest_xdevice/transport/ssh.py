@@ -23,6 +23,7 @@ from .lease import Applicant
 from .lease import Occupancy
 from .protocol import StreamWay
 from .spec import Spec
+from .ssh_command import alive_options
 from .ssh_command import common_options
 from .ssh_command import forward
 from .ssh_command import own_configuration
@@ -76,8 +77,9 @@ class SshTransport:
         jump = Jump(self._spec.via, self._configuration(), self._folder, self._spec.destination)
         self._jump = self._exit.enter_context(contextlib.closing(jump))
         remote = f"{self._python} -u -c {shlex.quote(gateway.BOOT_LINE)}"
+        hops = len(self._spec.via)
         command = [
-            "ssh", *self._options(), *common_options(len(self._spec.via)), *self._jump.arguments(),
+            "ssh", *alive_options(hops), *self._options(), *common_options(hops), *self._jump.arguments(),
             "-M", "-S", str(self._master), "-T", self._spec.host, remote,
         ]  # fmt: skip
         try:

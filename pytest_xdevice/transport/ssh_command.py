@@ -20,7 +20,6 @@ _LONGEST_FOLDER: Final = 80  # bytes: a Unix socket's path has 104 or 108, of wh
 _OPTIONS: Final = (
     "-o", "BatchMode=yes",  # a test run cannot answer a password prompt
     "-o", "Compression=no",
-    "-o", f"ServerAliveInterval={_ALIVE_SECONDS}",
     # Of what a user's configuration may have for a person's terminal:
     "-o", "ControlPersist=no",  # would outlive the run
     "-o", "ClearAllForwardings=yes",  # ports that a terminal elsewhere may hold
@@ -40,8 +39,15 @@ def common_options(hops: int = 0) -> list[str]:
     return [
         *_OPTIONS,
         "-o", f"ConnectTimeout={_CONNECT_SECONDS + _EACH_HOP_SECONDS * hops}",
-        "-o", f"ServerAliveCountMax={_ALIVE_COUNT + hops}",
     ]  # fmt: skip
+
+
+def alive_options(hops: int = 0) -> list[str]:
+    """Return the options by which a peer that falls silent is given up, as patiently as `common_options` has it.
+
+    They go before a user's: of two options of a kind ssh takes the first.
+    """
+    return ["-o", f"ServerAliveInterval={_ALIVE_SECONDS}", "-o", f"ServerAliveCountMax={_ALIVE_COUNT + hops}"]
 
 
 def forward(master: Path, local: Path, remote: str, label: str) -> None:

@@ -104,7 +104,7 @@ def hidden_network(directory: Path) -> Iterator[Hidden]:
             servers = []
             for part in ("gateway", "board"):
                 (directory / part).mkdir()
-                servers.append(stack.enter_context(running_sshd(directory / part, within=within(name))))
+                servers.append(stack.enter_context(running_sshd(directory / part, enter=within(name))))
             gateway, board = servers
             door = stack.enter_context(_door(name, directory / "gateway" / "sshd_config"))
             yield Hidden(name, gateway, door, board)
