@@ -33,9 +33,10 @@ MakeBoard = Callable[..., Board]
 
 @pytest.fixture(autouse=True)
 def _without_labgrid(request: pytest.FixtureRequest) -> None:
-    """Keep labgrid's own pytest plugin, which takes a second to import, out of the runs that tests start."""
+    """Keep labgrid's own pytest plugin out of the runs that tests start: it takes a second, and needs a terminal."""
     if "pytester" in request.fixturenames:
-        request.getfixturevalue("pytester").plugins.append("no:labgrid")
+        request.getfixturevalue("pytester")  # which takes the variable away
+        request.getfixturevalue("monkeypatch").setenv("PYTEST_ADDOPTS", "-p no:labgrid")
 
 
 @pytest.fixture(scope="session")

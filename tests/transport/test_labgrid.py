@@ -149,9 +149,9 @@ class TestWhatWorks:
         assert "labgrid:one: free" in capsys.readouterr().out
 
     def test_a_run_with_a_named_device_beside_the_plugin_of_labgrid(
-        self, lab: Labgrid, pytester: pytest.Pytester
+        self, lab: Labgrid, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        pytester.plugins.clear()
+        monkeypatch.delenv("PYTEST_ADDOPTS")
         pytester.makefile(".toml", xdevice="[devices.rock]\naddress = 'labgrid:soc=rk3399,lab=one'\n")
         pytester.makepyfile("def test_it(xdevice_session): assert xdevice_session.remote(answer) == 42\n\n" + ANSWER)
         result = pytester.runpytest_subprocess("--xdevice=rock", "-Werror")
