@@ -75,9 +75,11 @@ def call_remotely(
 def _result(name: str, answer: bytes) -> Any:
     """Return what a function returned, or raise what it raised."""
     try:
-        outcome: dict[str, Any] = marshal.loads(answer)
-    except (EOFError, TypeError, ValueError) as problem:
-        raise DeviceLost(f"the answer of {name} on the device makes no sense: {problem}") from None
+        outcome: Any = marshal.loads(answer)
+    except (EOFError, TypeError, ValueError):
+        outcome = None
+    if not isinstance(outcome, dict):
+        raise DeviceLost(f"the answer of {name} on the device makes no sense")
     if "result" in outcome:
         return outcome["result"]
     if "problem" in outcome:

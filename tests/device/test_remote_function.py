@@ -14,9 +14,11 @@ import pytest
 from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.config import Settings
 from pytest_xdevice.errors import ArgumentError
+from pytest_xdevice.errors import DeviceLost
 from pytest_xdevice.errors import RemoteFunctionError
 from pytest_xdevice.errors import RemoteFunctionTimeout
 from pytest_xdevice.remote import Session
+from pytest_xdevice.remote_function import _result
 from tests.boards.processes import still_running
 from tests.harness.server import DeviceServer
 from tests.harness.sshd import Sshd
@@ -230,6 +232,12 @@ def test_a_result_that_is_no_builtin_is_refused(session: Session) -> None:
         session.remote(give_object)
     with pytest.raises(RemoteFunctionError, match="give_itself returned something nested too deeply, or in itself"):
         session.remote(give_itself)
+
+
+@pytest.mark.parametrize("answer", [b"", b"N", b"{", b"\xff"])
+def test_an_answer_that_makes_no_sense_is_a_lost_device(answer: bytes) -> None:
+    with pytest.raises(DeviceLost, match="the answer of echo on the device makes no sense"):
+        _result("echo", answer)
 
 
 def test_what_needs_more_than_its_source_is_refused(session: Session) -> None:
