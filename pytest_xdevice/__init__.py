@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from .errors import DeviceError
     from .errors import DeviceLost
     from .errors import DeviceUnreachable
+    from .errors import JumpHostError
     from .errors import KernelCrash
     from .errors import KernelTimeout
     from .errors import MemoryViolation
+    from .errors import RemoteFunctionError
+    from .errors import RemoteFunctionTimeout
     from .errors import TargetError
     from .errors import XDeviceError
     from .kernel.atomics import atomic_add
@@ -101,11 +104,14 @@ __all__ = [
     "DeviceUnreachable",
     "In",
     "InOut",
+    "JumpHostError",
     "KernelCrash",
     "KernelError",
     "KernelTimeout",
     "MemoryViolation",
     "Out",
+    "RemoteFunctionError",
+    "RemoteFunctionTimeout",
     "TargetError",
     "XDeviceError",
     "__version__",
@@ -175,7 +181,8 @@ __all__ = [
 
 _ERRORS = (
     "ArgumentError", "AuthenticationError", "CompileError", "ConfigError", "DeviceError", "DeviceLost",
-    "DeviceUnreachable", "KernelCrash", "KernelTimeout", "MemoryViolation", "TargetError", "XDeviceError",
+    "DeviceUnreachable", "JumpHostError", "KernelCrash", "KernelTimeout", "MemoryViolation", "RemoteFunctionError",
+    "RemoteFunctionTimeout", "TargetError", "XDeviceError",
 )  # fmt: skip
 # Where kernels in other languages come from, and what they alone need.
 _ELSEWHERE = {

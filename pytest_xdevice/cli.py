@@ -29,7 +29,11 @@ _OK: Final = 0
 _FAILED: Final = 1
 _USAGE: Final = 2
 _ENTRY_FLAGS: Final = (
-    ("address", "SPEC", "how it is reached: local, HOST:PORT, ssh://user@host[:port], exec:COMMAND, an execnet spec"),
+    (
+        "address",
+        "SPEC",
+        "how it is reached: local, HOST:PORT, ssh://user@host[:port], labgrid:PLACE, exec:COMMAND, an execnet spec",
+    ),
     ("target", "TARGET", "what to compile for; read off the device by default"),
     ("token-file", "FILE", "file with the token of the device's server, relative to the entry's file"),
     ("tls-fingerprint", "SHA256", "of the certificate that the device's server must show"),
@@ -167,7 +171,7 @@ def _add_device(command: argparse.ArgumentParser, *, required: bool = True) -> N
         "device",
         metavar="SPEC",
         nargs=None if required else "?",
-        help="local, HOST:PORT, ssh://user@host[:port], exec:COMMAND, an execnet spec, or a name",
+        help="local, HOST:PORT, ssh://user@host[:port], labgrid:PLACE, exec:COMMAND, an execnet spec, or a name",
     )
     device.completer = _device_names  # type: ignore[attr-defined]  # where argcomplete looks for it
     command.add_argument(

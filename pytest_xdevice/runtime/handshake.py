@@ -40,6 +40,10 @@ class HandshakeError(Exception):
     """The other end does not speak this protocol, in time and within bounds."""
 
 
+class NoAnswer(HandshakeError):
+    """The other end was silent for too long."""
+
+
 class Refused(Exception):
     """The token does not match, or the server declines the request; the message says which and why."""
 
@@ -148,7 +152,7 @@ def read_line(sock: socket.socket, deadline: Optional[float]) -> bytes:
             end = seen.find(b"\n")
             taken = sock.recv(end + 1 if end >= 0 else len(seen))
         except socket.timeout:
-            raise HandshakeError("no answer in time") from None
+            raise NoAnswer("no answer in time") from None
         except OSError as error:
             raise HandshakeError(f"the connection broke: {error}") from None
         if not taken:
@@ -171,7 +175,7 @@ def _left(deadline: Optional[float]) -> Optional[float]:
         return None
     left = deadline - time.monotonic()
     if left <= 0:
-        raise HandshakeError("no answer in time")
+        raise NoAnswer("no answer in time")
     return left
 
 

@@ -41,6 +41,10 @@ def open_transport(spec: Spec, *, credentials: Credentials, applicant: Applicant
         from .ssh import SshTransport
 
         return SshTransport(spec, applicant)
+    if spec.kind == "labgrid":
+        from .labgrid import LabgridTransport
+
+        return LabgridTransport(spec, applicant)
     from .process import ProcessTransport
 
     return ProcessTransport(spec, applicant)

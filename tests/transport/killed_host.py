@@ -11,10 +11,10 @@ from tests.boards.board import REPOSITORY
 _PROGRAM = """
 import signal, sys
 import numpy as np
-from pytest_xdevice.config import DeviceConfig
+from pytest_xdevice.config import DeviceConfig, Settings, token_of_environment
 from pytest_xdevice.remote import Session
 
-session = Session.open(DeviceConfig("device", sys.argv[1]))
+session = Session.open(DeviceConfig("device", sys.argv[1]), Settings(token=token_of_environment()))
 session.device("cpu").array(np.ones(4, np.float32))
 print("ready", flush=True)
 signal.pause()
