@@ -1,0 +1,62 @@
+"""The tests on other versions: the oldest dependencies that pyproject.toml allows, and every Python that is there.
+
+``python -m nox -s lowest`` and ``python -m nox -s newest``; arguments for pytest go behind ``--``.
+"""
+
+from __future__ import annotations
+
+import nox
+
+from tests.harness.interpreters import find_python
+
+PYTHONS = ((3, 10), (3, 11), (3, 12), (3, 13), (3, 14))
+EXTRAS = "opencl,benchmark,hypothesis,report,completion"
+# What the tests below need beside the plugin, at its newest: these are no dependencies of a user's.
+FOR_TESTS = ("pytest-xdist", "jsonschema", "pyyaml", "types-jsonschema")
+# At least one test of whatever touches a dependency, in about a minute.
+SELECTION = (
+    "examples",
+    "tests/device/test_check.py",
+    "tests/kernel/test_interpret.py",
+    "tests/plugin/test_fixture.py",
+    "tests/plugin/test_options.py",
+    "tests/plugin/test_xbenchmark.py",
+    "tests/report",
+    "tests/sources",
+    "tests/test_compare.py",
+    "tests/test_device_tables.py",
+    "tests/test_naming_commands.py",
+    "tests/test_strategies.py",
+    "tests/toolchain/test_target.py",
+    "tests/transport/test_ways.py",
+)
+
+nox.needs_version = ">=2024.4.15"  # has the backend uv
+nox.options.default_venv_backend = "uv"
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["lowest", "newest"]
+
+
+def _python(version: tuple[int, int]) -> str:
+    """Return the Python of a version, or its name alone where it is not there."""
+    return find_python(version) or f"{version[0]}.{version[1]}"
+
+
+@nox.session(python=_python(PYTHONS[0]))
+def lowest(session: nox.Session) -> None:
+    """Run a selection of the tests with the oldest Python and the oldest dependencies."""
+    session.install("--resolution=lowest-direct", "--editable", f".[{EXTRAS}]")
+    _test(session)
+
+
+@nox.session
+@nox.parametrize("python", [nox.param(_python(version), id=f"3.{version[1]}") for version in PYTHONS])
+def newest(session: nox.Session) -> None:
+    """Run the same tests with the newest dependencies, on one Python after another."""
+    session.install("--upgrade", "--editable", f".[{EXTRAS}]")
+    _test(session)
+
+
+def _test(session: nox.Session) -> None:
+    session.install(*FOR_TESTS)
+    session.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *(session.posargs or SELECTION))
