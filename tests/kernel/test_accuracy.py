@@ -1,4 +1,4 @@
-"""Every function of the math table stays within the error that docs/language.md states."""
+"""Every function of the math table stays within the error that docs/reference/language.md states."""
 
 from __future__ import annotations
 
