@@ -13,22 +13,20 @@ PYTHONS = ((3, 10), (3, 11), (3, 12), (3, 13), (3, 14))
 EXTRAS = "opencl,benchmark,hypothesis,report,completion"
 # What the tests below need beside the plugin, at its newest: these are no dependencies of a user's.
 FOR_TESTS = ("pytest-xdist", "jsonschema", "pyyaml", "types-jsonschema")
-# At least one test of whatever touches a dependency, in about a minute.
+# Old releases of matplotlib use names of pyparsing that newer ones deprecate, and tests take a warning for an error.
+BESIDE_OLD = ("pyparsing>=3.1,<3.3",)
+# Tests of whatever touches a dependency, in less than a minute.
 SELECTION = (
-    "examples",
+    "examples/test_tutorial.py",
+    "examples/test_opencl_matmul.py",
     "tests/device/test_check.py",
-    "tests/kernel/test_interpret.py",
     "tests/plugin/test_fixture.py",
-    "tests/plugin/test_options.py",
     "tests/plugin/test_xbenchmark.py",
-    "tests/report",
-    "tests/sources",
+    "tests/report/test_formats.py",
+    "tests/sources/test_prototype.py",
     "tests/test_compare.py",
     "tests/test_device_tables.py",
-    "tests/test_naming_commands.py",
-    "tests/test_strategies.py",
     "tests/toolchain/test_target.py",
-    "tests/transport/test_ways.py",
 )
 
 nox.needs_version = ">=2024.4.15"  # has the backend uv
@@ -45,7 +43,7 @@ def _python(version: tuple[int, int]) -> str:
 @nox.session(python=_python(PYTHONS[0]))
 def lowest(session: nox.Session) -> None:
     """Run a selection of the tests with the oldest Python and the oldest dependencies."""
-    session.install("--resolution=lowest-direct", "--editable", f".[{EXTRAS}]")
+    session.install("--resolution=lowest-direct", "--editable", f".[{EXTRAS}]", *BESIDE_OLD)
     _test(session)
 
 

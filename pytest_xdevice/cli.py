@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .runtime.__main__ import main as serve
 
         return serve(given[1:])
-    parser = _parser()
+    parser = command_parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks, through argcomplete
         from .commands.completion import answer_shell
 
@@ -62,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + 2  # as a shell reports SIGINT
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="xdevice",
         description="Devices for pytest-xdevice.",

@@ -1,0 +1,74 @@
+"""The site builds without a warning, and its reference has what the code has."""
+
+from __future__ import annotations
+
+import html
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pytest_xdevice
+from pytest_xdevice import newhooks
+from tests.docs.pages import DOCS
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the site, with warnings as errors."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "dirhtml", str(DOCS), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def text_of(page: Path) -> str:
+    """Return what a page says, without its markup."""
+    return html.unescape(re.sub(r"<[^>]+>", "", page.joinpath("index.html").read_text(encoding="utf-8")))
+
+
+def test_every_option_and_ini_option_is_in_the_reference(site: Path) -> None:
+    help_text = subprocess.run(
+        [sys.executable, "-m", "pytest", "--help"], cwd=site, capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    options = set(re.findall(r"^  (--(?:no-)?xdevice[a-z-]*)", help_text, re.MULTILINE))
+    settings = set(re.findall(r"^  (xdevice[a-z_]*) \(", help_text, re.MULTILINE))
+    assert len(options) >= 15
+    assert len(settings) >= 15
+    page = text_of(site / "reference" / "pytest")
+    words = set(re.findall(r"[\w-]+", page))
+    assert options | settings <= words
+
+
+def test_every_hook_marker_and_fixture_is_in_the_reference(site: Path) -> None:
+    page = text_of(site / "reference" / "pytest")
+    hooks = {name for name in vars(newhooks) if name.startswith("pytest_xdevice_")}
+    assert hooks
+    for name in (
+        *hooks,
+        "@pytest.mark.cpu",
+        "@pytest.mark.opencl",
+        "@pytest.mark.xdevice",
+        "xdevice_session",
+        "xbenchmark",
+    ):
+        assert name in page, name
+
+
+def test_every_error_and_every_function_that_makes_a_kernel_is_in_the_reference(site: Path) -> None:
+    page = text_of(site / "reference" / "api")
+    errors = {
+        name for name in pytest_xdevice.__all__ if name.endswith(("Error", "Lost", "Crash", "Violation", "Timeout"))
+    }
+    assert len(errors) >= 8
+    for name in (*errors, "DeviceUnreachable", "c_kernel", "llvm_kernel", "opencl_kernel", "library_kernel"):
+        assert name in page, name
+
+
+@pytest.mark.parametrize("page", ["ci", "security"])
+def test_pages_that_are_promised_stay_where_they_are(site: Path, page: str) -> None:
+    assert (DOCS / f"{page}.md").is_file()
+    assert (site / page / "index.html").is_file()
