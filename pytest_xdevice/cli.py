@@ -69,6 +69,7 @@ def command_parser() -> argparse.ArgumentParser:
         description="Devices for pytest-xdevice.",
         epilog="example: xdevice info ssh://pi@raspberrypi.local",
     )
+    parser.add_argument("--version", action=_Version, help="print the version")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     info = commands.add_parser(
         "info",
@@ -118,6 +119,19 @@ def command_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Version(argparse.Action):
+    """Prints the version, which takes a look at what is installed."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest=argparse.SUPPRESS, default=argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from . import __version__
+
+        print(f"pytest-xdevice {__version__}")
+        parser.exit()
+
+
 def _add_naming(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands on the files that name devices."""
     listing = commands.add_parser(
@@ -133,7 +147,7 @@ def _add_naming(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "init",
         help="give a device a name",
         description="Write a device's entry to xdevice.toml. Without --address it asks, at a terminal.",
-        epilog="example: xdevice init pi --address ssh://pi@raspberrypi.local --tag arm --pin 2,3",
+        epilog="example: xdevice init pi --address ssh://pi@raspberrypi.local --pin 2,3",
     )
     init.add_argument("name", metavar="NAME", help="the device's name")
     add_entry_flags(init)

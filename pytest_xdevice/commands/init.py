@@ -78,15 +78,18 @@ def _answers(entry: Entry) -> dict[str, str]:
 
 
 def _table(name: str, entry: Entry) -> str:
-    key = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
     lines = [f"{key} = {_value(value)}" for key, value in entry.items()]
-    return "\n".join([f"[devices.{key}]", *lines, ""])
+    return "\n".join([f"[devices.{_key(name)}]", *lines, ""])
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
 
 
 def _value(value: object) -> str:
     """Return a value as TOML writes it, in which JSON's texts, lists and switches are right as well."""
     if isinstance(value, dict):
-        inner = ", ".join(f"{json.dumps(name)} = {_value(text)}" for name, text in value.items())
+        inner = ", ".join(f"{_key(name)} = {_value(text)}" for name, text in value.items())
         return f"{{ {inner} }}"
     if isinstance(value, float):
         return repr(value)
