@@ -26,6 +26,8 @@ html_copy_source = False
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "deflist"]
 
+smartquotes = False  # help texts quote what is to be typed
+add_module_names = False
 autodoc_typehints = "none"  # docstrings name the types, in words for those who read them
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False

@@ -71,11 +71,10 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def options() -> str:
     """Return the command-line options with their ini options."""
     declared = declarations()
-    rows = (
-        (f"`{_usage(name, given)}`", _setting(name, declared), _sentence(given["help"]))
+    return "".join(
+        f"`{_usage(name, given)}`{_setting(name, declared)}\n: {_sentence(given['help'])}\n\n"
         for name, given in declared.options
     )
-    return table(("option", "ini option", "what it does"), rows)
 
 
 def _usage(name: str, given: dict[str, Any]) -> str:
@@ -84,7 +83,7 @@ def _usage(name: str, given: dict[str, Any]) -> str:
 
 def _setting(name: str, declared: Declarations) -> str:
     setting = name.lstrip("-").replace("-", "_")
-    return f"`{setting}`" if setting in declared.settings else ""
+    return f", ini `{setting}`" if setting in declared.settings else ""
 
 
 def _sentence(text: str) -> str:
