@@ -13,6 +13,8 @@ import pytest
 import pytest_xdevice
 from pytest_xdevice import newhooks
 from tests.docs.pages import DOCS
+from tests.docs.pages import Page
+from tests.docs.pages import REPOSITORY
 
 
 @pytest.fixture(scope="session")
@@ -72,3 +74,17 @@ def test_every_error_and_every_function_that_makes_a_kernel_is_in_the_reference(
 def test_pages_that_are_promised_stay_where_they_are(site: Path, page: str) -> None:
     assert (DOCS / f"{page}.md").is_file()
     assert (site / page / "index.html").is_file()
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_pages_outside_of_the_site_name_files_that_are_there(name: str) -> None:
+    text = Page(REPOSITORY / name).text
+    named = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    named += re.findall(r"`((?:docs|examples|packaging|tests)/[\w./-]+)`", text)
+    assert [path for path in named if not (REPOSITORY / path).exists()] == []
+
+
+def test_pictures_are_small() -> None:
+    pictures = [path for path in (DOCS / "pictures").iterdir() if path.suffix in (".png", ".svg")]
+    assert len(pictures) >= 3
+    assert [path.name for path in pictures if path.stat().st_size > 200_000] == []
