@@ -136,17 +136,8 @@ def _serve_help() -> str:
 
 def report_schema() -> str:
     """Return the tables of the JSON report's schema."""
-    return _schema_tables(_read("pytest_xdevice.report", "schema.json"))
-
-
-def device_schema() -> str:
-    """Return the table of a device's entry."""
-    return "".join(_properties(_read("pytest_xdevice", "devices.schema.json")["$defs"]["device"]))
-
-
-def _read(package: str, name: str) -> dict[str, Any]:
-    schema: dict[str, Any] = json.loads(resources.files(package).joinpath(name).read_text("utf-8"))
-    return schema
+    text = resources.files("pytest_xdevice.report").joinpath("schema.json").read_text("utf-8")
+    return _schema_tables(json.loads(text))
 
 
 def _schema_tables(schema: dict[str, Any]) -> str:
@@ -180,7 +171,6 @@ def _type(given: dict[str, Any]) -> str:
 
 SOURCES: dict[str, Callable[[], str]] = {
     "commands": commands,
-    "device-schema": device_schema,
     "fixtures": fixtures,
     "hooks": hooks,
     "markers": markers,

@@ -12,6 +12,9 @@ import pytest
 
 import pytest_xdevice
 from pytest_xdevice import newhooks
+from pytest_xdevice.device_tables import KEYS
+from pytest_xdevice.markers import MARKERS
+from pytest_xdevice.runtime import worker
 from tests.docs.pages import DOCS
 from tests.docs.pages import Page
 from tests.docs.pages import REPOSITORY
@@ -29,7 +32,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def text_of(page: Path) -> str:
     """Return what a page says, without its markup."""
-    return html.unescape(re.sub(r"<[^>]+>", "", page.joinpath("index.html").read_text(encoding="utf-8")))
+    text = html.unescape(re.sub(r"<[^>]+>", " ", page.joinpath("index.html").read_text(encoding="utf-8")))
+    return " ".join(text.split())
 
 
 def test_every_option_and_ini_option_is_in_the_reference(site: Path) -> None:
@@ -46,18 +50,15 @@ def test_every_option_and_ini_option_is_in_the_reference(site: Path) -> None:
 
 
 def test_every_hook_marker_and_fixture_is_in_the_reference(site: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "--fixtures", "-q"]
+    listed = subprocess.run(command, cwd=site, capture_output=True, text=True, timeout=60, check=False).stdout
+    fixtures = re.findall(r"^(\w+).* -- .*pytest_xdevice/", listed, re.MULTILINE)
+    hooks = [name for name in vars(newhooks) if name.startswith("pytest_xdevice_")]
+    assert len(fixtures) >= 3
+    assert len(hooks) >= 3
     page = text_of(site / "reference" / "pytest")
-    hooks = {name for name in vars(newhooks) if name.startswith("pytest_xdevice_")}
-    assert hooks
-    for name in (
-        *hooks,
-        "@pytest.mark.cpu",
-        "@pytest.mark.opencl",
-        "@pytest.mark.xdevice",
-        "xdevice_session",
-        "xbenchmark",
-    ):
-        assert name in page, name
+    assert [name for name in (*fixtures, *hooks) if name not in page] == []
+    assert [text for text in MARKERS if f"@pytest.mark.{text.partition(': ')[0]}" not in page] == []
 
 
 def test_every_error_and_every_function_that_makes_a_kernel_is_in_the_reference(site: Path) -> None:
@@ -68,6 +69,16 @@ def test_every_error_and_every_function_that_makes_a_kernel_is_in_the_reference(
     assert len(errors) >= 8
     for name in (*errors, "DeviceUnreachable", "c_kernel", "llvm_kernel", "opencl_kernel", "library_kernel"):
         assert name in page, name
+
+
+def test_every_key_of_an_entry_and_every_operation_of_a_worker_is_in_the_reference() -> None:
+    devices = Page(DOCS / "reference" / "devices.md").text
+    assert [key for key in KEYS if f"| `{key}` |" not in devices] == []
+    source = Path(worker.__file__).read_text(encoding="utf-8")
+    operations = re.findall(r'^            "(\w+)": (?:self\._|lambda request)', source, re.MULTILINE)
+    assert len(operations) >= 10
+    wire = Page(DOCS / "reference" / "wire.md").text
+    assert [name for name in operations if f"`{name}`" not in wire] == []
 
 
 @pytest.mark.parametrize("page", ["ci", "security"])

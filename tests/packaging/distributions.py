@@ -62,7 +62,7 @@ def build_distributions(folder: Path) -> Distributions:
 
     The build's own requirements are those of this environment, so that no network is needed.
     """
-    module(*("build", "--no-isolation", "--outdir", str(folder), str(REPOSITORY)))
+    module("build", "--no-isolation", "--outdir", str(folder), str(REPOSITORY))
     (sdist,) = folder.glob("*.tar.gz")
     (wheel,) = folder.glob("*.whl")
     return Distributions(sdist, wheel)
