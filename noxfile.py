@@ -12,7 +12,7 @@ from tests.harness.interpreters import find_python
 PYTHONS = ((3, 10), (3, 11), (3, 12), (3, 13), (3, 14))
 EXTRAS = "opencl,benchmark,hypothesis,report,completion"
 # What the tests below need beside the plugin, at its newest: these are no dependencies of a user's.
-FOR_TESTS = ("pytest-xdist", "jsonschema", "pyyaml", "types-jsonschema")
+FOR_TESTS = ("pytest-xdist", "jsonschema", "pyyaml")
 # Old releases of matplotlib use names of pyparsing that newer ones deprecate, and tests take a warning for an error.
 BESIDE_OLD = ("pyparsing>=3.1,<3.3",)
 # Tests of whatever touches a dependency, in less than a minute.
@@ -35,14 +35,15 @@ nox.options.error_on_missing_interpreters = False
 nox.options.sessions = ["lowest", "newest"]
 
 
-def _python(version: tuple[int, int]) -> str:
-    """Return the Python of a version, or its name alone where it is not there."""
-    return find_python(version) or f"{version[0]}.{version[1]}"
+def _python(*versions: tuple[int, int]) -> str:
+    """Return the first of these Pythons that is there, or the name of the first where none is."""
+    found = filter(None, map(find_python, versions))
+    return next(found, f"{versions[0][0]}.{versions[0][1]}")
 
 
-@nox.session(python=_python(PYTHONS[0]))
+@nox.session(python=_python(*PYTHONS[:2]))  # the oldest NumPy has no wheels for newer ones
 def lowest(session: nox.Session) -> None:
-    """Run a selection of the tests with the oldest Python and the oldest dependencies."""
+    """Run a selection of the tests with the oldest dependencies, on the oldest Python."""
     session.install("--resolution=lowest-direct", "--editable", f".[{EXTRAS}]", *BESIDE_OLD)
     _test(session)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Final
 
-Entry = dict[str, object]
+Entry = Mapping[str, object]
 
 _TEXTS: Final = (
     ("address", "SPEC", "how it is reached: local, HOST:PORT, ssh://user@host[:port], exec:COMMAND, an execnet spec"),

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +14,7 @@ from ..config import read_named_devices
 from ..device_tables import DeviceFile
 from ..errors import ConfigError
 from ..errors import XDeviceError
-
-Entry = Mapping[str, object]
+from .entry_flags import Entry
 
 # The questions at a terminal: key, what is asked.
 _QUESTIONS: Final = (
