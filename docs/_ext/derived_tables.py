@@ -141,7 +141,8 @@ def report_schema() -> str:
 
 
 def _schema_tables(schema: dict[str, Any]) -> str:
-    parts = [f"{schema['description']}\n\n", "## The document\n\n", *_properties(schema)]
+    # A text before the first heading would be lost: a directive's sections are moved to those of the page.
+    parts = ["## The document\n\n", f"{schema['description']}\n\n", *_properties(schema)]
     for name, inner in schema["$defs"].items():
         if "properties" in inner:
             parts += [f"## {name}\n\n", f"{inner.get('description', '')}\n\n", *_properties(inner)]
