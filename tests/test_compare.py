@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from pytest_xdevice.compare import assert_close
@@ -151,6 +152,7 @@ def test_the_histogram_counts_elements_by_their_distance_in_ulp() -> None:
     )
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_the_histogram_counts_every_element_once(data: st.DataObject) -> None:
     dtype = data.draw(st.sampled_from(FLOATS))
