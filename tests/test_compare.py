@@ -238,6 +238,7 @@ def test_the_traceback_ends_at_the_caller() -> None:
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+@settings(deadline=None)
 @given(data=st.data())
 def test_the_next_number_is_one_ulp_away(dtype: type[np.floating[Any]], data: st.DataObject) -> None:
     width = np.finfo(dtype).bits
