@@ -34,9 +34,9 @@ def commands(page: Page) -> list[list[str]]:
     """Return the words of each line of a page that runs `xdevice`: in blocks of shell, and where it is indented."""
     lines = [line for block in page.blocks("sh") for line in block.text.splitlines()]
     lines += [line[2:] for block in page.blocks("console") for line in block.text.splitlines() if line[:2] == "$ "]
-    lines += [line for line in page.text.splitlines() if line.startswith("    ")]
-    words = (shlex.split(line, comments=True) for line in lines if re.search(r"(^|\s)xdevice [a-z]+", line))
-    return [line[line.index("xdevice") + 1 :] for line in words if "xdevice" in line]
+    lines += [line[4:] for line in page.text.splitlines() if line.startswith(("    xdevice ", "    XDEVICE"))]
+    words = (shlex.split(line, comments=True) for line in lines if re.match(r"(\w+=\S+ )*xdevice ", line))
+    return [line[line.index("xdevice") + 1 :] for line in words]
 
 
 def test_commands_of_the_pages_are_understood() -> None:
