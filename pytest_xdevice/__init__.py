@@ -9,8 +9,6 @@ from importlib import import_module
 from typing import Any
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
     from .errors import ArgumentError
     from .errors import AuthenticationError
@@ -93,6 +91,8 @@ if TYPE_CHECKING:
     from .sources.library import library_kernel
     from .sources.llvm_ir import llvm_kernel
     from .sources.opencl_c import opencl_kernel
+
+    __version__: str
 
 __all__ = [
     "ArgumentError",
@@ -200,6 +200,10 @@ def __getattr__(name: str) -> Any:
     # Nothing is kept here: a test runner that forgets the modules of one run must find those of the next.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("pytest-xdevice")
     if name in _ERRORS:
         return getattr(import_module(".errors", __name__), name)
     if name in _ELSEWHERE:

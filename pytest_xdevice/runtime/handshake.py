@@ -2,7 +2,7 @@
 
 Both ends know a token. Each proves it with an HMAC-SHA-256 over the two fresh nonces, a word that says which side
 speaks, the request itself, and the channel: "plain", or the fingerprint of the certificate that TLS showed. So an
-answer cannot be reflected, replayed, used for another purpose, or carried from one channel into another:
+answer cannot be reflected, replayed, used for another purpose, or carried from one channel into another::
 
     server → "XDEVICE/1 <nonce>\\n"
     client → {"request": {...}, "nonce": ..., "mac": HMAC(token, "client", server nonce, client nonce, request)}\\n

@@ -34,7 +34,8 @@ def open_transport(spec: Spec, *, credentials: Credentials, applicant: Applicant
         if credentials.token is None:
             raise AuthenticationError(
                 f"{spec.host}:{spec.port}: no token: give the one that the server printed at its start, "
-                "as --xdevice-token-file FILE or in the environment variable XDEVICE_TOKEN"
+                "as --xdevice-token-file FILE (--token-file of the command xdevice) or in the environment variable "
+                "XDEVICE_TOKEN"
             )
         return SocketTransport(spec, credentials, applicant)
     if spec.kind == "ssh":
