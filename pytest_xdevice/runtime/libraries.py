@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
+from contextlib import suppress
 from typing import Any
 from typing import Dict
 from typing import Optional
@@ -107,18 +108,21 @@ def _advice(error: OSError) -> str:
 
 
 def _load_library(data: bytes, path: str) -> Any:
-    """Load a library through a file, or from memory where the folder for temporary files is read-only or noexec."""
+    """Load a library through a file, or from memory where its folder is read-only, noexec or full."""
     mode = os.RTLD_NOW | os.RTLD_LOCAL
     try:
         with open(path, "wb") as file:
             file.write(data)
         return ctypes.CDLL(path, mode=mode)
     except OSError:
+        with suppress(OSError):
+            os.unlink(path)  # on a full disk, what there was room for
         if not hasattr(os, "memfd_create"):
             raise
     # The descriptor stays open: the loader knows libraries by their path, and a number that is used again is one path.
     descriptor = os.memfd_create(os.path.basename(path))
-    os.write(descriptor, data)
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(data)
     return ctypes.CDLL(f"/proc/self/fd/{descriptor}", mode=mode)
 
 

@@ -101,7 +101,7 @@ class Session:
         self._code = code
         self._passed = passed
         self._lock = hold(code)
-        sweep(os.path.dirname(code))
+        sweep()
         self._directory = tempfile.mkdtemp(prefix="work-", dir=code)
         self._socket_path = os.path.join(self._directory, "s")
         self._workers: Dict[int, Worker] = {}

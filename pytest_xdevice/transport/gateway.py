@@ -28,6 +28,7 @@ from ..bundle import runtime_archive
 from ..errors import DeviceLost
 from ..errors import DeviceUnreachable
 from ..runtime import gateway_io
+from ..runtime import scratch
 from ..runtime.relay import Relay
 
 BOOT_SECONDS: Final = 30.0
@@ -37,19 +38,27 @@ EXIT_SECONDS: Final = 0.5
 NEEDS: Final = "The device needs Python 3.8 or newer, and a folder for temporary files"
 BOOT_LINE: Final = "import sys;exec(eval(sys.stdin.readline()))"
 
-# Runs on the device, in execnet's gateway: unpacks the runtime and hands over to it.
+# Runs on the device, in execnet's gateway, behind the source of `runtime.scratch`: unpacks the runtime and hands over
+# to it. What it cannot do it says in answer to the first request.
 _LAUNCH: Final = """
-import os, shutil, sys, tempfile, zipfile, io
-code = tempfile.mkdtemp(prefix="xdevice-")  # runtime.leftovers knows the prefix
+import sys
 try:
-    zipfile.ZipFile(io.BytesIO(channel.receive())).extractall(code)
-    sys.path.insert(0, code)
-    from pytest_xdevice.runtime.session import serve
-except BaseException:
-    shutil.rmtree(code, ignore_errors=True)
-    raise
-serve(channel, code, getattr(sys.modules["__main__"], "xdevice_passed", None))
+    code = unpack(channel.receive())
+except OSError as error:
+    channel.send(("error", str(error)))
+else:
+    try:
+        sys.path.insert(0, code)
+        from pytest_xdevice.runtime.session import serve
+    except BaseException:
+        shutil.rmtree(code, ignore_errors=True)
+        raise
+    serve(channel, code, getattr(sys.modules["__main__"], "xdevice_passed", None))
 """
+
+
+class _Refused(DeviceLost):
+    """The session answered that it could not do what was asked; the connection to it is well."""
 
 
 class PipeIO(gateway_base.Popen2IO):
@@ -99,7 +108,7 @@ class Control:
         self._gateway = gateway
         self._io = io
         self._lost: DeviceLost | None = None
-        self._channel: Any = gateway.remote_exec(_LAUNCH)
+        self._channel: Any = gateway.remote_exec(inspect.getsource(scratch) + _LAUNCH)
         self._channel.send(runtime_archive())
 
     @property
@@ -148,7 +157,7 @@ class Control:
             self._lost = DeviceLost(f"the session did not answer {name!r} within {timeout:.3g} s")
             raise self._lost from None
         if status != "ok":
-            raise DeviceLost(f"the session could not {name}: {answer}")
+            raise _Refused(f"the session could not {name}: {answer}")
         return answer
 
     def relay(self) -> tuple[socket.socket, Any]:
@@ -320,10 +329,14 @@ def _open(
         gateway = execnet.Gateway(io, spec)
         group._register(gateway)
         control = Control(group, gateway, io)
-        control.info = control.request("info", timeout=BOOT_SECONDS)
+        control.post("info", timeout=BOOT_SECONDS)
+        control.info = control.answer("start", BOOT_SECONDS)
     except (AssertionError, EOFError, OSError, DeviceLost, gateway_bootstrap.HostNotFound) as error:
         reason = f"no answer within {BOOT_SECONDS:g} s; " if silent.is_set() else ""
-        reason += f"{error}; {explain()}" if isinstance(error, DeviceLost) else explain()
+        if isinstance(error, _Refused):
+            reason += str(error)
+        else:
+            reason += f"{error}; {explain()}" if isinstance(error, DeviceLost) else explain()
         io.kill()
         group.terminate(timeout=1.0)
         raise DeviceUnreachable(f"{label}: no session could be started: {reason}") from None

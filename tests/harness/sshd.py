@@ -74,7 +74,7 @@ def obstacle() -> str | None:
 
 
 @contextlib.contextmanager
-def running_sshd(directory: Path, *settings: str) -> Iterator[Sshd]:
+def running_sshd(directory: Path, *settings: str, enter: Sequence[str] = ()) -> Iterator[Sshd]:
     """Have a server for as long as the block runs; afterwards neither it nor a session of it is left.
 
     Parameters
@@ -83,6 +83,8 @@ def running_sshd(directory: Path, *settings: str) -> Iterator[Sshd]:
         Where its keys and configuration go.
     settings : str
         More lines for its configuration, such as ``"DisableForwarding yes"``.
+    enter : sequence of str
+        What is put before its command, such as nsenter and the namespace that it is to be in.
 
     Raises
     ------
@@ -95,18 +97,18 @@ def running_sshd(directory: Path, *settings: str) -> Iterator[Sshd]:
         SEPARATION.mkdir(exist_ok=True)
     temporary = directory / "tmp"
     temporary.mkdir(exist_ok=True)
-    port, service = _start(directory, settings)
+    port, service = _start(directory, settings, enter)
     with service:
         server = Sshd(_write_client_config(directory, port), port, getpass.getuser(), service, temporary)
         _log_in(server)
         yield server
 
 
-def _start(directory: Path, settings: Sequence[str]) -> tuple[int, Service]:
+def _start(directory: Path, settings: Sequence[str], enter: Sequence[str]) -> tuple[int, Service]:
     for attempt in range(ATTEMPTS):
         port = _free_port()
         file = _write_server_config(directory, port, settings)
-        service = Service([SERVER, "-D", "-e", "-f", str(file)])
+        service = Service([*enter, SERVER, "-D", "-e", "-f", str(file)])
         try:
             service.await_line("Server listening")
         except ServiceError:
