@@ -29,12 +29,12 @@ from .spec import Spec
 FORWARD_SECONDS: Final = 20.0
 SSH_FAILED: Final = 255  # ssh's exit status where it did not get as far as the remote command
 LONGEST_FOLDER: Final = 80  # bytes: a Unix socket's path has 104 or 108, of which ssh takes 20 for a name of its own
+# Each end gives the other up after 8 s (runtime.ssh_peer). Of two options ssh takes the first: a user's is not taken.
+_ALIVE: Final = ("-o", "ServerAliveInterval=2", "-o", "ServerAliveCountMax=4")
 _OPTIONS: Final = (
     "-o", "BatchMode=yes",  # a test run cannot answer a password prompt
     "-o", "Compression=no",
     "-o", "ConnectTimeout=10",
-    "-o", "ServerAliveInterval=2",
-    "-o", "ServerAliveCountMax=4",
     # Of what a user's configuration may have for a person's terminal:
     "-o", "ControlPersist=no",  # would outlive the run
     "-o", "ClearAllForwardings=yes",  # ports that a terminal elsewhere may hold
@@ -85,13 +85,13 @@ class SshTransport:
             raise DeviceUnreachable(f"{self._label}: there is no ssh here: install its client, openssh-client")
         self._folder = Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="xdevice-ssh-", dir=_parent())))
         remote = f"{self._python} -u -c {shlex.quote(gateway.BOOT_LINE)}"
-        command = ["ssh", *self._options(), *_OPTIONS, "-M", "-S", str(self._master), "-T", self._spec.host, remote]
+        options = [*_ALIVE, *self._options(), *_OPTIONS, "-M", "-S", str(self._master)]
         try:
             self._control = gateway.over_process(
-                ["sh", "-c", _SHELL, "sh", str(self._folder), *command],
+                ["sh", "-c", _SHELL, "sh", str(self._folder), "ssh", *options, "-T", self._spec.host, remote],
                 label=f"{self._label} ({self._python})",
                 advise=self._advise,
-                session=True,
+                is_ssh=True,
             )
         except BaseException:
             self._exit.close()
