@@ -122,7 +122,7 @@ MOMENTS = {"between launches": add, "in a launch": launch, "in an upload": uploa
 
 @contextlib.contextmanager
 def ways_to(machine: FarMachine, folder: Path, *ways: str) -> Iterator[dict[str, Session]]:
-    """Have sessions with a machine, by some ways to it, or all."""
+    """Have sessions with a machine, each used once, by some ways to it, or all."""
     for name in WAYS:
         (folder / name).mkdir()
     with contextlib.ExitStack() as stack:
@@ -137,6 +137,8 @@ def ways_to(machine: FarMachine, folder: Path, *ways: str) -> Iterator[dict[str,
         }
         sessions = {way: Session.open(DeviceConfig(way, addresses[way]), settings) for way in ways or WAYS}
         try:
+            for session in sessions.values():
+                add(session)
             yield sessions
         finally:
             for session in sessions.values():
@@ -221,8 +223,6 @@ def _report(title: str, fault: Fault, action: Callable[[Session], None]) -> int:
     failures = 0
     with tempfile.TemporaryDirectory(prefix="faults-") as folder, far_machine() as machine:
         with ways_to(machine, Path(folder)) as sessions:
-            for session in sessions.values():
-                add(session)
             for way, seen in inject(fault, machine, sessions, action).items():
                 failures += seen.again is not None
                 print(f"{title}, {way}: {_said(seen.error)} after {seen.seconds:.1f} s; then {_said(seen.again)}")

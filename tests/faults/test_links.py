@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from pytest_xdevice import kernel
 from pytest_xdevice import Out
 from pytest_xdevice import parallel
 from pytest_xdevice.compile import use_cache
+from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.remote import Session
 from pytest_xdevice.target import Target
 from tests.faults.conftest import Place
@@ -97,6 +101,18 @@ def test_a_link_that_is_reset_within_data(place: Place, upward: bool) -> None:
     large = np.zeros(2 << 20, np.float32)
     assert seconds_until_lost(lambda lost: lost.device("cpu").run(add_one, large), session) < LIMIT + NOISE
     session.reconnect()
+    check(session)
+    session.close()
+
+
+def test_data_that_stands_still_is_not_put_down_to_the_kernel() -> None:
+    session = Session.open(DeviceConfig("device", "local"))
+    check(session)
+    pid = session._control.request("pid")
+    for worker in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        os.kill(int(worker), signal.SIGSTOP)
+    with pytest.raises(DeviceLost, match="data stood still"):
+        session.device("cpu").run(add_one, np.zeros(16 << 20, np.float32), timeout=TIMEOUT)
     check(session)
     session.close()
 

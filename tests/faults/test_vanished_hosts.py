@@ -28,8 +28,6 @@ NOISE = 3.0  # seconds that a busy machine may add
 
 def test_nothing_of_it_is_left_on_the_device(machine: FarMachine, tmp_path: Path) -> None:
     with ways_to(machine, tmp_path, "socket", "ssh") as sessions:
-        for session in sessions.values():
-            add(session)
         running = sessions_on(machine)
         assert len(running) >= 2 * len(sessions)  # a session and a worker each
         machine.cut_the_link()

@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Iterable
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,22 +82,29 @@ class FarMachine:
 
     def lose(self, percent: int) -> None:
         """Lose packets at random, each way."""
-        rule = "drop" if percent == 100 else f"numgen random mod 100 < {percent} drop"
+        self._drop_where("" if percent == 100 else f"numgen random mod 100 < {percent}")
+
+    def lose_every(self, number: int) -> None:
+        """Lose one packet in so many, each way, which is hardly ever the same one again."""
+        self._drop_where(f"numgen inc mod {number} 0")
+
+    def _drop_where(self, condition: str) -> None:
         hook = "type filter hook {} priority 0"
-        chains = "".join(f"chain {way} {{ {hook.format(way)}; {rule}; }} " for way in ("input", "output"))
-        output(*self._inside, "nft", f"table inet faults {{ {chains} }}")
+        chains = "\n".join(f"chain {way} {{ {hook.format(way)}; {condition} drop; }}" for way in ("input", "output"))
+        output(*self._inside, "nft", f"table inet faults {{\n{chains}\n}}")
 
     def lose_nothing(self) -> None:
-        """Undo `lose`."""
+        """Undo `lose` and `lose_every`."""
         output(*self._inside, "nft", "delete table inet faults")
 
     def freeze(self) -> None:
         """Stop every process; the kernel goes on, and acknowledges what comes."""
-        self._tell_all(signal.SIGSTOP)
+        _tell(self.processes(), signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Undo `freeze`."""
-        self._tell_all(signal.SIGCONT)
+        # What entered the machine for a process there has stopped together with that.
+        _tell(in_namespace_of(self._init, "pid_for_children"), signal.SIGCONT)
 
     def cut_the_power(self) -> None:
         """End its network, then every process, without a word to anybody."""
@@ -112,10 +120,11 @@ class FarMachine:
     def _inside(self) -> list[str]:
         return ["nsenter", "--target", str(self._init), "--net", "--"]
 
-    def _tell_all(self, number: signal.Signals) -> None:
-        for pid in self.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+
+def _tell(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def obstacle() -> str | None:
@@ -140,7 +149,8 @@ def far_machine() -> Iterator[FarMachine]:
             yield FarMachine(address, service)
         finally:
             service.stop(signal.SIGKILL)
-            with layout.locked(), contextlib.suppress(BoardError):
-                network.disconnect(address)
+            with layout.locked():
+                with contextlib.suppress(BoardError):  # it goes with its namespace, at some moment
+                    network.disconnect(address)
                 if not network.addresses_in_use():
                     network.remove_bridge()
