@@ -192,9 +192,24 @@ class Lab:
             ) from error
         if not self._sessions:
             self._use_own_cache()
-        session = Session.open(device, self.settings, progress=progress, translate=self._translate)
+        self._progress(f"xdevice {device.name}: connecting")
+        try:
+            session = Session.open(device, self.settings, progress=self._behind(progress), translate=self._translate)
+        finally:
+            self._progress("")
         session.progress = self._progress
         return session
+
+    def _behind(self, tell: Callable[[str], None] | None) -> Callable[[str], None]:
+        """Return what shows progress, in lines of their own by way of `tell` where that is given."""
+        if tell is None:
+            return self._progress
+
+        def tell_alone(text: str) -> None:
+            self._progress("")
+            tell(text)
+
+        return tell_alone
 
     def _translate(self, kernel: object) -> KernelSource | None:
         """Ask plugins for a kernel of what a test gave instead of one."""
