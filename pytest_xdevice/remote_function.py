@@ -12,12 +12,14 @@ from types import CodeType
 from types import FunctionType
 from typing import Any
 
+from .client import LIMIT_SECONDS
 from .errors import ArgumentError
+from .errors import DeviceError
 from .errors import RemoteFunctionError
 from .errors import RemoteFunctionTimeout
 from .runtime.call import foreign
-from .transport.gateway import ANSWER_SECONDS
 from .transport.gateway import Control
+from .transport.gateway import Refusal
 
 
 def call_remotely(
@@ -46,11 +48,14 @@ def call_remotely(
     if not 0 < seconds < math.inf:
         raise ArgumentError(f"timeout={seconds!r} is no time limit; give a number of seconds above 0")
     request = {**_request(function, arguments), "seconds": seconds, "env": env}
-    answer = control.request("call", request, timeout=seconds + ANSWER_SECONDS)
+    name = request["name"]
+    try:
+        answer = control.request("call", request, timeout=seconds + LIMIT_SECONDS)
+    except Refusal as refusal:
+        raise DeviceError(f"{name} could not be run on the device: {refusal}") from None
     show(answer["output"])
     if "result" in answer:
         return answer["result"]
-    name = request["name"]
     if "late" in answer:
         raise RemoteFunctionTimeout(
             f"{name} ran longer than {seconds:g} s on the device and was ended; give it timeout=, or look at what it "

@@ -195,6 +195,8 @@ class Session:
             If it raised an exception there, whose traceback the error has, or ended its process.
         RemoteFunctionTimeout
             If it took too long; it was killed, with what it had started.
+        DeviceError
+            If the device could not start it, such as on a full disk.
         DeviceLost
             If the session is gone.
         """

@@ -58,7 +58,7 @@ else:
 """
 
 
-class _Refused(DeviceLost):
+class Refusal(DeviceLost):
     """The session answered that it could not do what was asked; the connection to it is well."""
 
 
@@ -160,7 +160,7 @@ class Control:
             self._lost = DeviceLost(f"the session did not answer {name!r} within {timeout:.3g} s")
             raise self._lost from None
         if status != "ok":
-            raise _Refused(f"the session could not {name}: {answer}")
+            raise Refusal(f"the session could not {name}: {answer}")
         return answer
 
     def relay(self) -> tuple[socket.socket, Any]:
@@ -344,7 +344,7 @@ def _open(
         control.info = control.answer("start", BOOT_SECONDS)
     except (AssertionError, EOFError, OSError, DeviceLost, gateway_bootstrap.HostNotFound) as error:
         reason = f"no answer within {BOOT_SECONDS:g} s; " if silent.is_set() else ""
-        if isinstance(error, _Refused):
+        if isinstance(error, Refusal):
             reason += str(error)
         else:
             reason += f"{error}; {explain()}" if isinstance(error, DeviceLost) else explain()

@@ -177,6 +177,8 @@ def test_a_disk_that_fills_up_during_a_session(enter: Enter) -> None:
     fill(inside.path("/tmp/data"))
     with pytest.raises(DeviceError, match="No space left"):
         device.upload(bytes(1 << 20), "small")
+    with pytest.raises(DeviceError, match=r"where could not be run on the device: .*No space left"):
+        folder_of(session)
     values = np.zeros(5, np.float32)
     np.testing.assert_array_equal(device.run(add_two, values), values + 2)  # loaded from memory, without a file
     session.close()

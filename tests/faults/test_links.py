@@ -26,6 +26,8 @@ from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.remote import Session
 from pytest_xdevice.target import Target
 from tests.faults.conftest import Place
+from tests.faults.relay import link_to
+from tests.harness.server import DeviceServer
 
 TIMEOUT = 0.5  # seconds that a launch may take
 LIMIT = TIMEOUT + 5.0
@@ -81,6 +83,20 @@ def test_a_link_that_falls_silent_during_a_launch(place: Place) -> None:
     session.reconnect()
     check(session)
     session.close()
+
+
+def test_a_link_that_falls_silent_during_a_remote_function(server: DeviceServer) -> None:
+    def nap() -> None:
+        import time
+
+        time.sleep(60)
+
+    with link_to(int(server.address.split(":")[1])) as link:
+        session = Place("socket", f"127.0.0.1:{link.port}", link, server.token_file).open(TIMEOUT)
+        link.silence()
+        assert seconds_until_lost(lambda lost: lost.remote(nap), session) < LIMIT + NOISE
+        link.reset()
+        session.close()
 
 
 def test_a_link_that_is_reset_between_launches(place: Place) -> None:
