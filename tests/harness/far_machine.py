@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ NEEDED = {
 # By SIGKILL, since unshare waits for its child with other signals blocked.
 BOUND = ["setpriv", "--pdeathsig", "KILL", "--"]
 UNSHARE = ["unshare", "--net", "--pid", "--mount", "--mount-proc", "--fork", "--kill-child"]
+HALF = "numgen random mod 100 < 50"  # of all packets
 # The first process: it reaps what others leave.
 INIT = """
 import os, signal
@@ -89,9 +91,7 @@ class FarMachine:
         self._drop_where(f"numgen inc mod {number} 0")
 
     def _drop_where(self, condition: str) -> None:
-        hook = "type filter hook {} priority 0"
-        chains = "\n".join(f"chain {way} {{ {hook.format(way)}; {condition} drop; }}" for way in ("input", "output"))
-        output(*self._inside, "nft", f"table inet faults {{\n{chains}\n}}")
+        output(*self._inside, "nft", _rules(condition))
 
     def lose_nothing(self) -> None:
         """Undo `lose` and `lose_every`."""
@@ -121,6 +121,13 @@ class FarMachine:
         return ["nsenter", "--target", str(self._init), "--net", "--"]
 
 
+def _rules(condition: str) -> str:
+    """Return what drops packets, as they come and as they go, where a condition holds."""
+    hook = "type filter hook {} priority 0"
+    chains = "\n".join(f"chain {way} {{ {hook.format(way)}; {condition} drop; }}" for way in ("input", "output"))
+    return f"table inet faults {{\n{chains}\n}}"
+
+
 def _tell(pids: Iterable[int], number: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
@@ -132,7 +139,14 @@ def obstacle() -> str | None:
     if os.geteuid() != 0:
         return "machines in namespaces need root"
     missing = [f"{name} (package {package})" for name, package in NEEDED.items() if not shutil.which(name)]
-    return f"machines in namespaces need commands that are not here: {', '.join(missing)}" if missing else None
+    if missing:
+        return f"machines in namespaces need commands that are not here: {', '.join(missing)}"
+    trial = subprocess.run([*UNSHARE, "nft", _rules(HALF)], capture_output=True, text=True)
+    return (
+        f"this kernel or container refuses namespaces or lossy links: {trial.stderr.strip()}"
+        if trial.returncode
+        else None
+    )
 
 
 @contextlib.contextmanager

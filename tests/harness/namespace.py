@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,10 @@ def obstacle() -> str | None:
     if os.geteuid() != 0:
         return "mount namespaces need root"
     missing = [name for name in ("unshare", "nsenter") if not shutil.which(name)]
-    return f"{' and '.join(missing)} not on PATH: install util-linux" if missing else None
+    if missing:
+        return f"{' and '.join(missing)} not on PATH: install util-linux"
+    trial = subprocess.run(["unshare", "--mount", "true"], capture_output=True, text=True)
+    return f"this kernel or container refuses mount namespaces: {trial.stderr.strip()}" if trial.returncode else None
 
 
 @contextlib.contextmanager
