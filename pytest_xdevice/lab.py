@@ -194,14 +194,16 @@ class Lab:
             self._use_own_cache()
         self._progress(f"xdevice {device.name}: connecting")
         try:
-            session = Session.open(device, self.settings, progress=self._behind(progress), translate=self._translate)
+            session = Session.open(
+                device, self.settings, progress=self._clearing_first(progress), translate=self._translate
+            )
         finally:
             self._progress("")
         session.progress = self._progress
         return session
 
-    def _behind(self, tell: Callable[[str], None] | None) -> Callable[[str], None]:
-        """Return what shows progress, in lines of their own by way of `tell` where that is given."""
+    def _clearing_first(self, tell: Callable[[str], None] | None) -> Callable[[str], None]:
+        """Return `tell` for lines of its own, before which the progress line goes; without it, what shows that one."""
         if tell is None:
             return self._progress
 

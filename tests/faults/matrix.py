@@ -22,14 +22,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_xdevice import dim
-from pytest_xdevice import f32
-from pytest_xdevice import i32
-from pytest_xdevice import In
-from pytest_xdevice import InOut
-from pytest_xdevice import kernel
-from pytest_xdevice import Out
-from pytest_xdevice import parallel
 from pytest_xdevice import XDeviceError
 from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.config import Settings
@@ -37,6 +29,8 @@ from pytest_xdevice.remote import Session
 from pytest_xdevice.transport.gateway import BOOT_LINE
 from tests.boards.processes import command_line
 from tests.boards.processes import still_running
+from tests.faults.kernels import add_one
+from tests.faults.kernels import spin
 from tests.harness.far_machine import far_machine
 from tests.harness.far_machine import FarMachine
 from tests.harness.server import module_command
@@ -49,20 +43,6 @@ TIMEOUT = 1.0  # seconds that a launch may take
 LIMIT = TIMEOUT + 5.0  # seconds until it is told
 GONE_SECONDS = 10.0  # within which nothing of a session runs any more on a device that lost its host
 LARGE = 200 << 20  # bytes of an upload that a fault meets on its way
-
-n = dim("n")
-
-
-@kernel
-def add_one(a: In[f32, n], b: Out[f32, n]) -> None:
-    for i in parallel(n):
-        b[i] = a[i] + 1.0
-
-
-@kernel
-def spin(a: In[i32, n], b: InOut[i32, n]) -> None:
-    while a[0] == 0:
-        b[0] += 1
 
 
 @dataclass(frozen=True)

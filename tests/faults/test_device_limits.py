@@ -16,16 +16,12 @@ import pytest
 
 from pytest_xdevice import DeviceError
 from pytest_xdevice import DeviceUnreachable
-from pytest_xdevice import dim
-from pytest_xdevice import f32
-from pytest_xdevice import In
-from pytest_xdevice import kernel
-from pytest_xdevice import Out
-from pytest_xdevice import parallel
 from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.config import Settings
 from pytest_xdevice.remote import Session
 from pytest_xdevice.remote import transport_to
+from tests.faults.kernels import add_one
+from tests.faults.kernels import add_two
 from tests.harness import namespace
 from tests.harness.namespace import mounted
 from tests.harness.namespace import Namespace
@@ -34,7 +30,6 @@ from tests.harness.server import REPOSITORY
 from tests.harness.service import Service
 from tests.harness.sshd import running_sshd
 
-n = dim("n")
 Enter = Callable[[str], Namespace]
 
 # What is mounted over a folder, and whether a session can be there all the same.
@@ -51,18 +46,6 @@ mount -t tmpfs tmpfs {0}/dev
 for node in null zero full random urandom; do touch {0}/dev/$node; mount --bind /dev/$node {0}/dev/$node; done
 mount --move {0}/dev /dev
 """
-
-
-@kernel
-def add_one(a: In[f32, n], b: Out[f32, n]) -> None:
-    for i in parallel(n):
-        b[i] = a[i] + 1.0
-
-
-@kernel
-def add_two(a: In[f32, n], b: Out[f32, n]) -> None:
-    for i in parallel(n):
-        b[i] = a[i] + 2.0
 
 
 @pytest.fixture

@@ -13,39 +13,19 @@ import numpy as np
 import pytest
 
 from pytest_xdevice import DeviceLost
-from pytest_xdevice import dim
-from pytest_xdevice import f32
-from pytest_xdevice import i32
-from pytest_xdevice import In
-from pytest_xdevice import InOut
-from pytest_xdevice import kernel
-from pytest_xdevice import Out
-from pytest_xdevice import parallel
 from pytest_xdevice.compile import use_cache
 from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.remote import Session
 from pytest_xdevice.target import Target
 from tests.faults.conftest import Place
+from tests.faults.kernels import add_one
+from tests.faults.kernels import spin
 from tests.faults.relay import link_to
 from tests.harness.server import DeviceServer
 
 TIMEOUT = 0.5  # seconds that a launch may take
 LIMIT = TIMEOUT + 5.0
 NOISE = 1.5  # seconds that a busy machine may add
-
-n = dim("n")
-
-
-@kernel
-def add_one(a: In[f32, n], b: Out[f32, n]) -> None:
-    for i in parallel(n):
-        b[i] = a[i] + 1.0
-
-
-@kernel
-def spin(a: In[i32, n], b: InOut[i32, n]) -> None:
-    while a[0] == 0:
-        b[0] += 1
 
 
 @pytest.fixture(scope="module", autouse=True)
