@@ -63,8 +63,8 @@ class Libraries:
         if key in self._libraries:
             return
         folder = os.path.join(self._directory, key[:16])
-        os.makedirs(folder, exist_ok=True)
         try:
+            os.makedirs(folder, exist_ok=True)
             self._libraries[key] = _load_library(data, os.path.join(folder, name))
         except OSError as error:
             raise DeviceProblem("LoadError", f"the device cannot load {name}: {error}{_advice(error)}") from None
@@ -79,8 +79,11 @@ class Libraries:
     def _link(self, key: str, data: bytes) -> bytes:
         source = os.path.join(self._directory, key[:16] + ".o")
         target = os.path.join(self._directory, key[:16] + ".linked.so")
-        with open(source, "wb") as file:
-            file.write(data)
+        try:
+            with open(source, "wb") as file:
+                file.write(data)
+        except OSError as error:
+            raise DeviceProblem("LinkError", f"the device has no room to link the kernel in: {error}") from None
         command = [os.environ.get("CC", "cc"), "-shared", "-o", target, source, "-lm", "-lpthread"]
         try:
             done = subprocess.run(
