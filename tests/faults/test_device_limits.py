@@ -142,6 +142,17 @@ def test_no_folder_at_all_says_which_were_tried_and_why(enter: Enter) -> None:
     assert "Traceback" not in message
 
 
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_cache_for_opencl_that_is(limit: str, enter: Enter, pytestconfig: pytest.Config) -> None:
+    script, _ = LIMITS[limit]
+    prepared = f"mount -t tmpfs tmpfs /tmp; mkdir -p /tmp/home/.cache; {script.format('/tmp/home/.cache')}"
+    session = open_session(behind(enter(prepared).enter, "env", "--unset=XDG_CACHE_HOME", "HOME=/tmp/home"))
+    if not session.opencl_devices():
+        unavailable(pytestconfig, str(session.opencl_problem))
+    np.testing.assert_array_equal(session.device("opencl").run(add_one, np.zeros(5, np.float32)), np.ones(5))
+    session.close()
+
+
 def test_a_device_without_shared_memory(enter: Enter, tmp_path: Path) -> None:
     inside = enter(LITTLE_DEV.format(tmp_path))
     assert not inside.path("/dev/shm").exists()
