@@ -53,13 +53,9 @@ def end_when_silent() -> None:
 
 
 def _watch(connection: Connection) -> None:
-    while True:
+    # Where the kernel tells nothing any more the connection is closed, which sshd notices.
+    while (silence(connection) or 0.0) < SILENT_SECONDS:
         time.sleep(_LOOK_SECONDS)
-        seconds = silence(connection)
-        if seconds is None:
-            return  # it is closed, which sshd notices
-        if seconds > SILENT_SECONDS:
-            break
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_END_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)  # stuck; its workers and its lease go with it
