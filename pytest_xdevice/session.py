@@ -125,7 +125,10 @@ class Session:
 
     @property
     def lost(self) -> DeviceLost | None:
-        """Why the device is out of reach, as far as that has been noticed; else None."""
+        """Why the device is out of reach, as far as that can be told without asking it; else None."""
+        # An ssh outlives the session that it was started for while a stream is open: those tell of the end.
+        for worker in self._workers.values():
+            worker.look()
         return self._control.lost
 
     def reconnect(self, progress: Callable[[str], None] | None = None) -> None:
