@@ -14,14 +14,16 @@ from types import FunctionType
 from typing import Any
 from typing import Final
 
+from .client import LIMIT_SECONDS
 from .errors import ArgumentError
+from .errors import DeviceError
 from .errors import DeviceLost
 from .errors import RemoteFunctionError
 from .errors import RemoteFunctionTimeout
 from .runtime.call import foreign
 from .runtime.call import pack
-from .transport.gateway import ANSWER_SECONDS
 from .transport.gateway import Control
+from .transport.gateway import Refusal
 
 _GLOBAL: Final = ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL")
 
@@ -52,9 +54,12 @@ def call_remotely(
     if not 0 < seconds < math.inf:
         raise ArgumentError(f"timeout={seconds!r} is no time limit; give a number of seconds above 0")
     request = {**_request(function, arguments), "seconds": seconds, "env": env}
-    answer = control.request("call", request, timeout=seconds + ANSWER_SECONDS)
-    show(answer["output"])
     name = request["name"]
+    try:
+        answer = control.request("call", request, timeout=seconds + LIMIT_SECONDS)
+    except Refusal as refusal:
+        raise DeviceError(f"{name} could not be run on the device: {refusal}") from None
+    show(answer["output"])
     if "answer" in answer:
         return _result(name, answer["answer"])
     if "late" in answer:

@@ -88,7 +88,7 @@ class SshTransport:
                     ["sh", "-c", _SHELL, "sh", str(self._folder), *command],
                     label=f"{self._label} ({self._python})",
                     advise=self._advise,
-                    session=True,
+                    is_ssh=True,
                 )
         except BaseException:
             self._exit.close()
