@@ -9,8 +9,6 @@ from importlib import import_module
 from typing import Any
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
     from .errors import ArgumentError
     from .errors import AuthenticationError
@@ -19,9 +17,12 @@ if TYPE_CHECKING:
     from .errors import DeviceError
     from .errors import DeviceLost
     from .errors import DeviceUnreachable
+    from .errors import JumpHostError
     from .errors import KernelCrash
     from .errors import KernelTimeout
     from .errors import MemoryViolation
+    from .errors import RemoteFunctionError
+    from .errors import RemoteFunctionTimeout
     from .errors import TargetError
     from .errors import XDeviceError
     from .kernel.atomics import atomic_add
@@ -91,6 +92,8 @@ if TYPE_CHECKING:
     from .sources.llvm_ir import llvm_kernel
     from .sources.opencl_c import opencl_kernel
 
+    __version__: str
+
 __all__ = [
     "ArgumentError",
     "AuthenticationError",
@@ -101,11 +104,14 @@ __all__ = [
     "DeviceUnreachable",
     "In",
     "InOut",
+    "JumpHostError",
     "KernelCrash",
     "KernelError",
     "KernelTimeout",
     "MemoryViolation",
     "Out",
+    "RemoteFunctionError",
+    "RemoteFunctionTimeout",
     "TargetError",
     "XDeviceError",
     "__version__",
@@ -175,7 +181,8 @@ __all__ = [
 
 _ERRORS = (
     "ArgumentError", "AuthenticationError", "CompileError", "ConfigError", "DeviceError", "DeviceLost",
-    "DeviceUnreachable", "KernelCrash", "KernelTimeout", "MemoryViolation", "TargetError", "XDeviceError",
+    "DeviceUnreachable", "JumpHostError", "KernelCrash", "KernelTimeout", "MemoryViolation", "RemoteFunctionError",
+    "RemoteFunctionTimeout", "TargetError", "XDeviceError",
 )  # fmt: skip
 # Where kernels in other languages come from, and what they alone need.
 _ELSEWHERE = {
@@ -193,6 +200,10 @@ def __getattr__(name: str) -> Any:
     # Nothing is kept here: a test runner that forgets the modules of one run must find those of the next.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("pytest-xdevice")
     if name in _ERRORS:
         return getattr(import_module(".errors", __name__), name)
     if name in _ELSEWHERE:

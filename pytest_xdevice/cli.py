@@ -12,6 +12,8 @@ from typing import Any
 from typing import Final
 from typing import TYPE_CHECKING
 
+from .commands.entry_flags import add_entry_flags
+from .commands.entry_flags import entry_of
 from .config import DeviceConfig
 from .config import find_pyproject
 from .config import OWN_FILE
@@ -28,13 +30,6 @@ if TYPE_CHECKING:
 _OK: Final = 0
 _FAILED: Final = 1
 _USAGE: Final = 2
-_ENTRY_FLAGS: Final = (
-    ("address", "SPEC", "how it is reached: local, HOST:PORT, ssh://user@host[:port], exec:COMMAND, an execnet spec"),
-    ("target", "TARGET", "what to compile for; read off the device by default"),
-    ("token-file", "FILE", "file with the token of the device's server, relative to the entry's file"),
-    ("tls-fingerprint", "SHA256", "of the certificate that the device's server must show"),
-    ("python", "PYTHON", "the device's Python, for ssh://"),
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .runtime.__main__ import main as serve
 
         return serve(given[1:])
-    parser = _parser()
+    parser = command_parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks, through argcomplete
         from .commands.completion import answer_shell
 
@@ -67,12 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + 2  # as a shell reports SIGINT
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="xdevice",
         description="Devices for pytest-xdevice.",
         epilog="example: xdevice info ssh://pi@raspberrypi.local",
     )
+    parser.add_argument("--version", action=_Version, help="print the version")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     info = commands.add_parser(
         "info",
@@ -122,6 +119,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Version(argparse.Action):
+    """Prints the version, which takes a look at what is installed."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest=argparse.SUPPRESS, default=argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from . import __version__
+
+        print(f"pytest-xdevice {__version__}")
+        parser.exit()
+
+
 def _add_naming(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands on the files that name devices."""
     listing = commands.add_parser(
@@ -137,12 +147,10 @@ def _add_naming(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "init",
         help="give a device a name",
         description="Write a device's entry to xdevice.toml. Without --address it asks, at a terminal.",
-        epilog="example: xdevice init pi --address ssh://pi@raspberrypi.local --tag arm",
+        epilog="example: xdevice init pi --address ssh://pi@raspberrypi.local --pin 2,3",
     )
     init.add_argument("name", metavar="NAME", help="the device's name")
-    for key, metavar, text in _ENTRY_FLAGS:
-        init.add_argument(f"--{key}", metavar=metavar, help=text)
-    init.add_argument("--tag", action="append", dest="tags", metavar="TAG", help="a tag; repeat it for several")
+    add_entry_flags(init)
     _add_config(init)
     init.add_argument("--force", action="store_true", help="replace an entry of that name")
     init.set_defaults(run=_init)
@@ -167,7 +175,7 @@ def _add_device(command: argparse.ArgumentParser, *, required: bool = True) -> N
         "device",
         metavar="SPEC",
         nargs=None if required else "?",
-        help="local, HOST:PORT, ssh://user@host[:port], exec:COMMAND, an execnet spec, or a name",
+        help="local, HOST:PORT, ssh://user@host[:port], labgrid:PLACE, exec:COMMAND, an execnet spec, or a name",
     )
     device.completer = _device_names  # type: ignore[attr-defined]  # where argcomplete looks for it
     command.add_argument(
@@ -224,10 +232,9 @@ def _list(options: argparse.Namespace) -> int:
 def _init(options: argparse.Namespace) -> int:
     from .commands.init import init
 
-    given = {key: getattr(options, key.replace("-", "_")) for key in (*(key for key, *_ in _ENTRY_FLAGS), "tags")}
-    entry = {key: value for key, value in given.items() if value is not None}
     pyproject = find_pyproject(Path.cwd())
-    init(options.name, entry, pyproject, options.xdevice_config or pyproject.with_name(OWN_FILE), force=options.force)
+    own = options.xdevice_config or pyproject.with_name(OWN_FILE)
+    init(options.name, entry_of(options), pyproject, own, force=options.force)
     return _OK
 
 

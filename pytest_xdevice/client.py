@@ -163,6 +163,8 @@ class WorkerClient:
         self._unwanted: list[int] = []
         self._unwanted_bytes = 0
         self._due = 0.0
+        self._patience = 0.0
+        self._is_computing = False  # all is sent, and nothing has come back
         self._progress = progress
         self._is_shown = False
         self.loaded: set[str] = set()
@@ -257,12 +259,16 @@ class WorkerClient:
 
     def _exchange(self, batch: Batch, seconds: float) -> list[Any]:
         head, freed = self._head(batch)
-        self._connection.settimeout(seconds + GRACE_SECONDS)
+        self._is_computing = False
+        self._patience = seconds + GRACE_SECONDS
+        self._connection.settimeout(self._patience)
         self._due = time.monotonic() + seconds + LIMIT_SECONDS
         self._connection.send_head(head, batch.buffers, partial(self._show, batch) if batch.buffers else None)
         self._show_no_more()
         self._due = time.monotonic() + seconds + LIMIT_SECONDS
+        self._is_computing = True
         answer, lengths = self._connection.receive(poll=not batch.timed)
+        self._is_computing = False
         _check_answer(answer, len(batch.operations) + freed, len(batch.sinks), len(lengths))
         if "output" in answer:
             self._output(answer["output"])
@@ -303,6 +309,8 @@ class WorkerClient:
         end = self._post_mortem(kill=isinstance(broken, TimeoutError), seconds=min(max(left, 1.0), LIMIT_SECONDS))
         if isinstance(end, WorkerEnded) and (end.code == STREAM_CLOSED or end.outlived_its_stream):
             return DeviceLost(f"the stream to the worker broke: {broken}")
+        if isinstance(end, WorkerEnded) and isinstance(broken, TimeoutError) and not self._is_computing:
+            return DeviceLost(f"data stood still on its way for {self._patience:.3g} s, and the worker was ended")
         return end
 
     def _post_mortem(self, kill: bool, seconds: float = LIMIT_SECONDS) -> XDeviceError:

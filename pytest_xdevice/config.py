@@ -16,6 +16,8 @@ FORMS: Final = (
     "local",
     "HOST:PORT",
     "ssh://user@host[:port]",
+    "either of the two with ?via=user@gateway[:port] for one behind a jump host",
+    "labgrid:PLACE or labgrid:tag=value for a place that a labgrid coordinator lends",
     "exec:COMMAND (any command that gives a Python on the device)",
     "a name from [tool.xdevice.devices.NAME] in pyproject.toml or [devices.NAME] in xdevice.toml",
     "tag:TAG for all the named devices that have the tag",
@@ -27,6 +29,8 @@ _TAG_FORM: Final = "tag:"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # Forms that may hold spaces and commas of their own: an exec: command and execnet's key=value specs.
 _SPACED_FORM: Final = re.compile(r"exec:|popen\b|[a-z_]+=")
+# Jump hosts, and the tags of a labgrid place, may have commas between them.
+_COMMA_FORM: Final = re.compile(r"[^,\s]+\?via=|labgrid:")
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,8 @@ def split_environment(text: str) -> list[str]:
     """Split the value of ``XDEVICE`` into specifications.
 
     They are separated by ``;``, a new line, a comma or white space. An ``exec:`` command and an execnet
-    spec may hold commas and spaces themselves, so such a one reaches to the next ``;`` or the end of its line.
+    spec may hold commas and spaces themselves, so such a one reaches to the next ``;`` or the end of its line; one with
+    ``?via=`` and a ``labgrid:`` one may hold commas, and reach to the next white space.
     """
     specs = []
     for line in re.split(r"[;\n]", text):
@@ -139,7 +144,7 @@ def split_environment(text: str) -> list[str]:
             if _SPACED_FORM.match(rest):
                 spec, rest = rest, ""
             else:
-                spec, *tail = re.split(r"[,\s]+", rest, maxsplit=1)
+                spec, *tail = re.split(r"\s+" if _COMMA_FORM.match(rest) else r"[,\s]+", rest, maxsplit=1)
                 rest = tail[0] if tail else ""
             specs.append(spec)
     return specs

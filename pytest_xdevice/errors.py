@@ -130,5 +130,19 @@ class DeviceLost(XDeviceError):
     """A session that was open broke: the link, the session process or the device went away."""
 
 
+class JumpHostError(DeviceUnreachable):
+    """A jump host on the way to a device did not let through.
+
+    Attributes
+    ----------
+    hop : str
+        Which, as its specification has it.
+    """
+
+    def __init__(self, message: str, *, hop: str) -> None:
+        super().__init__(message)
+        self.hop = hop
+
+
 class AuthenticationError(DeviceUnreachable):
     """Host and device server do not share a token."""

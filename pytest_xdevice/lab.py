@@ -192,9 +192,26 @@ class Lab:
             ) from error
         if not self._sessions:
             self._use_own_cache()
-        session = Session.open(device, self.settings, progress=progress, translate=self._translate)
+        self._progress(f"xdevice {device.name}: connecting")
+        try:
+            session = Session.open(
+                device, self.settings, progress=self._clearing_first(progress), translate=self._translate
+            )
+        finally:
+            self._progress("")
         session.progress = self._progress
         return session
+
+    def _clearing_first(self, tell: Callable[[str], None] | None) -> Callable[[str], None]:
+        """Return `tell` for lines of its own, before which the progress line goes; without it, what shows that one."""
+        if tell is None:
+            return self._progress
+
+        def tell_alone(text: str) -> None:
+            self._progress("")
+            tell(text)
+
+        return tell_alone
 
     def _translate(self, kernel: object) -> KernelSource | None:
         """Ask plugins for a kernel of what a test gave instead of one."""

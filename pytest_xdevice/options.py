@@ -35,11 +35,13 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="SPEC",
-        help="Device to run the xdevice tests on: local, HOST:PORT, ssh://user@host[:port], exec:COMMAND, a name from "
+        help="Device to run the xdevice tests on: local, HOST:PORT, ssh://user@host[:port], either of the two with "
+        "?via=user@gateway for one behind a jump host, labgrid:PLACE or labgrid:tag=value, exec:COMMAND, a name from "
         "[tool.xdevice.devices.NAME] in pyproject.toml or [devices.NAME] in xdevice.toml, tag:TAG for all the named "
         "devices with a tag, or an execnet spec. Repeat it for several. The environment "
         "variable XDEVICE is asked next (several are separated by ';', a new line, a comma or a space; an exec: "
-        "command and an execnet spec reach to the next ';' or new line), then the ini option. Default: local.",
+        "command and an execnet spec reach to the next ';' or new line, one with ?via= or labgrid: to the next "
+        "space), then the ini option. Default: local.",
     )
     parser.addini("xdevice", "Devices to run the xdevice tests on, one a line", type="linelist", default=[])
     group.addoption(

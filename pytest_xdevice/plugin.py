@@ -83,7 +83,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     try:
         check_markers(metafunc.definition)
     except ConfigError as error:
-        pytest.fail(f"{metafunc.definition.nodeid}: {error}", pytrace=False)
+        _fail(f"{metafunc.definition.nodeid}: {error}")
     if uses_device(metafunc):
         lab = metafunc.config.stash[LAB]
         # A figure is stored under the test's id, where those of another device must not be taken for it.
@@ -184,7 +184,7 @@ def _xdevice_lane(request: pytest.FixtureRequest) -> Lane:
     try:
         return request.config.stash[LAB].lane_by_default()
     except XDeviceError as error:
-        pytest.fail(str(error), pytrace=False)
+        _fail(str(error))
 
 
 @pytest.fixture(scope="session")
@@ -193,7 +193,7 @@ def xdevice_session(_xdevice_lane: Lane, pytestconfig: pytest.Config) -> Session
     try:
         return pytestconfig.stash[LAB].session(_xdevice_lane.device)
     except XDeviceError as error:
-        pytest.fail(str(error), pytrace=False)
+        _fail(str(error))
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def xdevice(xdevice_session: Session, _xdevice_lane: Lane, request: pytest.Fixtu
     try:
         device = xdevice_session.device(_xdevice_lane.kind)
     except XDeviceError as error:
-        pytest.fail(str(error), pytrace=False)
+        _fail(str(error))
     properties.add_property(request.node, properties.TARGET, str(device.target))
     request.node.stash[_DEVICE] = device
     yield device
@@ -262,7 +262,12 @@ def _give_up(item: pytest.Item, lane: Lane | None, error: XDeviceError) -> NoRet
         properties.add_property(item, properties.UNREACHABLE, message)
     elif isinstance(error, DeviceLost):
         properties.add_property(item, properties.LOST, message)
-    pytest.fail(message, pytrace=False)
+    _fail(message)
+
+
+def _fail(message: str) -> NoReturn:
+    """Fail a test with one line, without a traceback and without the error that led to it."""
+    raise pytest.fail.Exception(message, pytrace=False) from None
 
 
 def _report_timings(item: pytest.Item, device: Device) -> None:

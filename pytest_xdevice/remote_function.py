@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import inspect
+import marshal
 import math
 import textwrap
 from collections.abc import Callable
@@ -11,13 +12,20 @@ from collections.abc import Iterator
 from types import CodeType
 from types import FunctionType
 from typing import Any
+from typing import Final
 
+from .client import LIMIT_SECONDS
 from .errors import ArgumentError
+from .errors import DeviceError
+from .errors import DeviceLost
 from .errors import RemoteFunctionError
 from .errors import RemoteFunctionTimeout
 from .runtime.call import foreign
-from .transport.gateway import ANSWER_SECONDS
+from .runtime.call import pack
 from .transport.gateway import Control
+from .transport.gateway import Refusal
+
+_GLOBAL: Final = ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL")
 
 
 def call_remotely(
@@ -46,11 +54,14 @@ def call_remotely(
     if not 0 < seconds < math.inf:
         raise ArgumentError(f"timeout={seconds!r} is no time limit; give a number of seconds above 0")
     request = {**_request(function, arguments), "seconds": seconds, "env": env}
-    answer = control.request("call", request, timeout=seconds + ANSWER_SECONDS)
-    show(answer["output"])
-    if "result" in answer:
-        return answer["result"]
     name = request["name"]
+    try:
+        answer = control.request("call", request, timeout=seconds + LIMIT_SECONDS)
+    except Refusal as refusal:
+        raise DeviceError(f"{name} could not be run on the device: {refusal}") from None
+    show(answer["output"])
+    if "answer" in answer:
+        return _result(name, answer["answer"])
     if "late" in answer:
         raise RemoteFunctionTimeout(
             f"{name} ran longer than {seconds:g} s on the device and was ended; give it timeout=, or look at what it "
@@ -58,19 +69,37 @@ def call_remotely(
             function=name,
             seconds=seconds,
         )
-    if "error" in answer:
-        error = answer["error"]
-        raise RemoteFunctionError(
-            f"{name} raised {error['type']} on the device: {error['message']}\n{error['traceback'].rstrip()}",
-            function=name,
-            kind=error["type"],
-            traceback=error["traceback"],
-        )
     raise RemoteFunctionError(
         f"{name} ended its process on the device by {answer['ended']}",
         function=name,
         kind=answer["ended"],
         traceback="",
+    )
+
+
+def _result(name: str, answer: bytes) -> Any:
+    """Return what a function returned, or raise what it raised."""
+    try:
+        outcome: Any = marshal.loads(answer)
+    except (EOFError, TypeError, ValueError):
+        outcome = None
+    if not isinstance(outcome, dict):
+        raise DeviceLost(f"the answer of {name} on the device makes no sense")
+    if "result" in outcome:
+        return outcome["result"]
+    if "problem" in outcome:
+        raise RemoteFunctionError(
+            f"{name} returned {outcome['problem']}; a result is made of builtins",
+            function=name,
+            kind="TypeError",
+            traceback="",
+        )
+    error = outcome["error"]
+    raise RemoteFunctionError(
+        f"{name} raised {error['type']} on the device: {error['message']}\n{error['traceback'].rstrip()}",
+        function=name,
+        kind=error["type"],
+        traceback=error["traceback"],
     )
 
 
@@ -106,13 +135,15 @@ def _request(function: Callable[..., Any], arguments: tuple[Any, ...]) -> dict[s
         raise ArgumentError(f"{name} has decorators or is asynchronous; send a plain function")
     # Empty lines in front give a traceback the lines of the file.
     source = "\n" * max(0, first - 1) + source
-    return {"source": source, "name": name, "file": function.__code__.co_filename, "arguments": list(arguments)}
+    return {"source": source, "name": name, "file": function.__code__.co_filename, "arguments": pack(arguments)}
 
 
 def _global_names(code: CodeType) -> Iterator[str]:
     for instruction in dis.get_instructions(code):
-        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL"):
-            yield str(instruction.argval)
+        used = str(instruction.argval)
+        # A class finds a __name__ there, too; names with an "@" are pytest's, which rewrites assertions.
+        if instruction.opname in _GLOBAL and used != "__name__" and not used.startswith("@"):
+            yield used
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _global_names(constant)

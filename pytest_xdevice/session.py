@@ -129,7 +129,10 @@ class Session:
 
     @property
     def lost(self) -> DeviceLost | None:
-        """Why the device is out of reach, as far as that has been noticed; else None."""
+        """Why the device is out of reach, as far as that can be told without asking it; else None."""
+        # An ssh outlives the session that it was started for while a stream is open: those tell of the end.
+        for worker in self._workers.values():
+            worker.look()
         return self._control.lost
 
     def reconnect(self, progress: Callable[[str], None] | None = None) -> None:
@@ -199,6 +202,8 @@ class Session:
             If it raised an exception there, whose traceback the error has, or ended its process.
         RemoteFunctionTimeout
             If it took too long; it was killed, with what it had started.
+        DeviceError
+            If the device could not start it, such as on a full disk.
         DeviceLost
             If the session is gone.
         """

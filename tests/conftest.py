@@ -32,6 +32,14 @@ from tests.harness.sshd import Sshd
 MakeBoard = Callable[..., Board]
 
 
+@pytest.fixture(autouse=True)
+def _without_labgrid(request: pytest.FixtureRequest) -> None:
+    """Keep labgrid's own pytest plugin out of the runs that tests start: it takes a second, and needs a terminal."""
+    if "pytester" in request.fixturenames:
+        request.getfixturevalue("pytester")  # which takes the variable away
+        request.getfixturevalue("monkeypatch").setenv("PYTEST_ADDOPTS", "-p no:labgrid")
+
+
 @pytest.fixture(scope="session")
 def make_board(request: pytest.FixtureRequest) -> Iterator[MakeBoard]:
     """Return a function that starts an emulated board: ``make_board("arm64", cpu=..., opencl=...)``.

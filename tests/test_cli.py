@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -90,11 +91,15 @@ def test_a_usage_error_is_exit_status_2(tmp_path: Path, arguments: list[str], me
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [[], ["info"], ["doctor"], ["who"], ["release"], ["bundle"], ["serve"]])
-def test_help_ends_with_an_example(tmp_path: Path, arguments: list[str]) -> None:
-    result = xdevice(*arguments, "--help", cwd=tmp_path)
+@pytest.mark.parametrize("arguments", [[], ["info"], ["doctor"], ["who"], ["release"], ["bundle"], ["serve"], ["init"]])
+def test_help_ends_with_an_example_on_one_line(tmp_path: Path, arguments: list[str]) -> None:
+    result = xdevice(*arguments, "--help", cwd=tmp_path, environment={"COLUMNS": "80"})
     assert result.returncode == 0
-    assert "example: " in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("example: ")
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    assert re.fullmatch(r"pytest-xdevice \d+\.\d+\S*\n", xdevice("--version", cwd=tmp_path).stdout)
 
 
 def test_bundle_writes_one_file_that_the_oldest_python_runs(tmp_path: Path, oldest_python: str) -> None:

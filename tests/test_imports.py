@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -55,9 +56,9 @@ def test_kernel_is_the_decorator_in_whatever_order_things_are_imported(code: str
 
 
 def test_the_oldest_python_of_a_device_imports_the_package(oldest_python: str) -> None:
-    code = "import pytest_xdevice; from pytest_xdevice import DeviceLost; print(pytest_xdevice.__version__)"
-    assert run(code, oldest_python) == pytest_xdevice.__version__
+    code = "from pytest_xdevice import DeviceLost; print(DeviceLost.__name__)"
+    assert run(code, oldest_python) == "DeviceLost"
 
 
-def test_the_versions_agree() -> None:
-    assert f'version = "{pytest_xdevice.__version__}"' in (REPOSITORY / "pyproject.toml").read_text()
+def test_the_version_is_that_of_the_installed_distribution() -> None:
+    assert pytest_xdevice.__version__ == version("pytest-xdevice")

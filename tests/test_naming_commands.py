@@ -7,10 +7,13 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from pytest_xdevice.config import read_named_devices
+from pytest_xdevice.device_tables import KEYS
 from tests.test_cli import xdevice
 
 
@@ -28,6 +31,35 @@ def test_what_init_writes_list_shows_and_info_reaches(tmp_path: Path, own: Path)
     (bench, pi) = json.loads(xdevice("list", "--json", cwd=tmp_path).stdout)
     assert (bench["name"], bench["tags"], pi["address"]) == ("bench", ["a", "b"], "ssh://pi@pi")
     assert "bench at local" in xdevice("info", "bench", cwd=tmp_path).stdout
+
+
+def test_init_writes_every_key_of_an_entry(tmp_path: Path, own: Path) -> None:
+    flags = "--address 127.0.0.1:1 --target aarch64-linux-gnu --python python3.9 --token-file token --insecure --tag a"
+    more = ["--tls-fingerprint", "ab" * 32, "--env", "A=1 = one", "--env", "B=", "--pin", "4,5", "--timeout", "2.5"]
+    result = xdevice("init", "pi", *flags.split(), *more, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    device = read_named_devices(tmp_path / "pyproject.toml")["pi"]
+    assert {field.name for field in fields(device) if getattr(device, field.name)} == {"name"} | {
+        key.replace("-", "_") for key in KEYS
+    }
+    assert (device.env, device.pin, device.timeout) == ((("A", "1 = one"), ("B", "")), (4, 5), 2.5)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--env", "A"], "'A' is no NAME=VALUE"),
+        (["--env", "1=2"], "env: '1' is a variable's name with a string as its value"),
+        (["--pin", "4-5"], "'4-5' is no list of CPUs such as 4,5"),
+        (["--pin", "4,4"], "pin is a list of different CPUs"),
+        (["--timeout", "soon"], "'soon' is no number of seconds"),
+        (["--timeout", "inf"], "timeout is a number of seconds above 0; got inf"),
+    ],
+)
+def test_init_refuses_values_that_mean_nothing(tmp_path: Path, own: Path, flags: list[str], message: str) -> None:
+    result = xdevice("init", "a", "--address", "local", *flags, cwd=tmp_path)
+    assert (result.returncode, own.exists()) == (2, False)
+    assert message in result.stderr
 
 
 def test_init_replaces_an_entry_only_by_force_and_leaves_the_others(tmp_path: Path, own: Path) -> None:
@@ -64,13 +96,14 @@ def test_init_leaves_an_entry_of_pyproject_alone(tmp_path: Path, own: Path) -> N
     assert "pyproject.toml" in result.stderr
 
 
-def test_init_asks_at_a_terminal(tmp_path: Path, own: Path) -> None:
+def answered(answers: bytes, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run `xdevice init a` at a terminal where these bytes are typed."""
     ours, theirs = pty.openpty()
-    os.write(ours, b"local\n\ntoken\n")
+    os.write(ours, answers)
     program = "import sys; from pytest_xdevice.cli import main; sys.exit(main(['init', 'a']))"
     done = subprocess.run(
         [sys.executable, "-c", program],
-        cwd=tmp_path,
+        cwd=folder,
         stdin=theirs,
         capture_output=True,
         text=True,
@@ -79,8 +112,19 @@ def test_init_asks_at_a_terminal(tmp_path: Path, own: Path) -> None:
     )
     os.close(ours)
     os.close(theirs)
+    return done
+
+
+def test_init_asks_at_a_terminal(tmp_path: Path, own: Path) -> None:
+    done = answered(b"local\n\ntoken\n", tmp_path)
     assert done.returncode == 0, done.stderr
     assert own.read_text() == '[devices.a]\naddress = "local"\ntoken-file = "token"\n'
+
+
+def test_init_writes_nothing_when_the_answers_end(tmp_path: Path, own: Path) -> None:
+    done = answered(b"local\n\x04", tmp_path)  # Ctrl-D at the second question
+    assert (done.returncode, own.exists()) == (2, False)
+    assert "nothing was written" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["info", "doctor", "who", "release", "list", "init", "completion", "bundle"])

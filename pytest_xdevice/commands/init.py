@@ -6,7 +6,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +14,7 @@ from ..config import read_named_devices
 from ..device_tables import DeviceFile
 from ..errors import ConfigError
 from ..errors import XDeviceError
-
-Entry = Mapping[str, "str | list[str]"]
+from .entry_flags import Entry
 
 # The questions at a terminal: key, what is asked.
 _QUESTIONS: Final = (
@@ -68,15 +66,32 @@ def init(name: str, entry: Entry, pyproject: Path, own: Path, *, force: bool) ->
 def _answers(entry: Entry) -> dict[str, str]:
     if not sys.stdin.isatty():
         raise ConfigError("init needs --address SPEC, since there is no terminal to ask at")
-    asked = {key: input(f"{text}: ").strip() for key, text in _QUESTIONS if key not in entry}
+    try:
+        asked = {key: input(f"{text}: ").strip() for key, text in _QUESTIONS if key not in entry}
+    except EOFError:
+        raise ConfigError(
+            "no more answers came, and nothing was written; --address SPEC says it without asking"
+        ) from None
     return {key: answer for key, answer in asked.items() if answer}
 
 
 def _table(name: str, entry: Entry) -> str:
-    key = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
-    # A JSON string is a TOML string, and a list of such is a list.
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in entry.items()]
-    return "\n".join([f"[devices.{key}]", *lines, ""])
+    lines = [f"{key} = {_value(value)}" for key, value in entry.items()]
+    return "\n".join([f"[devices.{_key(name)}]", *lines, ""])
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
+
+
+def _value(value: object) -> str:
+    """Return a value as TOML writes it, in which JSON's texts, lists and switches are right as well."""
+    if isinstance(value, dict):
+        inner = ", ".join(f"{_key(name)} = {_value(text)}" for name, text in value.items())
+        return f"{{ {inner} }}"
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _without(file: DeviceFile, name: str) -> str:

@@ -17,6 +17,7 @@ from ..config import DeviceConfig
 from ..config import resolve_device
 from ..config import Settings
 from ..errors import AuthenticationError
+from ..errors import JumpHostError
 from ..errors import TargetError
 from ..errors import XDeviceError
 from ..remote import DeviceKind
@@ -25,9 +26,10 @@ from ..report.device import cpu_name
 from ..report.device import opencl_text
 from ..target import this_boot
 from ..timing import format_seconds
+from ..transport.labgrid import ACQUIRED
 from ..transport.spec import parse
 from ..transport.spec import Spec
-from ..transport.ssh import SSH_FAILED
+from ..transport.ssh_command import SSH_FAILED
 from .kernels import add_one
 from .kernels import nothing
 from .step import State
@@ -35,7 +37,12 @@ from .step import Step
 
 _OLDEST_PYTHON: Final = (3, 8)
 _REACH_SECONDS: Final = 10.0
-_WAYS: Final = {"socket": "the server took the token, or asks for none", "ssh": "ssh logged in"}
+_WAYS: Final = {
+    "socket": "the server took the token, or asks for none",
+    "ssh": "ssh logged in",
+    "labgrid": "ssh logged in",
+}
+_ACQUIRED: Final = "the labgrid coordinator gave it"
 _SSH_REFUSALS: Final = ("Permission denied", "Host key verification failed", "Too many authentication failures")
 _SIZE: Final = 1024
 _UNSTEADY: Final = 0.05  # spread of an empty kernel's samples, as a part of their median
@@ -59,7 +66,7 @@ def device_steps(spec: str, settings: Settings, pyproject: Path, own: Path | Non
         yield _step("specification", "failed", str(error))
         return
     yield _step("specification", "ok", f"{device.address} ({parsed.kind})")
-    if parsed.kind == "socket":
+    if parsed.kind == "socket" and not parsed.via:
         reached = _reach(parsed)
         yield reached
         if reached.state == "failed":
@@ -108,14 +115,34 @@ def _open(device: DeviceConfig, settings: Settings) -> Session:
 
 def _refused(error: XDeviceError, spec: Spec) -> Iterator[Step]:
     """Yield the step at which opening a session failed; the errors of transports say what to do."""
+    if isinstance(error, JumpHostError):
+        yield _step("jump hosts", "failed", str(error))
+        return
+    yield from _jump_hosts(spec)
     if isinstance(error, AuthenticationError):
         yield _step("authentication", "failed", str(error))
     elif isinstance(error, TargetError):
         yield _step("target", "failed", str(error))
     elif spec.kind == "ssh":
         yield from _refused_by_ssh(str(error))
+    elif spec.kind == "labgrid":
+        yield from _refused_by_labgrid(str(error))
     else:
         yield _step("runtime", "failed", str(error))
+
+
+def _jump_hosts(spec: Spec) -> Iterator[Step]:
+    if spec.via:
+        yield _step("jump hosts", "ok", f"through {', '.join(spec.via)}")
+
+
+def _refused_by_labgrid(text: str) -> Iterator[Step]:
+    """Yield whether a place was acquired, and how far ssh got to its device."""
+    if not text.startswith(ACQUIRED):
+        yield _step("place", "failed", text)
+        return
+    yield _step("place", "ok", _ACQUIRED)
+    yield from _refused_by_ssh(text)
 
 
 def _refused_by_ssh(text: str) -> Iterator[Step]:
@@ -135,7 +162,10 @@ def _refused_by_ssh(text: str) -> Iterator[Step]:
 def _open_steps(session: Session, spec: Spec) -> Iterator[Step]:
     """Yield what there is on a device that a session was opened with."""
     info = session.info
-    if spec.kind == "ssh":
+    yield from _jump_hosts(spec)
+    if spec.kind == "labgrid":
+        yield _step("place", "ok", _ACQUIRED)
+    if spec.kind in ("ssh", "labgrid"):
         yield _step("network", "ok", "ssh connects")
     yield _step("authentication", "ok", _WAYS.get(spec.kind, "none needed"))
     version = tuple(int(part) if part.isdigit() else 0 for part in info.python.split(".")[:2])

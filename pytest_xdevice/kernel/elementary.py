@@ -1,6 +1,6 @@
 """Elementary functions of f32 that need no library: the same bits on every device, and loops over them vectorise.
 
-They are accurate to 1 ULP or little more (docs/language.md has the measured bounds) for every argument, subnormal and
+They are accurate to 1 ULP or little more (bounds: docs/reference/language.md) for every argument, subnormal and
 special ones included, and are made of additions, multiplications, divisions and integer operations, each rounded once.
 The polynomials are minimax, derived by ``python -m benchmarks.polynomials``; the comment beside each says how large
 its relative error is in the function's result.

@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="xdevice serve",
         description="Serve this device to pytest-xdevice.",
-        epilog="example: xdevice serve --host 0.0.0.0 --port 9090 --token-file ~/.xdevice-token",
+        epilog="example: xdevice serve --host 0.0.0.0 --port 9090 --token-file token",
     )
     result.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     result.add_argument("--port", type=int, default=9090, help="port to listen on, 0 for any (default: %(default)s)")

@@ -1,7 +1,8 @@
 """Runs one plain Python function that the host sent, in a process of its own, which is killed when it takes too long.
 
-The session starts the process. Source and arguments go to it in a file, and so does the answer come back, both written
-by `marshal`, which holds builtins and nothing else; what the function prints goes into a third file.
+The session starts the process. Source and arguments go to it in a file, and so does the answer come back; what the
+function prints goes into a third file. Arguments and answer are written by `marshal`, which holds builtins of any size
+and nothing else, and the session passes them on as they are.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _START = (
     "import sys; sys.path.insert(0, sys.argv[1]); from pytest_xdevice.runtime.call import main; main(*sys.argv[2:])"
 )
 _LOOK_SECONDS = 0.2
+_FORMAT = 4  # marshal's of Python 3.4, which all later ones read
 _SCALARS = (type(None), bool, int, float, complex, bytes)
 
 
@@ -40,14 +42,14 @@ def call(channel: Any, code: str, directory: str, request: Dict[str, Any]) -> Di
     code, directory : str
         The folder of this runtime, and one for files.
     request : dict
-        ``source`` of the function, its ``name``, the ``file`` that it is from, its ``arguments``, ``seconds`` that it
-        may take, and ``env``, environment variables for it.
+        ``source`` of the function, its ``name``, the ``file`` that it is from, its ``arguments`` as `pack` writes them,
+        ``seconds`` that it may take, and ``env``, environment variables for it.
 
     Returns
     -------
     dict
-        What it printed as ``output``, and one of ``result``, ``error`` (see `main`), ``late``, or ``ended`` with the
-        signal or the exit status that ended the process.
+        What it printed as ``output``, and one of ``answer`` (what `main` wrote), ``late``, or ``ended`` with the signal
+        or the exit status that ended the process.
     """
     given, answer = (os.path.join(directory, name) for name in ("call.in", "call.out"))
     with suppress(FileNotFoundError):
@@ -95,15 +97,15 @@ def _outcome(status: Optional[int], answer: str) -> Dict[str, Any]:
         return {"late": True}
     if status == 0 and os.path.exists(answer):
         with open(answer, "rb") as file:
-            outcome: Dict[str, Any] = marshal.load(file)
-        return outcome
+            return {"answer": file.read()}
     return {"ended": signal.Signals(-status).name if status < 0 else f"exit status {status}"}
 
 
 def main(given: str, answer: str) -> None:
-    """Run the function that the file `given` holds; write to `answer` its ``result``, or the ``error`` that it raised.
+    """Run the function that the file `given` holds; write to `answer`, by `pack`, what came of it.
 
-    An error has the exception's ``type`` and ``message``, and the ``traceback`` as text.
+    That is its ``result``, its result's ``problem`` in words where it cannot travel, or the ``error`` that it raised:
+    the exception's ``type`` and ``message``, and the ``traceback`` as text.
     """
     with open(given, "rb") as file:
         request = marshal.load(file)
@@ -111,17 +113,12 @@ def main(given: str, answer: str) -> None:
     try:
         result = _run(request)
         problem = foreign(result)
-        if problem:
-            raise TypeError(f"{request['name']} returned {problem}; a result is made of builtins")
-        outcome = {"result": result}
+        outcome = {"problem": problem} if problem else {"result": result}
     except Exception as error:  # noqa: BLE001 - whatever the function raises is the host's to see
-        text = "".join(traceback.format_exception(type(error), error, _beyond_here(error)))
-        safe = text.encode("utf-8", "replace").decode()
-        message = str(error).encode("utf-8", "replace").decode()
-        outcome = {"error": {"type": type(error).__name__, "message": message, "traceback": safe}}
+        outcome = {"error": _told(error)}
     sys.stdout.flush()
     with open(answer, "wb") as file:
-        marshal.dump(outcome, file)
+        file.write(pack(outcome))
 
 
 def _run(request: Dict[str, Any]) -> Any:
@@ -131,7 +128,17 @@ def _run(request: Dict[str, Any]) -> Any:
     program = compile(source, file, "exec", __future__.annotations.compiler_flag, dont_inherit=True)
     names: Dict[str, Any] = {"__name__": "__xdevice__"}
     exec(program, names)
-    return names[request["name"]](*request["arguments"])
+    return names[request["name"]](*marshal.loads(request["arguments"]))
+
+
+def _told(error: Exception) -> Dict[str, str]:
+    lines = traceback.format_exception(type(error), error, _beyond_here(error))
+    try:
+        message = str(error)
+    except Exception as second:  # noqa: BLE001 - it is the function's, too
+        message = f"(whose text cannot be had: {type(second).__name__})"
+    told = {"type": type(error).__name__, "message": message, "traceback": "".join(lines)}
+    return {key: text.encode("utf-8", "replace").decode() for key, text in told.items()}
 
 
 def _beyond_here(error: BaseException) -> Any:
@@ -143,8 +150,20 @@ def _beyond_here(error: BaseException) -> Any:
     return trace
 
 
+def pack(value: Any) -> bytes:
+    """Return a value in which nothing is `foreign` as bytes that any Python reads."""
+    return marshal.dumps(value, _FORMAT)
+
+
 def foreign(value: Any) -> str:
     """Return what in a value is no builtin that can travel, as a few words; nothing where all is."""
+    try:
+        return _foreign(value)
+    except RecursionError:
+        return "something nested too deeply, or in itself"
+
+
+def _foreign(value: Any) -> str:
     if type(value) is str:
         try:
             value.encode()
@@ -152,7 +171,7 @@ def foreign(value: Any) -> str:
             return "a string with lone surrogates"
         return ""
     if type(value) in (list, tuple, set, frozenset):
-        return next(filter(None, map(foreign, value)), "")
+        return next(filter(None, map(_foreign, value)), "")
     if type(value) is dict:
-        return foreign(list(value)) or foreign(list(value.values()))
+        return _foreign(list(value)) or _foreign(list(value.values()))
     return "" if type(value) in _SCALARS else f"a {type(value).__module__}.{type(value).__qualname__}"

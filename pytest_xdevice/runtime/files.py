@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+from contextlib import suppress
 from typing import List
 
 from .launch import DeviceProblem
@@ -31,6 +33,9 @@ class FileStore:
             with open(path, "wb") as file:
                 file.write(data)
         except OSError as error:
+            if error.errno == errno.ENOSPC:
+                with suppress(OSError):
+                    os.unlink(path)  # what there was room for, so that there is some again
             raise DeviceProblem("FileError", f"{name} cannot be stored on the device: {error}") from None
 
     def read(self, name: str) -> bytes:

@@ -2,7 +2,7 @@
 
 Both ends know a token. Each proves it with an HMAC-SHA-256 over the two fresh nonces, a word that says which side
 speaks, the request itself, and the channel: "plain", or the fingerprint of the certificate that TLS showed. So an
-answer cannot be reflected, replayed, used for another purpose, or carried from one channel into another:
+answer cannot be reflected, replayed, used for another purpose, or carried from one channel into another::
 
     server → "XDEVICE/1 <nonce>\\n"
     client → {"request": {...}, "nonce": ..., "mac": HMAC(token, "client", server nonce, client nonce, request)}\\n
@@ -38,6 +38,10 @@ _HEX = re.compile("[0-9a-f]{64}")  # a nonce, and a MAC as well
 
 class HandshakeError(Exception):
     """The other end does not speak this protocol, in time and within bounds."""
+
+
+class NoAnswer(HandshakeError):
+    """The other end was silent for too long."""
 
 
 class Refused(Exception):
@@ -148,7 +152,7 @@ def read_line(sock: socket.socket, deadline: Optional[float]) -> bytes:
             end = seen.find(b"\n")
             taken = sock.recv(end + 1 if end >= 0 else len(seen))
         except socket.timeout:
-            raise HandshakeError("no answer in time") from None
+            raise NoAnswer("no answer in time") from None
         except OSError as error:
             raise HandshakeError(f"the connection broke: {error}") from None
         if not taken:
@@ -171,7 +175,7 @@ def _left(deadline: Optional[float]) -> Optional[float]:
         return None
     left = deadline - time.monotonic()
     if left <= 0:
-        raise HandshakeError("no answer in time")
+        raise NoAnswer("no answer in time")
     return left
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+from typing import List
 
-PREFIX = "xdevice-"  # of every session's folder
+from .scratch import candidates
+from .scratch import PREFIX
+
 _LOCK = "lock"
 
 
@@ -20,13 +23,20 @@ def hold(folder: str) -> int:
     return descriptor
 
 
-def sweep(parent: str) -> None:
-    """Remove the folders in `parent` that sessions of this user left behind."""
-    with os.scandir(parent) as entries:
-        folders = [entry.path for entry in entries if entry.name.startswith(PREFIX) and _is_own_folder(entry)]
-    for folder in folders:
-        if _is_abandoned(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+def sweep() -> None:
+    """Remove the folders that sessions of this user left behind, wherever a session may have one."""
+    for parent in candidates():
+        for folder in _own_folders(parent):
+            if _is_abandoned(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _own_folders(parent: str) -> List[str]:
+    try:
+        with os.scandir(parent) as entries:
+            return [entry.path for entry in entries if entry.name.startswith(PREFIX) and _is_own_folder(entry)]
+    except OSError:
+        return []  # not there, or not for this user
 
 
 def _is_own_folder(entry: os.DirEntry[str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
+from contextlib import suppress
 from typing import Any
 from typing import Dict
 from typing import Optional
@@ -62,8 +63,8 @@ class Libraries:
         if key in self._libraries:
             return
         folder = os.path.join(self._directory, key[:16])
-        os.makedirs(folder, exist_ok=True)
         try:
+            os.makedirs(folder, exist_ok=True)
             self._libraries[key] = _load_library(data, os.path.join(folder, name))
         except OSError as error:
             raise DeviceProblem("LoadError", f"the device cannot load {name}: {error}{_advice(error)}") from None
@@ -78,8 +79,11 @@ class Libraries:
     def _link(self, key: str, data: bytes) -> bytes:
         source = os.path.join(self._directory, key[:16] + ".o")
         target = os.path.join(self._directory, key[:16] + ".linked.so")
-        with open(source, "wb") as file:
-            file.write(data)
+        try:
+            with open(source, "wb") as file:
+                file.write(data)
+        except OSError as error:
+            raise DeviceProblem("LinkError", f"the device has no room to link the kernel in: {error}") from None
         command = [os.environ.get("CC", "cc"), "-shared", "-o", target, source, "-lm", "-lpthread"]
         try:
             done = subprocess.run(
@@ -107,18 +111,21 @@ def _advice(error: OSError) -> str:
 
 
 def _load_library(data: bytes, path: str) -> Any:
-    """Load a library through a file, or from memory where the folder for temporary files is read-only or noexec."""
+    """Load a library through a file, or from memory where its folder is read-only, noexec or full."""
     mode = os.RTLD_NOW | os.RTLD_LOCAL
     try:
         with open(path, "wb") as file:
             file.write(data)
         return ctypes.CDLL(path, mode=mode)
     except OSError:
+        with suppress(OSError):
+            os.unlink(path)  # on a full disk, what there was room for
         if not hasattr(os, "memfd_create"):
             raise
     # The descriptor stays open: the loader knows libraries by their path, and a number that is used again is one path.
     descriptor = os.memfd_create(os.path.basename(path))
-    os.write(descriptor, data)
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(data)
     return ctypes.CDLL(f"/proc/self/fd/{descriptor}", mode=mode)
 
 

@@ -1,7 +1,9 @@
 """The line of sessions for a device that has no server: the first holds it, the others wait in order.
 
-Each has a file in a folder of this user's, named by a number that grows, which it keeps locked: the kernel lets go of
-the lock when the process dies, however it does. The folder is locked for as long as somebody looks or changes it.
+Each has a file in a folder of this user's, which it keeps locked: the kernel lets go of the lock when the process dies,
+however it does. All that the line needs is in the file's name, since a full disk takes a name but no contents: a number
+that grows, the process, and the identity of the host's session. The folder is locked for as long as somebody looks or
+changes it.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ import json
 import os
 import signal
 import stat
-import tempfile
 import time
 from contextlib import contextmanager
 from contextlib import suppress
@@ -19,21 +20,31 @@ from typing import Any
 from typing import Dict
 from typing import Iterator
 from typing import List
+from typing import NamedTuple
 from typing import Optional
-from typing import Tuple
 
 from .leftovers import sweep
+from .scratch import shared_folder
 
 _END_SECONDS = 2.0  # that a session which was told to end may take
 
-Place = Tuple[str, Dict[str, Any]]  # a file's name, and what its session wrote into it
+
+class Place(NamedTuple):
+    """A place in the line: the ``name`` of its file, what that says, and the ``holder`` and since when it holds."""
+
+    name: str
+    number: int
+    pid: int
+    identity: str
+    holder: str
+    since: float
 
 
 class Line:
     """This process's place in the line, if it has one."""
 
     def __init__(self) -> None:
-        self._folder = os.path.join(tempfile.gettempdir(), f"xdevice-lease-{os.getuid()}")
+        self._folder = ""
         self._name = ""
         self._lock: Optional[int] = None
         self._since = 0.0
@@ -46,27 +57,29 @@ class Line:
         holder : str
             What others are told.
         identity : str
-            Of the host's session. What is left in line of an earlier connection of it is ended.
+            Of the host's session, letters and digits. What is left in line of an earlier connection of it is ended.
 
         Returns
         -------
         dict
             ``state`` is "granted"; or "waiting", and then there are ``holder``, ``held`` (seconds) and ``ahead``.
         """
+        if not identity.isalnum():
+            raise ValueError(f"{identity!r:.80} is no identity")
         with self._opened() as folder:
             places = _living(folder)
             if self._lock is None:
-                for _, earlier in places:
-                    if earlier["identity"] == identity:
-                        _end(earlier["pid"])
+                for earlier in places:
+                    if earlier.identity == identity:
+                        _end(earlier.pid)
                 places = _living(folder)
                 places.append(self._enter(folder, places, holder[:200], identity))
-            ahead = [name for name, _ in places].index(self._name)
+            ahead = [place.name for place in places].index(self._name)
             if ahead:
                 return dict(_state(places), state="waiting", ahead=ahead)
             if not self._since:
                 self._since = time.time()
-                self._write(dict(places[0][1], since=self._since))
+                self._write(places[0].holder, self._since)
             return {"state": "granted"}
 
     def who(self) -> Dict[str, Any]:
@@ -80,9 +93,9 @@ class Line:
             places = _living(folder)
             if not places:
                 return None
-            _end(places[0][1]["pid"])
-        sweep(os.path.dirname(self._folder))  # what a session leaves that had to be killed
-        return str(places[0][1]["holder"])
+            _end(places[0].pid)
+        sweep()  # what a session leaves that had to be killed
+        return places[0].holder
 
     def leave(self) -> None:
         """Get out of line."""
@@ -94,18 +107,21 @@ class Line:
             self._lock = None
 
     def _enter(self, folder: int, places: List[Place], holder: str, identity: str) -> Place:
-        self._name = f"{int(places[-1][0]) + 1 if places else 1:012d}"
+        number = places[-1].number + 1 if places else 1
+        self._name = f"{number:012d}-{os.getpid()}-{identity}"
         self._lock = os.open(self._name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        said = {"holder": holder, "identity": identity, "pid": os.getpid(), "since": time.time()}
-        self._write(said)
-        return self._name, said
+        now = time.time()
+        self._write(holder, now)
+        return Place(self._name, number, os.getpid(), identity, holder, now)
 
-    def _write(self, said: Dict[str, Any]) -> None:
+    def _write(self, holder: str, since: float) -> None:
+        """Write what others are told; on a full disk they are told less."""
         assert self._lock is not None
-        text = json.dumps(said).encode()
-        os.pwrite(self._lock, text, 0)
-        os.ftruncate(self._lock, len(text))
+        text = json.dumps({"holder": holder, "since": since}).encode()
+        with suppress(OSError):
+            os.pwrite(self._lock, text, 0)
+            os.ftruncate(self._lock, len(text))
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
@@ -120,8 +136,7 @@ class Line:
 
     def _open(self) -> int:
         while True:
-            with suppress(FileExistsError):
-                os.mkdir(self._folder, 0o700)
+            self._folder = shared_folder(f"xdevice-lease-{os.getuid()}")
             try:
                 folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             except FileNotFoundError:
@@ -144,7 +159,7 @@ def _living(folder: int) -> List[Place]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            places.append((name, json.loads(os.pread(descriptor, 4096, 0).decode())))
+            places.append(_read(name, descriptor))
         else:
             os.unlink(name, dir_fd=folder)
         finally:
@@ -152,12 +167,22 @@ def _living(folder: int) -> List[Place]:
     return places
 
 
+def _read(name: str, descriptor: int) -> Place:
+    number, pid, identity = name.split("-")
+    text = os.pread(descriptor, 4096, 0).decode()
+    # On a full disk there is no more than the file itself.
+    said: Dict[str, Any] = (
+        json.loads(text) if text else {"holder": f"process {pid}", "since": os.fstat(descriptor).st_mtime}
+    )
+    return Place(name, int(number), int(pid), identity, said["holder"], said["since"])
+
+
 def _state(places: List[Place]) -> Dict[str, Any]:
     if not places:
         return {"holder": None, "held": 0.0, "waiting": []}
-    (_, first), *others = places
-    held = max(0.0, time.time() - first["since"])
-    return {"holder": first["holder"], "held": held, "waiting": [said["holder"] for _, said in others]}
+    first, *others = places
+    held = max(0.0, time.time() - first.since)
+    return {"holder": first.holder, "held": held, "waiting": [place.holder for place in others]}
 
 
 def _end(pid: int) -> None:

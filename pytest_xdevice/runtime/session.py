@@ -33,6 +33,7 @@ from .line import Line
 from .output import open_log
 from .output import Trimmer
 from .relay import Relay
+from .ssh_peer import end_when_silent
 
 _REAP_SECONDS = 3.0  # a process whose stream closed is dead or about to leave, unless a kernel keeps it
 
@@ -101,7 +102,7 @@ class Session:
         self._code = code
         self._passed = passed
         self._lock = hold(code)
-        sweep(os.path.dirname(code))
+        sweep()
         self._directory = tempfile.mkdtemp(prefix="work-", dir=code)
         self._socket_path = os.path.join(self._directory, "s")
         self._workers: Dict[int, Worker] = {}
@@ -222,11 +223,24 @@ def _python_options(options: Dict[str, Any]) -> List[str]:
     return [] if options["kind"] == "opencl" else ["-S"]
 
 
-def serve(channel: Any, code: str, passed: Optional[int] = None) -> None:
-    """Run a session over an execnet channel, in the main thread."""
+def serve(channel: Any, code: str, passed: Optional[int], is_ssh: bool) -> None:
+    """Run a session over an execnet channel, in the main thread.
+
+    Parameters
+    ----------
+    channel : execnet.Channel
+    code : str
+        The folder this runtime was unpacked in.
+    passed : int or None
+        The descriptor of the socket that a device server passes on streams by.
+    is_ssh : bool
+        Whether the host's ssh carries the channel, and is heard from every few seconds.
+    """
     for name in ("SIGTERM", "SIGHUP"):
         signal.signal(getattr(signal, name), _leave)
     session = Session(channel, code, None if passed is None else socket.socket(fileno=passed))
+    if is_ssh:
+        end_when_silent()
     session.serve()
 
 

@@ -161,8 +161,11 @@ class Worker:
     def _open(self) -> Dict[str, Any]:
         pin(self._options.get("pin", ()))
         if self._options["kind"] == "opencl":
-            from .opencl import OpenCLBackend  # which a worker for the CPU can start without
+            # Which a worker for the CPU can start without.
+            from .opencl import OpenCLBackend
+            from .user_cache import ensure_cache
 
+            ensure_cache(self._options["directory"])
             self._backend = OpenCLBackend(self._options["opencl"], self._options["guard"])
         else:
             self._backend = CpuBackend(self._libraries, self._options["guard"])

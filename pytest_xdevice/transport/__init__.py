@@ -34,13 +34,18 @@ def open_transport(spec: Spec, *, credentials: Credentials, applicant: Applicant
         if credentials.token is None:
             raise AuthenticationError(
                 f"{spec.host}:{spec.port}: no token: give the one that the server printed at its start, "
-                "as --xdevice-token-file FILE or in the environment variable XDEVICE_TOKEN"
+                "as --xdevice-token-file FILE (--token-file of the command xdevice) or in the environment variable "
+                "XDEVICE_TOKEN"
             )
         return SocketTransport(spec, credentials, applicant)
     if spec.kind == "ssh":
         from .ssh import SshTransport
 
         return SshTransport(spec, applicant)
+    if spec.kind == "labgrid":
+        from .labgrid import LabgridTransport
+
+        return LabgridTransport(spec, applicant)
     from .process import ProcessTransport
 
     return ProcessTransport(spec, applicant)

@@ -28,6 +28,7 @@ from ..bundle import runtime_archive
 from ..errors import DeviceLost
 from ..errors import DeviceUnreachable
 from ..runtime import gateway_io
+from ..runtime import scratch
 from ..runtime.relay import Relay
 
 BOOT_SECONDS: Final = 30.0
@@ -37,19 +38,28 @@ EXIT_SECONDS: Final = 0.5
 NEEDS: Final = "The device needs Python 3.8 or newer, and a folder for temporary files"
 BOOT_LINE: Final = "import sys;exec(eval(sys.stdin.readline()))"
 
-# Runs on the device, in execnet's gateway: unpacks the runtime and hands over to it.
+# Runs on the device, in execnet's gateway, behind the source of `runtime.scratch`: unpacks the runtime and hands over
+# to it. What it cannot do it says in answer to the first request.
 _LAUNCH: Final = """
-import os, shutil, sys, tempfile, zipfile, io
-code = tempfile.mkdtemp(prefix="xdevice-")  # runtime.leftovers knows the prefix
+import sys
+archive, is_ssh = channel.receive()
 try:
-    zipfile.ZipFile(io.BytesIO(channel.receive())).extractall(code)
-    sys.path.insert(0, code)
-    from pytest_xdevice.runtime.session import serve
-except BaseException:
-    shutil.rmtree(code, ignore_errors=True)
-    raise
-serve(channel, code, getattr(sys.modules["__main__"], "xdevice_passed", None))
+    code = unpack(archive)
+except OSError as error:
+    channel.send(("error", str(error)))
+else:
+    try:
+        sys.path.insert(0, code)
+        from pytest_xdevice.runtime.session import serve
+    except BaseException:
+        shutil.rmtree(code, ignore_errors=True)
+        raise
+    serve(channel, code, getattr(sys.modules["__main__"], "xdevice_passed", None), is_ssh)
 """
+
+
+class Refusal(DeviceLost):
+    """The session answered that it could not do what was asked; the connection to it is well."""
 
 
 class PipeIO(gateway_base.Popen2IO):
@@ -85,6 +95,8 @@ class Control:
     gateway : execnet.Gateway
     io : object
         What carries the gateway's messages; ``kill()`` ends it at once.
+    is_ssh : bool
+        Whether that is ssh, and the device is to notice when it falls silent.
 
     Attributes
     ----------
@@ -94,13 +106,13 @@ class Control:
 
     info: dict[str, Any]
 
-    def __init__(self, group: execnet.Group, gateway: execnet.Gateway, io: Any) -> None:
+    def __init__(self, group: execnet.Group, gateway: execnet.Gateway, io: Any, is_ssh: bool) -> None:
         self._group = group
         self._gateway = gateway
         self._io = io
         self._lost: DeviceLost | None = None
-        self._channel: Any = gateway.remote_exec(_LAUNCH)
-        self._channel.send(runtime_archive())
+        self._channel: Any = gateway.remote_exec(inspect.getsource(scratch) + _LAUNCH)
+        self._channel.send((runtime_archive(), is_ssh))
 
     @property
     def lost(self) -> DeviceLost | None:
@@ -148,7 +160,7 @@ class Control:
             self._lost = DeviceLost(f"the session did not answer {name!r} within {timeout:.3g} s")
             raise self._lost from None
         if status != "ok":
-            raise DeviceLost(f"the session could not {name}: {answer}")
+            raise Refusal(f"the session could not {name}: {answer}")
         return answer
 
     def relay(self) -> tuple[socket.socket, Any]:
@@ -202,7 +214,7 @@ def _killed_after(seconds: float, io: Any) -> Iterator[None]:
 
 
 def over_process(
-    command: Sequence[str], *, label: str, advise: Callable[[str, int | None], str] | None = None, session: bool = False
+    command: Sequence[str], *, label: str, advise: Callable[[str, int | None], str] | None = None, is_ssh: bool = False
 ) -> Control:
     """Open a gateway to the Python that `command` starts, which reads its first line from stdin.
 
@@ -214,9 +226,9 @@ def over_process(
         What to call the device in messages.
     advise : callable, optional
         Given what the command said and its exit status, returns the sentence that says what to do when it fails.
-    session : bool
-        Start it in a session of its own: an interrupt at the terminal passes it by, and it is killed with all that it
-        started.
+    is_ssh : bool
+        Whether it is ssh, which says something every few seconds. It is started in a session of its own: what the
+        terminal sends passes it by, and it is killed with all that it started.
 
     Raises
     ------
@@ -225,13 +237,13 @@ def over_process(
     with tempfile.TemporaryFile() as errors:
         try:
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=session
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=is_ssh
             )
         except OSError as error:
             raise DeviceUnreachable(f"{label}: cannot run {command[0]!r}: {error.strerror}") from None
 
         def kill() -> None:
-            if not session:
+            if not is_ssh:
                 process.kill()
             elif process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -245,7 +257,11 @@ def over_process(
 
         try:
             return _open(
-                lambda execmodel: PipeIO(process, kill, execmodel), gateway_bootstrap.bootstrap_exec, label, explain
+                lambda execmodel: PipeIO(process, kill, execmodel),
+                gateway_bootstrap.bootstrap_exec,
+                label,
+                explain,
+                is_ssh,
             )
         except BaseException:
             kill()
@@ -298,7 +314,11 @@ def over_socket(sock: Any, label: str) -> Control:
 
 
 def _open(
-    make_io: Callable[[Any], Any], bootstrap: Callable[[Any, Any], None], label: str, explain: Callable[[], str]
+    make_io: Callable[[Any], Any],
+    bootstrap: Callable[[Any, Any], None],
+    label: str,
+    explain: Callable[[], str],
+    is_ssh: bool = False,
 ) -> Control:
     group = execnet.Group()
     spec = execnet.XSpec("popen")
@@ -319,11 +339,15 @@ def _open(
         bootstrap(io, spec)
         gateway = execnet.Gateway(io, spec)
         group._register(gateway)
-        control = Control(group, gateway, io)
-        control.info = control.request("info", timeout=BOOT_SECONDS)
+        control = Control(group, gateway, io, is_ssh)
+        control.post("info", timeout=BOOT_SECONDS)
+        control.info = control.answer("start", BOOT_SECONDS)
     except (AssertionError, EOFError, OSError, DeviceLost, gateway_bootstrap.HostNotFound) as error:
         reason = f"no answer within {BOOT_SECONDS:g} s; " if silent.is_set() else ""
-        reason += f"{error}; {explain()}" if isinstance(error, DeviceLost) else explain()
+        if isinstance(error, Refusal):
+            reason += str(error)
+        else:
+            reason += f"{error}; {explain()}" if isinstance(error, DeviceLost) else explain()
         io.kill()
         group.terminate(timeout=1.0)
         raise DeviceUnreachable(f"{label}: no session could be started: {reason}") from None

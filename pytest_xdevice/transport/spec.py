@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 from typing import Literal
 from urllib.parse import urlsplit
@@ -11,7 +13,14 @@ from urllib.parse import urlsplit
 from ..errors import ConfigError
 from ..runtime.handshake import split_address
 
-FORMS: Final = "local, HOST:PORT, ssh://user@host[:port], exec:COMMAND..., or an execnet spec such as ssh=host"
+FORMS: Final = (
+    "local, HOST:PORT, ssh://user@host[:port], either with ?via=user@gateway, labgrid:PLACE, exec:COMMAND..., or an "
+    "execnet spec such as ssh=host"
+)
+_PRIORITY: Final = "?priority="
+_VIA: Final = "?via="
+_PLACE: Final = re.compile(r"[\w.+:@-]+")
+_HOP: Final = re.compile(r"(?:[\w.+-]+@)?(?:\w[\w.-]*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
 
 @dataclass(frozen=True)
@@ -20,9 +29,9 @@ class Spec:
 
     Attributes
     ----------
-    kind : {"local", "socket", "ssh", "exec"}
+    kind : {"local", "socket", "ssh", "exec", "labgrid"}
     host : str
-        Name or address, for a socket and for ssh (``user@host``).
+        Name or address, for a socket and for ssh (``user@host``); the name of a labgrid place.
     port : int or None
     command : tuple of str
         A command that runs a Python on the device, for "local" and "exec".
@@ -30,14 +39,34 @@ class Spec:
         The device's Python, for ssh.
     ssh_options : tuple of str
         Further arguments for the ssh command.
+    via : tuple of str
+        The jump hosts before it, ``user@host[:port]`` each, in order from here; for a socket and for ssh.
+    tags : tuple of (str, str)
+        What a labgrid place must have, where it is not named.
+    priority : float
+        Of the reservation of a labgrid place.
     """
 
-    kind: Literal["local", "socket", "ssh", "exec"]
+    kind: Literal["local", "socket", "ssh", "exec", "labgrid"]
     host: str = ""
     port: int | None = None
     command: tuple[str, ...] = ()
     python: str | None = None
     ssh_options: tuple[str, ...] = ()
+    via: tuple[str, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    priority: float = 0.0
+
+    @property
+    def destination(self) -> str:
+        """What a socket or ssh connects to in the end, for messages."""
+        return self.host + (f":{self.port}" if self.port else "")
+
+    @property
+    def address(self) -> str:
+        """The specification of a device behind a socket or ssh, for messages."""
+        scheme = "ssh://" if self.kind == "ssh" else ""
+        return scheme + self.destination + (_VIA + ",".join(self.via) if self.via else "")
 
 
 def parse(address: str) -> Spec:
@@ -51,10 +80,21 @@ def parse(address: str) -> Spec:
     text = address.strip()
     if text == "local":
         return Spec("local")
-    if text.startswith("ssh://"):
-        return _ssh(text)
     if text.startswith("exec:"):
         return _exec(text)
+    if text.startswith("labgrid:"):
+        return _labgrid(text)
+    text, via, hops = text.partition(_VIA)
+    spec = _directly(text, address)
+    if via and spec.kind not in ("socket", "ssh"):
+        raise ConfigError(f"{address!r}: only HOST:PORT and ssh://user@host are reached through a jump host")
+    return replace(spec, via=_hops(hops)) if via else spec
+
+
+def _directly(text: str, address: str) -> Spec:
+    """Take a specification without its jump hosts apart; `address` is the whole of it."""
+    if text.startswith("ssh://"):
+        return _ssh(text)
     if "=" in text or text.split("//")[0] == "popen":
         return _execnet(text)
     try:
@@ -71,11 +111,35 @@ def _ssh(text: str) -> Spec:
     except ValueError as error:
         raise ConfigError(f"{text!r} is no ssh address ({error}): write ssh://user@host[:port]") from None
     if not parts.hostname or parts.path not in ("", "/") or parts.query or parts.password:
-        raise ConfigError(f"{text!r} is no ssh address: write ssh://user@host[:port] and nothing after it")
+        raise ConfigError(
+            f"{text!r} is no ssh address: write ssh://user@host[:port] and nothing after it but ?via=user@gateway"
+        )
     # urlsplit lower-cases the host name, which names in an ssh configuration do not survive.
     host = parts.netloc.rpartition("@")[2]
     host = host.removesuffix(f":{port}") if port is not None else host
     return Spec("ssh", f"{parts.username}@{host}" if parts.username else host, port)
+
+
+def _hops(text: str) -> tuple[str, ...]:
+    hops = tuple(part.strip() for part in text.split(","))
+    for hop in hops:
+        if not _HOP.fullmatch(hop):
+            raise ConfigError(f"{hop!r} is no jump host: write ?via=user@gateway[:port], with commas between several")
+    return hops
+
+
+def _labgrid(text: str) -> Spec:
+    wanted, _, number = text.removeprefix("labgrid:").partition(_PRIORITY)
+    try:
+        priority = float(number or 0)
+    except ValueError:
+        raise ConfigError(f"{text!r}: {number!r} is no priority; write a number, such as ?priority=1") from None
+    if _PLACE.fullmatch(wanted):
+        return Spec("labgrid", wanted, priority=priority)
+    tags = tuple(dict(tag.partition("=")[::2] for tag in wanted.split(",")).items())
+    if not all(_PLACE.fullmatch(key) and _PLACE.fullmatch(value) for key, value in tags):
+        raise ConfigError(f"{text!r} names no labgrid place: write labgrid:PLACE, or labgrid:tag=value[,tag=value]")
+    return Spec("labgrid", tags=tags, priority=priority)
 
 
 def _exec(text: str) -> Spec:

@@ -7,39 +7,28 @@ compression, which execnet would ask for and which makes a LAN five times slower
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
 import shutil
 import socket
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Final
 
-from ..errors import DeviceLost
 from ..errors import DeviceUnreachable
 from . import gateway
 from . import lease
 from .gateway import Control
+from .jump import Jump
 from .lease import Applicant
 from .lease import Occupancy
 from .protocol import StreamWay
 from .spec import Spec
-
-FORWARD_SECONDS: Final = 20.0
-SSH_FAILED: Final = 255  # ssh's exit status where it did not get as far as the remote command
-LONGEST_FOLDER: Final = 80  # bytes: a Unix socket's path has 104 or 108, of which ssh takes 20 for a name of its own
-_OPTIONS: Final = (
-    "-o", "BatchMode=yes",  # a test run cannot answer a password prompt
-    "-o", "Compression=no",
-    "-o", "ConnectTimeout=10",
-    "-o", "ServerAliveInterval=2",
-    "-o", "ServerAliveCountMax=4",
-    # Of what a user's configuration may have for a person's terminal:
-    "-o", "ControlPersist=no",  # would outlive the run
-    "-o", "ClearAllForwardings=yes",  # ports that a terminal elsewhere may hold
-    "-o", "RemoteCommand=none",
-)  # fmt: skip
+from .ssh_command import alive_options
+from .ssh_command import common_options
+from .ssh_command import forward
+from .ssh_command import own_configuration
+from .ssh_command import parent_folder
+from .ssh_command import SSH_FAILED
 
 # When this process dies, however it does, ssh's input ends, and with it the session and ssh. The shell, which waits for
 # that, removes the folder with the sockets.
@@ -54,7 +43,7 @@ class SshTransport:
     def __init__(self, spec: Spec, applicant: Applicant) -> None:
         self._applicant = applicant
         self._spec = spec
-        self._label = f"ssh://{spec.host}" + (f":{spec.port}" if spec.port else "")
+        self._label = spec.address
         self._python = spec.python or "python3"
         self._exit = contextlib.ExitStack()
         self._control: Control | None = None
@@ -83,16 +72,24 @@ class SshTransport:
     def _start(self) -> Control:
         if shutil.which("ssh") is None:
             raise DeviceUnreachable(f"{self._label}: there is no ssh here: install its client, openssh-client")
-        self._folder = Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="xdevice-ssh-", dir=_parent())))
+        temporary = tempfile.TemporaryDirectory(prefix="xdevice-ssh-", dir=parent_folder())
+        self._folder = Path(self._exit.enter_context(temporary))
+        jump = Jump(self._spec.via, self._configuration(), self._folder, self._spec.destination)
+        self._jump = self._exit.enter_context(contextlib.closing(jump))
         remote = f"{self._python} -u -c {shlex.quote(gateway.BOOT_LINE)}"
-        command = ["ssh", *self._options(), *_OPTIONS, "-M", "-S", str(self._master), "-T", self._spec.host, remote]
+        hops = len(self._spec.via)
+        command = [
+            "ssh", *alive_options(hops), *self._options(), *common_options(hops), *self._jump.arguments(),
+            "-M", "-S", str(self._master), "-T", self._spec.host, remote,
+        ]  # fmt: skip
         try:
-            self._control = gateway.over_process(
-                ["sh", "-c", _SHELL, "sh", str(self._folder), *command],
-                label=f"{self._label} ({self._python})",
-                advise=self._advise,
-                session=True,
-            )
+            with self._jump.named(self._label):
+                self._control = gateway.over_process(
+                    ["sh", "-c", _SHELL, "sh", str(self._folder), *command],
+                    label=f"{self._label} ({self._python})",
+                    advise=self._advise,
+                    is_ssh=True,
+                )
         except BaseException:
             self._exit.close()
             raise
@@ -102,7 +99,7 @@ class SshTransport:
         """Forward a Unix socket of this machine to the worker's, and connect to it."""
         if path not in self._forwarded:
             local = self._folder / f"s{len(self._forwarded)}"
-            self._forward(local, path)
+            forward(self._master, local, path, self._label)
             self._forwarded[path] = local
         return gateway.connect_unix(str(self._forwarded[path]))
 
@@ -116,14 +113,19 @@ class SshTransport:
     def _master(self) -> Path:
         return self._folder / "m"
 
+    def _configuration(self) -> list[str]:
+        """Return the option that names ssh's configuration, for the device and for jump hosts."""
+        given = self._spec.ssh_options
+        return list(given[given.index("-F") :][:2]) if "-F" in given else own_configuration()
+
     def _options(self) -> list[str]:
-        """Return what leads to the device, as a user would give it to ssh."""
-        config = os.environ.get("XDEVICE_SSH_CONFIG")
-        chosen = ["-F", config] if config and "-F" not in self._spec.ssh_options else []
-        return [*chosen, *self._spec.ssh_options, *(["-p", str(self._spec.port)] if self._spec.port else [])]
+        """Return what leads to the device, or from the last jump host to it, as a user would give it to ssh."""
+        own = [] if "-F" in self._spec.ssh_options else own_configuration()
+        return [*own, *self._spec.ssh_options, *(["-p", str(self._spec.port)] if self._spec.port else [])]
 
     def _advise(self, said: str, status: int | None) -> str:
-        by_hand = shlex.join(["ssh", *self._options(), self._spec.host, *self._python.split(), "--version"])
+        way = [*self._options(), *self._jump.by_hand()]
+        by_hand = shlex.join(["ssh", *way, self._spec.host, *self._python.split(), "--version"])
         if "Host key verification failed" in said:
             return f"See that the key is the device's, and accept it, once and by hand: {by_hand}"
         if status == SSH_FAILED:
@@ -132,21 +134,3 @@ class SshTransport:
             f"{gateway.NEEDS}. Where {self._python!r} is not it, name another: ssh=HOST//python=PYTHON, "
             "or python = in [tool.xdevice.devices.NAME]. A shell there must print nothing when it starts"
         )
-
-    def _forward(self, local: Path, remote: str) -> None:
-        # To the master, no configuration is needed; a user's might ask for further forwardings.
-        done = subprocess.run(
-            ["ssh", "-F", "/dev/null", "-S", self._master, "-O", "forward", "-L", f"{local}:{remote}", self._spec.host],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=FORWARD_SECONDS,
-            check=False,
-        )
-        if done.returncode:
-            raise DeviceLost(f"{self._label}: ssh could not forward a socket: {done.stderr.strip()}")
-
-
-def _parent() -> str | None:
-    """Return the folder for temporary folders with sockets, or None for the usual one."""
-    return None if len(os.fsencode(tempfile.gettempdir())) + len("/xdevice-ssh-12345678") < LONGEST_FOLDER else "/tmp"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from typing import Any
@@ -19,6 +20,7 @@ from .lease import Applicant
 from .lease import Occupancy
 from .protocol import StreamWay
 from .spec import Spec
+from .tunnel import Tunnel
 
 CONNECT_SECONDS: Final = 10.0
 
@@ -30,7 +32,8 @@ class SocketTransport:
 
     def __init__(self, spec: Spec, credentials: Credentials, applicant: Applicant) -> None:
         self._address = (spec.host, spec.port or 0)
-        self._label = f"{spec.host}:{spec.port}"
+        self._label = spec.address
+        self._tunnel = Tunnel(spec) if spec.via else None
         self._credentials = credentials
         self._applicant = applicant
         self._session = ""
@@ -40,13 +43,13 @@ class SocketTransport:
         """Authenticate, wait for the device to be free, and start a session in the process that the server gives."""
         applicant = self._applicant
         request = {"purpose": "session", "client": applicant.name, "identity": applicant.identity}
-        self._sock = sock = self._connect(request)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._close_tunnel)
+            self._sock = sock = self._connect(request)
+            undo.callback(sock.close)
             self._session = str(applicant.wait(self._label, lambda: self._read(sock))["session"])
             self._control = gateway.over_socket(sock, self._label)
-        except BaseException:
-            sock.close()
-            raise
+            undo.pop_all()
         return self._control
 
     def stream(self, path: str) -> socket.socket:
@@ -63,6 +66,7 @@ class SocketTransport:
         if self._control is not None:
             self._control.close()
             self._sock.close()
+        self._close_tunnel()
 
     def who(self) -> Occupancy:
         """Ask the server who holds the device."""
@@ -74,32 +78,54 @@ class SocketTransport:
         return holder
 
     def _connect(self, request: dict[str, Any]) -> socket.socket:
+        sock = self._tunnel.connect() if self._tunnel else self._dial()
         try:
-            sock = socket.create_connection(self._address, CONNECT_SECONDS)
+            return self._authenticate(sock, request)
+        except handshake.Refused as refused:
+            raise AuthenticationError(f"{self._label}: the server refused: {refused}. {self._advice()}") from None
+        except handshake.HandshakeError as error:
+            raise self._unreachable(
+                f"{error}. Something listens there, but is it a pytest-xdevice server of this version? "
+                + self._advice_on_tls(),
+                error,
+            ) from None
+
+    def _dial(self) -> socket.socket:
+        try:
+            return socket.create_connection(self._address, CONNECT_SECONDS)
         except OSError as error:
             reason = error.strerror or str(error) or type(error).__name__
             raise DeviceUnreachable(
                 f"{self._label}: cannot connect: {reason}. Is the server running there? Start it on the device with: "
                 f"python3 xdevice-runtime.pyz --host 0.0.0.0 --port {self._address[1]}"
             ) from None
-        try:
-            return self._authenticate(sock, request)
-        except handshake.Refused as refused:
-            raise AuthenticationError(f"{self._label}: the server refused: {refused}. {self._advice()}") from None
-        except handshake.HandshakeError as error:
-            raise DeviceUnreachable(
-                f"{self._label}: {error}. Something listens there, but is it a pytest-xdevice server of this version? "
-                + self._advice_on_tls()
-            ) from None
+
+    def _unreachable(self, problem: str, cause: handshake.HandshakeError) -> DeviceUnreachable:
+        """Return the error of a connection that nothing came of; a jump host may be why, whose connections just end."""
+        error = DeviceUnreachable(f"{self._label}: {problem}")
+        is_silent = isinstance(cause, handshake.NoAnswer)
+        return self._tunnel.blame(error, is_silent=is_silent) if self._tunnel else error
+
+    def _close_tunnel(self) -> None:
+        if self._tunnel:
+            self._tunnel.close()
+
+    def _is_loopback(self, sock: socket.socket) -> bool:
+        """Return whether the server is where the last leg begins: on this machine, or on the last jump host itself."""
+        if self._tunnel:
+            return self._address[0] == "localhost" or is_loopback(self._address[0])
+        return is_loopback(sock.getpeername()[0])
 
     def _authenticate(self, sock: socket.socket, request: dict[str, Any]) -> socket.socket:
         """Prove who this is, and have the server prove it; return the socket to speak over, or close it."""
         credentials = self._credentials
         try:
-            if credentials.insecure and not is_loopback(sock.getpeername()[0]):
-                raise handshake.Refused("this address is not loopback, and only there one may go without a token")
+            if credentials.insecure and not self._is_loopback(sock):
+                where = "the last jump host's loopback" if self._tunnel else "loopback"
+                raise handshake.Refused(f"this address is not {where}, and only there one may go without a token")
             sock.settimeout(None)
-            tune(sock)
+            if not self._tunnel:  # ssh looks after its own connection
+                tune(sock)
             if credentials.tls_fingerprint:
                 sock = _speak_tls(sock, credentials.tls_fingerprint)
             channel = credentials.tls_fingerprint or handshake.PLAIN
@@ -120,17 +146,14 @@ class SocketTransport:
         return "One that was started with --tls-cert needs --xdevice-tls-fingerprint"
 
     def _ask(self, purpose: str) -> dict[str, Any]:
-        sock = self._connect({"purpose": purpose})
-        try:
+        with contextlib.closing(self), contextlib.closing(self._connect({"purpose": purpose})) as sock:
             return self._read(sock)
-        finally:
-            sock.close()
 
     def _read(self, sock: socket.socket) -> dict[str, Any]:
         try:
             return handshake.read_message(sock, time.monotonic() + CONNECT_SECONDS)
         except handshake.HandshakeError as error:
-            raise DeviceUnreachable(f"{self._label}: {error} while waiting for the server's word") from None
+            raise self._unreachable(f"{error} while waiting for the server's word", error) from None
 
 
 def _speak_tls(sock: socket.socket, fingerprint: str) -> socket.socket:

@@ -101,10 +101,10 @@ def still_running(pids: Iterable[int], *, limit: float = 10.0) -> list[int]:
     return left
 
 
-def in_namespace_of(pid: int) -> list[int]:
-    """Return the processes that share the pid namespace of process `pid`, itself left out."""
-    own = os.readlink(f"/proc/{pid}/ns/pid")
-    return [each for each in _all() if each != pid and _link(each, "ns/pid") == own]
+def in_namespace_of(pid: int, kind: str = "pid") -> list[int]:
+    """Return the processes that share the pid namespace of process `pid`, or another kind, itself left out."""
+    own = os.readlink(f"/proc/{pid}/ns/{kind}")
+    return [each for each in _all() if each != pid and _link(each, f"ns/{kind}") == own]
 
 
 def with_variable(name: str, value: str) -> list[int]:

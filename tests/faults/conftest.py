@@ -13,8 +13,13 @@ from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.config import Settings
 from pytest_xdevice.remote import Session
 from pytest_xdevice.transport.gateway import BOOT_LINE
+from tests.faults.matrix import WAYS
 from tests.faults.relay import Link
 from tests.faults.relay import link_to
+from tests.harness.far_machine import far_machine
+from tests.harness.far_machine import FarMachine
+from tests.harness.far_machine import obstacle
+from tests.harness.requirement import unavailable
 from tests.harness.server import DeviceServer
 from tests.harness.sshd import HOST
 from tests.harness.sshd import Sshd
@@ -23,8 +28,6 @@ from tests.plugin.conftest import cache_home
 from tests.plugin.conftest import pytester
 
 __all__ = ["add_one", "cache_home", "pytester"]  # fixtures for runs of pytest
-
-WAYS = ("socket", "ssh", "exec")
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,16 @@ class Place:
     def open(self, timeout: float = 20.0) -> Session:
         """Open a session whose launches may take `timeout` seconds."""
         return Session.open(DeviceConfig("board", self.address), Settings(timeout=timeout, token_file=self.token_file))
+
+
+@pytest.fixture
+def machine(request: pytest.FixtureRequest) -> Iterator[FarMachine]:
+    """Return a machine at the other end of a cable; it ends with the test."""
+    reason = obstacle()
+    if reason:
+        unavailable(request.config, reason)
+    with far_machine() as running:
+        yield running
 
 
 @pytest.fixture(params=WAYS)

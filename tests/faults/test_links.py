@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pytest_xdevice import DeviceLost
-from pytest_xdevice import dim
-from pytest_xdevice import f32
-from pytest_xdevice import i32
-from pytest_xdevice import In
-from pytest_xdevice import InOut
-from pytest_xdevice import kernel
-from pytest_xdevice import Out
-from pytest_xdevice import parallel
 from pytest_xdevice.compile import use_cache
+from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.remote import Session
 from pytest_xdevice.target import Target
 from tests.faults.conftest import Place
+from tests.faults.kernels import add_one
+from tests.faults.kernels import spin
+from tests.faults.relay import link_to
+from tests.harness.server import DeviceServer
 
 TIMEOUT = 0.5  # seconds that a launch may take
 LIMIT = TIMEOUT + 5.0
 NOISE = 1.5  # seconds that a busy machine may add
-
-n = dim("n")
-
-
-@kernel
-def add_one(a: In[f32, n], b: Out[f32, n]) -> None:
-    for i in parallel(n):
-        b[i] = a[i] + 1.0
-
-
-@kernel
-def spin(a: In[i32, n], b: InOut[i32, n]) -> None:
-    while a[0] == 0:
-        b[0] += 1
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -79,6 +65,20 @@ def test_a_link_that_falls_silent_during_a_launch(place: Place) -> None:
     session.close()
 
 
+def test_a_link_that_falls_silent_during_a_remote_function(server: DeviceServer) -> None:
+    def nap() -> None:
+        import time
+
+        time.sleep(60)
+
+    with link_to(int(server.address.split(":")[1])) as link:
+        session = Place("socket", f"127.0.0.1:{link.port}", link, server.token_file).open(TIMEOUT)
+        link.silence()
+        assert seconds_until_lost(lambda lost: lost.remote(nap), session) < LIMIT + NOISE
+        link.reset()
+        session.close()
+
+
 def test_a_link_that_is_reset_between_launches(place: Place) -> None:
     session = place.open(TIMEOUT)
     check(session)
@@ -97,6 +97,18 @@ def test_a_link_that_is_reset_within_data(place: Place, upward: bool) -> None:
     large = np.zeros(2 << 20, np.float32)
     assert seconds_until_lost(lambda lost: lost.device("cpu").run(add_one, large), session) < LIMIT + NOISE
     session.reconnect()
+    check(session)
+    session.close()
+
+
+def test_data_that_stands_still_is_not_put_down_to_the_kernel() -> None:
+    session = Session.open(DeviceConfig("device", "local"))
+    check(session)
+    pid = session._control.request("pid")
+    for worker in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        os.kill(int(worker), signal.SIGSTOP)
+    with pytest.raises(DeviceLost, match="data stood still"):
+        session.device("cpu").run(add_one, np.zeros(16 << 20, np.float32), timeout=TIMEOUT)
     check(session)
     session.close()
 

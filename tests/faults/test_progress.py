@@ -32,6 +32,14 @@ def test_a_long_upload(pytester: pytest.Pytester, server: DeviceServer, options:
     assert (": sending 20 MiB: " in output) is shown
 
 
+@pytest.mark.parametrize(("options", "shown"), [([], True), (["-q"], False)], ids=["as it is", "quiet"])
+def test_a_first_connection(pytester: pytest.Pytester, server: DeviceServer, options: list[str], shown: bool) -> None:
+    pytester.makepyfile("def test_nothing(xdevice): pass")
+    output = on_a_terminal([sys.executable, "-m", "pytest", *server.options, *options])
+    assert "1 passed" in output
+    assert (f"xdevice {server.address}: connecting" in output) is shown
+
+
 def on_a_terminal(command: list[str]) -> str:
     """Run a command on a terminal of its own and return what it wrote there."""
     ours, theirs = pty.openpty()

@@ -1,4 +1,4 @@
-"""An ssh server on loopback, with keys and configuration of its own: nothing of the user's is read or written."""
+"""An ssh server with keys and configuration of its own: nothing of the user's is read or written."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ class Sshd:
     ----------
     config : Path
         The file for ``ssh -F``; the plugin takes it from ``$XDEVICE_SSH_CONFIG``.
+    address : str
     port : int
-        Where it listens on 127.0.0.1.
+        Where it listens.
     user : str
         Who can log in.
     service : Service
@@ -43,6 +44,7 @@ class Sshd:
     """
 
     config: Path
+    address: str
     port: int
     user: str
     service: Service
@@ -51,7 +53,7 @@ class Sshd:
     @property
     def spec(self) -> str:
         """The specification that reaches it by address; it needs ``$XDEVICE_SSH_CONFIG``."""
-        return f"ssh://{self.user}@{HOST}:{self.port}"
+        return f"ssh://{self.user}@{self.address}:{self.port}"
 
     @property
     def execnet_spec(self) -> str:
@@ -74,7 +76,7 @@ def obstacle() -> str | None:
 
 
 @contextlib.contextmanager
-def running_sshd(directory: Path, *settings: str) -> Iterator[Sshd]:
+def running_sshd(directory: Path, *settings: str, address: str = HOST, enter: Sequence[str] = ()) -> Iterator[Sshd]:
     """Have a server for as long as the block runs; afterwards neither it nor a session of it is left.
 
     Parameters
@@ -83,6 +85,10 @@ def running_sshd(directory: Path, *settings: str) -> Iterator[Sshd]:
         Where its keys and configuration go.
     settings : str
         More lines for its configuration, such as ``"DisableForwarding yes"``.
+    address : str
+        Where it listens.
+    enter : sequence of str
+        What is put before its command, such as nsenter and the namespace that it is to be in.
 
     Raises
     ------
@@ -95,18 +101,19 @@ def running_sshd(directory: Path, *settings: str) -> Iterator[Sshd]:
         SEPARATION.mkdir(exist_ok=True)
     temporary = directory / "tmp"
     temporary.mkdir(exist_ok=True)
-    port, service = _start(directory, settings)
+    port, service = _start(directory, address, settings, enter)
     with service:
-        server = Sshd(_write_client_config(directory, port), port, getpass.getuser(), service, temporary)
-        _log_in(server)
+        config = _write_client_config(directory, address, port)
+        server = Sshd(config, address, port, getpass.getuser(), service, temporary)
+        _log_in(server, enter)
         yield server
 
 
-def _start(directory: Path, settings: Sequence[str]) -> tuple[int, Service]:
+def _start(directory: Path, address: str, settings: Sequence[str], enter: Sequence[str]) -> tuple[int, Service]:
     for attempt in range(ATTEMPTS):
         port = _free_port()
-        file = _write_server_config(directory, port, settings)
-        service = Service([SERVER, "-D", "-e", "-f", str(file)])
+        file = _write_server_config(directory, address, port, settings)
+        service = Service([*enter, SERVER, "-D", "-e", "-f", str(file)])
         try:
             service.await_line("Server listening")
         except ServiceError:
@@ -119,11 +126,11 @@ def _start(directory: Path, settings: Sequence[str]) -> tuple[int, Service]:
     raise AssertionError("unreachable")
 
 
-def _write_server_config(directory: Path, port: int, settings: Sequence[str]) -> Path:
+def _write_server_config(directory: Path, address: str, port: int, settings: Sequence[str]) -> Path:
     interpreter = Path(sys.executable).parent
     file = directory / "sshd_config"
     file.write_text(
-        f"ListenAddress {HOST}:{port}\n"
+        f"ListenAddress {address}:{port}\n"
         f"HostKey {directory}/host_key\n"
         f"AuthorizedKeysFile {directory}/user_key.pub\n"
         f"PidFile none\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
@@ -136,11 +143,11 @@ def _write_server_config(directory: Path, port: int, settings: Sequence[str]) ->
     return file
 
 
-def _write_client_config(directory: Path, port: int) -> Path:
+def _write_client_config(directory: Path, address: str, port: int) -> Path:
     file = directory / "ssh_config"
     file.write_text(
-        f"Host xdevice-sshd {HOST}\n"
-        f"  HostName {HOST}\n"
+        f"Host xdevice-sshd {address}\n"
+        f"  HostName {address}\n"
         f"  Port {port}\n"
         f"  User {getpass.getuser()}\n"
         f"  IdentityFile {directory}/user_key\n"
@@ -156,9 +163,9 @@ def _write_client_config(directory: Path, port: int) -> Path:
     return file
 
 
-def _log_in(server: Sshd) -> None:
+def _log_in(server: Sshd, enter: Sequence[str]) -> None:
     """See that a session works, so that a test which fails later is not about that."""
-    trial = ["ssh", "-F", str(server.config), "xdevice-sshd", "true"]
+    trial = [*enter, "ssh", "-F", str(server.config), "xdevice-sshd", "true"]
     done = subprocess.run(trial, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30)
     if done.returncode:
         raise ServiceError(f"the ssh server lets {server.user} not in: {done.stderr}{server.service.output}")

@@ -1,4 +1,4 @@
-"""Every function of the math table stays within the error that docs/language.md states."""
+"""Every function of the math table stays within the error that docs/reference/language.md states."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_xdevice.kernel.types import f64
 from pytest_xdevice.kernel.types import ScalarType
 from tests.kernel.ways import WAYS
 
-_PAGE = Path(__file__).parents[2] / "docs" / "language.md"
+_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "language.md"
 _COLUMNS = [("llvm", f32), ("opencl", f32), ("llvm", f64), ("opencl", f64)]
 _COUNTS = {f32: 1 << 17, f64: 100}
 

@@ -1,4 +1,4 @@
-"""Which loops that reduce an array to a number vectorise: what docs/language.md says, in LLVM's own output."""
+"""Which loops that reduce an array to a number vectorise: docs/reference/language.md, held against LLVM's output."""
 
 from __future__ import annotations
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from pytest_xdevice.runtime.leftovers import hold
 from pytest_xdevice.runtime.leftovers import sweep
+
+
+@pytest.fixture(autouse=True)
+def _folder_for_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
 
 
 def make(path: Path) -> Path:
@@ -19,10 +26,10 @@ def test_a_folder_that_nobody_holds_any_more_is_removed(tmp_path: Path) -> None:
     held, abandoned = make(tmp_path / "xdevice-held"), make(tmp_path / "xdevice-abandoned")
     lock = hold(str(held))
     os.close(hold(str(abandoned)))
-    sweep(str(tmp_path))
+    sweep()
     assert list(tmp_path.iterdir()) == [held]
     os.close(lock)
-    sweep(str(tmp_path))
+    sweep()
     assert not list(tmp_path.iterdir())
 
 
@@ -34,7 +41,7 @@ def test_what_no_session_made_stays(tmp_path: Path) -> None:
     make(tmp_path / "xdevice-without-a-lock")
     linked = make(tmp_path / "xdevice-with-a-linked-lock")
     (linked / "lock").symlink_to(elsewhere / "lock")
-    sweep(str(tmp_path))
+    sweep()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "elsewhere",
         "xdevice-file",

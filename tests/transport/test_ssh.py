@@ -26,10 +26,8 @@ from pytest_xdevice import KernelCrash
 from pytest_xdevice import KernelTimeout
 from pytest_xdevice import Out
 from pytest_xdevice import parallel
-from pytest_xdevice.compile import use_cache
 from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.remote import Session
-from pytest_xdevice.target import Target
 from tests.boards.processes import command_line
 from tests.boards.processes import still_running
 from tests.boards.processes import with_variable
@@ -37,6 +35,8 @@ from tests.harness.sshd import HOST
 from tests.harness.sshd import running_sshd
 from tests.harness.sshd import Sshd
 from tests.transport.killed_host import killed_host
+
+pytestmark = pytest.mark.usefixtures("compiler")
 
 n = dim("n")
 
@@ -77,15 +77,6 @@ def check(session: Session) -> None:
 
 def stream_way(session: Session) -> str:
     return session._transport.stream_way
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Have the compiler's process, which outlives sessions, started before a test looks for what is left."""
-    with use_cache(tmp_path_factory.mktemp("cache")) as compiler:
-        compiler.build(add_one, Target.host())
-        yield
-        compiler.close()
 
 
 @pytest.fixture
