@@ -36,8 +36,9 @@ MakeBoard = Callable[..., Board]
 def _without_labgrid(request: pytest.FixtureRequest) -> None:
     """Keep labgrid's own pytest plugin out of the runs that tests start: it takes a second, and needs a terminal."""
     if "pytester" in request.fixturenames:
-        request.getfixturevalue("pytester")  # which takes the variable away
-        request.getfixturevalue("monkeypatch").setenv("PYTEST_ADDOPTS", "-p no:labgrid")
+        request.getfixturevalue("pytester")  # which takes the variable away, or has options of its own in it
+        options = f"{os.environ.get('PYTEST_ADDOPTS', '')} -p no:labgrid"
+        request.getfixturevalue("monkeypatch").setenv("PYTEST_ADDOPTS", options)
 
 
 @pytest.fixture(scope="session")
