@@ -17,10 +17,10 @@ from .commands.entry_flags import entry_of
 from .config import DeviceConfig
 from .config import find_pyproject
 from .config import OWN_FILE
-from .config import read_fingerprint
 from .config import resolve_device
 from .config import Settings
 from .config import token_of_environment
+from .device_entry import read_fingerprint
 from .errors import ConfigError
 from .errors import XDeviceError
 

@@ -10,74 +10,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from .device_entry import DeviceConfig
+from .device_entry import FORMS
+from .device_entry import is_device_name
+from .device_entry import listed
+from .device_entry import near_match
+from .device_entry import read_fingerprint
+from .device_entry import TAG_FORM
 from .errors import ConfigError
 
-FORMS: Final = (
-    "local",
-    "HOST:PORT",
-    "ssh://user@host[:port]",
-    "either of the two with ?via=user@gateway[:port] for one behind a jump host",
-    "labgrid:PLACE or labgrid:tag=value for a place that a labgrid coordinator lends",
-    "exec:COMMAND (any command that gives a Python on the device)",
-    "a name from [tool.xdevice.devices.NAME] in pyproject.toml or [devices.NAME] in xdevice.toml",
-    "tag:TAG for all the named devices that have the tag",
-    "an execnet spec (popen//python=..., ssh=...)",
-)
+__all__ = [
+    "FORMS",
+    "OWN_FILE",
+    "DeviceConfig",
+    "Settings",
+    "find_pyproject",
+    "read_fingerprint",
+    "read_named_devices",
+    "resolve_device",
+    "resolve_devices",
+    "split_environment",
+    "token_of_environment",
+]
 
 OWN_FILE: Final = "xdevice.toml"
-_TAG_FORM: Final = "tag:"
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # Forms that may hold spaces and commas of their own: an exec: command and execnet's key=value specs.
 _SPACED_FORM: Final = re.compile(r"exec:|popen\b|[a-z_]+=")
 # Jump hosts, and the tags of a labgrid place, may have commas between them.
 _COMMA_FORM: Final = re.compile(r"[^,\s]+\?via=|labgrid:")
-
-
-@dataclass(frozen=True)
-class DeviceConfig:
-    """One device, as the command line, an ini file, the environment or pyproject.toml names it.
-
-    Attributes
-    ----------
-    name : str
-        Stable name for test ids and reports: the configured name, else the specification itself.
-    address : str
-        How it is reached, in one of the forms of `FORMS` other than a name.
-    target : str or None
-        The target to compile for; None reads it off the device.
-    token_file : Path or None
-        File that holds the token of the device's server.
-    python : str or None
-        The device's Python, for ``ssh://``; None is ``python3``.
-    tls_fingerprint : str or None
-        SHA-256 of the certificate that the device's server must show, as 64 hexadecimal digits; None is without TLS.
-    insecure : bool
-        Whether to go without a token, to a server on this machine that does too.
-    tags : tuple of str
-        What ``tag:TAG`` chooses it by.
-    env : tuple of (str, str)
-        Environment variables, and their values, of the processes that run kernels and functions there.
-    pin : tuple of int
-        CPUs, counted from 0, that kernels keep to there; empty where none are named. `Settings.pin` comes before them.
-    timeout : float or None
-        Seconds that a launch may take there; None is the limit that holds for all devices.
-    """
-
-    name: str
-    address: str
-    target: str | None = None
-    token_file: Path | None = None
-    python: str | None = None
-    tls_fingerprint: str | None = None
-    insecure: bool = False
-    tags: tuple[str, ...] = ()
-    env: tuple[tuple[str, str], ...] = ()
-    pin: tuple[int, ...] = ()
-    timeout: float | None = None
-
-    def say(self, problem: object) -> str:
-        """Return a sentence on this device, led by its name, which `problem` may begin with already."""
-        return f"{self.name}: {str(problem).removeprefix(f'{self.name}: ')}"
 
 
 @dataclass(frozen=True)
@@ -235,40 +195,11 @@ def find_pyproject(start: Path) -> Path:
     return start / "pyproject.toml"
 
 
-def is_device_name(name: str) -> bool:
-    """Return whether an entry may have this name: one that is no other form of a specification."""
-    return _NAME.fullmatch(name) is not None and name not in ("local", "popen")
-
-
-def read_fingerprint(text: str) -> str:
-    """Return a SHA-256 fingerprint as 64 hexadecimal digits; colons and capitals, as openssl writes it, are taken too.
-
-    Raises
-    ------
-    ConfigError
-        If it is none.
-    """
-    digits = text.strip().lower().replace(":", "")
-    if not re.fullmatch("[0-9a-f]{64}", digits):
-        raise ConfigError(
-            f"{text!r} is no SHA-256 fingerprint: 64 hexadecimal digits, as the server prints at its start"
-        )
-    return digits
-
-
-def near_match(word: str, known: Iterable[str]) -> str:
-    """Return ``" (did you mean 'x'?)"`` for the known word nearest to `word`, or nothing."""
-    import difflib
-
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
 def _resolve(spec: str, named: Mapping[str, DeviceConfig]) -> Iterable[DeviceConfig]:
     if spec in named:
         return (named[spec],)
-    if spec.startswith(_TAG_FORM):
-        return _tagged(spec[len(_TAG_FORM) :], named)
+    if spec.startswith(TAG_FORM):
+        return _tagged(spec[len(TAG_FORM) :], named)
     if spec != "local":
         _check_form(spec, named)
     return (DeviceConfig(name=spec, address=spec),)
@@ -297,39 +228,12 @@ def _check_addresses(devices: Iterable[DeviceConfig]) -> None:
 
 def _check_form(spec: str, named: Mapping[str, DeviceConfig]) -> None:
     """Refuse a specification that is no configured name and has none of the forms of an address."""
-    if _NAME.fullmatch(spec) and spec != "popen":
+    if is_device_name(spec):
         names = f"configured: {', '.join(sorted(named))}" if named else "no device is configured in pyproject.toml"
-        raise ConfigError(f"unknown device {spec!r}{near_match(spec, named)}; {names}. A device is {_list(FORMS)}")
-    try:
-        _parse_address(spec)
-    except ConfigError as error:
-        raise ConfigError(f"cannot understand the device {spec!r}: {error}. A device is {_list(FORMS)}") from None
-
-
-def check_address(address: str) -> None:
-    """Refuse an entry's address that has none of the forms of one.
-
-    Raises
-    ------
-    ConfigError
-        If so.
-    """
-    try:
-        _parse_address(address)
-    except ConfigError as error:
-        raise ConfigError(f"{error}. An address is {_list(address_forms())}") from None
-
-
-def address_forms() -> tuple[str, ...]:
-    """Return those of `FORMS` that an entry's address can have."""
-    return tuple(form for form in FORMS if not form.startswith(("a name", _TAG_FORM)))
-
-
-def _parse_address(address: str) -> None:
+        raise ConfigError(f"unknown device {spec!r}{near_match(spec, named)}; {names}. A device is {listed(FORMS)}")
     from .transport.spec import parse
 
-    parse(address)
-
-
-def _list(forms: tuple[str, ...]) -> str:
-    return f"{', '.join(forms[:-1])}, or {forms[-1]}"
+    try:
+        parse(spec)
+    except ConfigError as error:
+        raise ConfigError(f"cannot understand the device {spec!r}: {error}. A device is {listed(FORMS)}") from None

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 from typing import Final
 
-from .config import address_forms
-from .config import check_address
-from .config import DeviceConfig
-from .config import is_device_name
-from .config import near_match
-from .config import read_fingerprint
+from .device_entry import address_forms
+from .device_entry import check_address
+from .device_entry import DeviceConfig
+from .device_entry import is_device_name
+from .device_entry import near_match
+from .device_entry import read_fingerprint
 from .errors import ConfigError
 from .toml_lines import Keys
 from .toml_lines import lines_of

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from .config import near_match
+from .device_entry import near_match
 from .errors import ConfigError
 
 MARKERS: Final = (

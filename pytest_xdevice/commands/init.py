@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from ..config import is_device_name
 from ..config import read_named_devices
+from ..device_entry import is_device_name
 from ..device_tables import DeviceFile
 from ..errors import ConfigError
 from ..errors import XDeviceError
