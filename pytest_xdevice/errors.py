@@ -126,6 +126,10 @@ class DeviceUnreachable(XDeviceError):
     """No session could be opened with a device."""
 
 
+class DeviceBusy(DeviceUnreachable):
+    """Another session has the device, and it was not waited for, or not any longer."""
+
+
 class DeviceLost(XDeviceError):
     """A session that was open broke: the link, the session process or the device went away."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterator
+from typing import Any
 from typing import NoReturn
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,17 @@ import pytest
 from . import drawn_tests
 from .errors import ConfigError
 from .errors import DeviceLost
+from .errors import KernelCrash
 from .errors import XDeviceError
+from .fleet.run_folder import RunFolder
+from .fleet.turns import NoMatch
 from .lab import LAB
 from .lab import Lab
 from .lanes import Lane
 from .lanes import lane_of
+from .lanes import OpenLane
 from .lanes import parametrize
+from .lanes import parametrize_openly
 from .lanes import uses_device
 from .markers import check_markers
 from .markers import MARKERS
@@ -28,8 +34,9 @@ from .regressions import register_baseline
 from .report import properties
 from .report.equality import explain_equality
 from .report.registration import register_reports
-from .report.terminal import LostSection
+from .report.terminal import QuarantineSection
 from .report.terminal import TimingSection
+from .report.terminal import with_device
 from .xbenchmark import FIXTURE
 from .xbenchmark import register_fixture
 
@@ -39,6 +46,8 @@ if TYPE_CHECKING:
 
 _DEVICE: pytest.StashKey[Device] = pytest.StashKey()
 _FAILED_REQUIREMENT: pytest.StashKey[bool] = pytest.StashKey()
+_LANE: pytest.StashKey[Lane] = pytest.StashKey()
+_NO_TURN: pytest.StashKey[BaseException] = pytest.StashKey()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -58,7 +67,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lab.close)
     if not _is_worker(config):
         config.pluginmanager.register(TimingSection(), "xdevice-timings")
-        config.pluginmanager.register(LostSection(), "xdevice-lost")
+        config.pluginmanager.register(QuarantineSection(config), "xdevice-quarantine")
+        config.pluginmanager.register(RunFolder(), "xdevice-run-folder")
     register_fixture(config)
     register_baseline(config)
     register_reports(config)
@@ -86,13 +96,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         pytest.fail(f"{metafunc.definition.nodeid}: {error}", pytrace=False)
     if uses_device(metafunc):
         lab = metafunc.config.stash[LAB]
+        if lab.distribution == "load":
+            parametrize_openly(metafunc, lab.kind)
+            return
         # A figure is stored under the test's id, where those of another device must not be taken for it.
         parametrize(metafunc, lab.devices, lab.kind, named=FIXTURE in metafunc.fixturenames)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     lane = lane_of(item)
-    if lane is not None:
+    if isinstance(lane, Lane):
         _note_lane(item, lane)
 
 
@@ -108,22 +121,44 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         config.stash[LAB].connect(lanes, _teller(config))
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before any clock of the test's is started
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Wait for the device of a test, for however long that takes."""
+    if uses_device(item) and not _only_plans(item.config):
+        try:
+            item.config.stash[LAB].turns.take(item)
+        # A fixture on the last device, which is torn down now, may raise anything.
+        except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:  # noqa: BLE001
+            item.stash[_NO_TURN] = error
+    return (yield)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip or fail a test whose requirements its device does not meet, before its fixtures are made."""
     if not uses_device(item) or _only_plans(item.config):
         return
     from .requirements import unmet_requirement
 
+    properties.forget_attempt(item)
     lab = item.config.stash[LAB]
-    lane = lane_of(item)
-    try:
-        lane = lane or lab.lane_by_default()
-        session = lab.session(lane.device)
-        unmet = unmet_requirement(item, lane, session)
-    except XDeviceError as error:
-        _give_up(item, lane, error)
-    if lane_of(item) is None:
-        _note_lane(item, lane)
+    unmet: str | None = None
+    problem = item.stash.get(_NO_TURN, None)
+    if problem is None:
+        try:
+            lane = lab.turns.take(item)
+            item.stash[_LANE] = lane
+            _note_lane(item, lane)
+            unmet = unmet_requirement(item, lane, lab.session(lane.device))
+        except XDeviceError as error:
+            problem = error
+    else:
+        del item.stash[_NO_TURN]
+    for notice in lab.turns.take_notices():
+        properties.add_property(item, properties.QUARANTINED, notice)
+    if isinstance(problem, NoMatch):
+        unmet = str(problem)
+    elif problem is not None:
+        _give_up(item, problem)
     if unmet is None:
         return
     if is_strict(item.config):
@@ -151,6 +186,9 @@ def pytest_runtest_makereport(
     report = yield
     if report.when == "setup" and item.stash.get(_FAILED_REQUIREMENT, False):
         report.when = "call"  # so that it counts as a failed test, not as an error in making its fixtures
+    lane = item.stash.get(_LANE, None)
+    if report.when == "call" and lane is not None:
+        _judge(item, lane, call.excinfo, report)
     device = item.stash.get(_DEVICE, None)
     if report.failed and device is not None:
         from .report.failure import describe_run
@@ -162,6 +200,17 @@ def pytest_runtest_makereport(
             if lines := ulp_histogram(call.excinfo.value):
                 report.sections.append(("xdevice errors", "\n".join(lines)))
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_teststatus(
+    report: pytest.CollectReport | pytest.TestReport, config: pytest.Config
+) -> Generator[None, Any, Any]:
+    """Say with -v which device a test ran on, where its id does not."""
+    status = yield
+    if status is None or config.stash[LAB].distribution == "each":
+        return status
+    return with_device(status, report)
 
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
@@ -181,8 +230,9 @@ def _xdevice_lane(request: pytest.FixtureRequest) -> Lane:
     lane = getattr(request, "param", None)
     if isinstance(lane, Lane):
         return lane
+    lab = request.config.stash[LAB]
     try:
-        return request.config.stash[LAB].lane_by_default()
+        return lab.turns.take_any(lane) if isinstance(lane, OpenLane) else lab.lane_by_default()
     except XDeviceError as error:
         pytest.fail(str(error), pytrace=False)
 
@@ -206,7 +256,7 @@ def xdevice(xdevice_session: Session, _xdevice_lane: Lane, request: pytest.Fixtu
         device = xdevice_session.device(_xdevice_lane.kind)
     except XDeviceError as error:
         pytest.fail(str(error), pytrace=False)
-    properties.add_property(request.node, properties.TARGET, str(device.target))
+    properties.set_property(request.node, properties.TARGET, str(device.target))
     request.node.stash[_DEVICE] = device
     yield device
     device.release()
@@ -237,8 +287,8 @@ def _teller(config: pytest.Config) -> Callable[[str], None]:
 
 
 def _note_lane(item: pytest.Item, lane: Lane) -> None:
-    properties.add_property(item, properties.DEVICE, lane.device.name)
-    properties.add_property(item, properties.KIND, lane.kind)
+    properties.set_property(item, properties.DEVICE, lane.device.name)
+    properties.set_property(item, properties.KIND, lane.kind)
 
 
 def _keep(item: pytest.Item, device: Device) -> Iterator[str]:
@@ -254,13 +304,29 @@ def _keep(item: pytest.Item, device: Device) -> Iterator[str]:
                 yield f"kept       {folder}"
 
 
-def _give_up(item: pytest.Item, lane: Lane | None, error: XDeviceError) -> NoReturn:
+def _judge(
+    item: pytest.Item, lane: Lane, problem: pytest.ExceptionInfo[BaseException] | None, report: pytest.TestReport
+) -> None:
+    """Note what the outcome of a test says of its device."""
+    error = problem.value if problem is not None else None
+    if isinstance(error, (KernelCrash, DeviceLost)):
+        properties.add_property(item, properties.CRASH, type(error).__name__)
+    item.config.stash[LAB].judge(lane.device, error, passed=report.passed)
+
+
+def _give_up(item: pytest.Item, error: BaseException) -> NoReturn:
     """Fail a test whose device cannot be used, and tell the process that may end the run."""
-    message = str(error) if lane is None else f"xdevice {lane.device.say(error)}"
-    if lane is not None and item.config.stash[LAB].cannot_reach(lane.device):
+    if not isinstance(error, XDeviceError):
+        raise error
+    lab, lane = item.config.stash[LAB], lane_of(item)
+    if not isinstance(lane, Lane):
+        message, is_unreachable = str(error), lab.reached_none
+    else:
+        message, is_unreachable = f"xdevice {lane.device.say(error)}", lab.cannot_reach(lane.device)
+    if is_unreachable:
         properties.add_property(item, properties.UNREACHABLE, message)
-    elif isinstance(error, DeviceLost):
-        properties.add_property(item, properties.LOST, message)
+    elif isinstance(error, DeviceLost) and isinstance(lane, Lane):
+        properties.add_property(item, properties.QUARANTINED, message)
     pytest.fail(message, pytrace=False)
 
 

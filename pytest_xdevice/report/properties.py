@@ -24,7 +24,25 @@ TARGET: Final = "xdevice.target"
 TIMING: Final = "xdevice.timing"
 BASELINE: Final = "xdevice.baseline"
 UNREACHABLE: Final = "xdevice.unreachable"
-LOST: Final = "xdevice.lost"
+QUARANTINED: Final = "xdevice.quarantined"
+CRASH: Final = "xdevice.crash"
+_OF_THE_TEST: Final = (DEVICE, KIND)  # rather than of one attempt to run it
+
+
+def forget_attempt(item: pytest.Item) -> None:
+    """Remove what an earlier attempt to run a test has left, where it is run again."""
+    kept = [(name, value) for name, value in item.user_properties if not _is_of_attempt(name)]
+    item.user_properties[:] = kept
+
+
+def _is_of_attempt(name: str) -> bool:
+    return name.startswith("xdevice.") and name not in _OF_THE_TEST
+
+
+def set_property(item: pytest.Item, name: str, value: str) -> None:
+    """Give a test a user property in place of one of that name."""
+    item.user_properties[:] = [entry for entry in item.user_properties if entry[0] != name]
+    add_property(item, name, value)
 
 
 def add_property(item: pytest.Item, name: str, value: str) -> None:

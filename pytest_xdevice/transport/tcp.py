@@ -39,7 +39,9 @@ class SocketTransport:
     def open(self) -> Control:
         """Authenticate, wait for the device to be free, and start a session in the process that the server gives."""
         applicant = self._applicant
-        request = {"purpose": "session", "client": applicant.name, "identity": applicant.identity}
+        request = {
+            "purpose": "session", "client": applicant.name, "identity": applicant.identity, "wait": applicant.waits
+        }  # fmt: skip
         self._sock = sock = self._connect(request)
         try:
             self._session = str(applicant.wait(self._label, lambda: self._read(sock))["session"])

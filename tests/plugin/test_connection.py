@@ -35,7 +35,8 @@ def test_a_run_without_device_tests_imports_nothing_heavy(pytester: pytest.Pytes
             assert not {"numpy", "llvmlite", "pyopencl", "execnet", "pytest_xdevice.remote"} & set(sys.modules)
         """
     )
-    arguments = ["-p", "no:xdist", "-p", "no:xdist.looponfail", "-p", "no:hypothesispytest"]
+    others = ("xdist", "xdist.looponfail", "rerunfailures", "hypothesispytest")  # which import some of these themselves
+    arguments = [word for plugin in others for word in ("-p", f"no:{plugin}")]
     for device in ("local", closed_port, "ssh://pi@192.0.2.1", "exec:python3", "popen//python=python3"):
         pytester.runpytest_subprocess(*arguments, f"--xdevice={device}").assert_outcomes(passed=1)
 

@@ -1,0 +1,186 @@
+"""Gives each test its device: its own, or under ``--xdevice-dist load`` one that is free and has what it needs.
+
+A process that takes turns with others has one leased device at a time and gives it back before it waits for another,
+so that no two of them wait for each other.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Final
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ..config import DeviceConfig
+from ..errors import DeviceBusy
+from ..errors import DeviceLost
+from ..errors import DeviceUnreachable
+from ..errors import XDeviceError
+from ..lanes import end_lane
+from ..lanes import Lane
+from ..lanes import lane_of
+from ..lanes import OpenLane
+from .claims import is_leased
+
+if TYPE_CHECKING:
+    from ..lab import Lab
+
+_SHORT_PAUSE: Final = 0.05  # seconds before a worker of the same run is looked at again
+_LONGEST_PAUSE: Final = 0.5  # seconds before a device that somebody else has is asked again
+_GROWTH: Final = 1.5
+
+
+class NoMatch(XDeviceError):
+    """No device has what a test requires; the message says of each what it lacks."""
+
+
+@dataclass
+class _Attempt:
+    """What came of asking for every device that a test could run on.
+
+    Attributes
+    ----------
+    busy : list of DeviceBusy
+        What those said that somebody else has.
+    is_claimed : bool
+        Whether another process of this run has one.
+    has_learned : bool
+        Whether something became known that changes where the test could run.
+    """
+
+    busy: list[DeviceBusy] = field(default_factory=list)
+    is_claimed: bool = False
+    has_learned: bool = False
+
+
+class Turns:
+    """Whose turn it is on which device, as far as this process is concerned.
+
+    Parameters
+    ----------
+    lab : Lab
+    first : int
+        Which device to look at first, of those that are as good; so that the workers of a run do not all ask for one.
+    """
+
+    def __init__(self, lab: Lab, first: int) -> None:
+        self._lab = lab
+        self._first = first
+        self._told: set[str] = set()
+        self._notices: list[str] = []
+
+    def take(self, item: pytest.Item) -> Lane:
+        """Have the device of a test, and return where it runs; wait for it where that is needed.
+
+        Raises
+        ------
+        NoMatch
+            If no device has what the test requires.
+        XDeviceError
+            If its device, or every one that it could run on, is out of reach.
+        """
+        wanted = lane_of(item)
+        if isinstance(wanted, Lane):
+            if self._lab.takes_turns and is_leased(wanted.device) and not self._lab.holds(wanted.device):
+                self._leave(item)
+            self._lab.session(wanted.device)
+            return wanted
+        if isinstance(wanted, OpenLane):
+            return self._choose(item, wanted)
+        return self._lab.lane_by_default()
+
+    def take_any(self, kind: OpenLane, item: pytest.Item | None = None) -> Lane:
+        """Have any device; arguments and errors are those of `take`."""
+        return self._choose(item, kind)
+
+    def take_notices(self) -> list[str]:
+        """Return a line on each device that choosing goes on without, which was not returned before."""
+        notices, self._notices = self._notices, []
+        return notices
+
+    def _choose(self, item: pytest.Item | None, wanted: OpenLane) -> Lane:
+        began, pause = time.monotonic(), _SHORT_PAUSE
+        while True:
+            candidates = self._candidates(item, wanted)
+            attempt = _Attempt()
+            for lane in candidates:
+                if not self._lab.holds(lane.device):
+                    self._leave(item)
+                if self._open(lane, attempt, wait=len(candidates) == 1):
+                    if self._unmet(item, lane) is None:
+                        return lane
+                    attempt.has_learned = True
+                if attempt.has_learned:
+                    break
+            if attempt.has_learned:
+                continue
+            if attempt.is_claimed:
+                began = time.monotonic()  # of those who wait for others of this run, each has its turn
+            elif time.monotonic() - began > self._lab.settings.lease_timeout:
+                raise DeviceBusy("no device became free: " + "; ".join(map(str, attempt.busy)))
+            time.sleep(pause)
+            pause = min(pause * _GROWTH, _LONGEST_PAUSE) if attempt.busy else _SHORT_PAUSE
+
+    def _candidates(self, item: pytest.Item | None, wanted: OpenLane) -> list[Lane]:
+        """Return where a test could run for all that is known, the device at hand first."""
+        unmet, out, found = [], [], []
+        for device in self._lab.devices:
+            lane = Lane(device, wanted.kind)
+            problem = self._unmet(item, lane)
+            if problem is not None:
+                unmet.append(problem)
+            elif (failure := self._lab.failure(device)) is not None:
+                self._note_quarantine(device)
+                out.append(device.say(failure))
+            else:
+                found.append(lane)
+        if found:
+            turned = [*found[self._first % len(found) :], *found[: self._first % len(found)]]
+            return sorted(turned, key=lambda lane: not self._lab.holds(lane.device))
+        if not out:
+            raise NoMatch(unmet[0] if len(unmet) == 1 else f"no device matches: {'; '.join(unmet)}")
+        if self._lab.reached_none:
+            raise DeviceUnreachable("\n".join(f"xdevice {line}" for line in out))
+        raise DeviceLost(f"no device is left for this test: {'; '.join([*out, *unmet])}")
+
+    def _open(self, lane: Lane, attempt: _Attempt, *, wait: bool) -> bool:
+        """Return whether this process has the device now."""
+        try:
+            session = self._lab.session(lane.device) if wait else self._lab.session_if_free(lane.device)
+            if session is not None and lane.kind == "opencl":
+                session.opencl_devices()
+        except DeviceBusy as busy:
+            if wait:
+                raise
+            attempt.busy.append(busy)
+            return False
+        except XDeviceError:
+            attempt.has_learned = True
+            return False
+        attempt.is_claimed |= session is None
+        return session is not None
+
+    def _unmet(self, item: pytest.Item | None, lane: Lane) -> str | None:
+        from ..requirements import unmet_by_name
+        from ..requirements import unmet_requirement
+
+        if item is None:
+            return None
+        session = self._lab.known_session(lane)
+        return unmet_by_name(item, lane) if session is None else unmet_requirement(item, lane, session)
+
+    def _leave(self, item: pytest.Item | None) -> None:
+        """Give back what this process has, after the fixtures that were made there have been torn down."""
+        held = [device for device in self._lab.devices if self._lab.holds(device) and is_leased(device)]
+        if held and item is not None:
+            end_lane(item)
+        for device in held:
+            self._lab.give_back(device)
+
+    def _note_quarantine(self, device: DeviceConfig) -> None:
+        if device.name not in self._told:
+            self._told.add(device.name)
+            self._notices.append(f"xdevice {device.say(self._lab.quarantine(device))}")

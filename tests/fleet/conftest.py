@@ -1,0 +1,65 @@
+"""Two devices with names, and runs of pytest that see no others."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from pytest_xdevice.config import DeviceConfig
+from pytest_xdevice.config import Settings
+from pytest_xdevice.remote import Session
+from tests.harness.server import DeviceServer
+from tests.harness.server import module_command
+from tests.harness.server import running_server
+from tests.plugin.conftest import add_one
+from tests.plugin.conftest import cache_home
+from tests.plugin.conftest import closed_port
+from tests.plugin.conftest import pytester
+
+__all__ = ["add_one", "cache_home", "closed_port", "pytester"]  # fixtures for runs of pytest
+
+NAMES = ("rack-1", "rack-2")
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Device servers, in the order of `NAMES`."""
+
+    servers: tuple[DeviceServer, ...]
+
+    @property
+    def options(self) -> list[str]:
+        """The plugin's options that reach them, where `tables` are in a file."""
+        return ["--xdevice=tag:rack"]
+
+    def tables(self) -> str:
+        """Return the contents of an xdevice.toml."""
+        return "\n".join(
+            f'[devices.{name}]\naddress = "{server.address}"\ntoken-file = "{server.token_file}"\ntags = ["rack"]\n'
+            for name, server in zip(NAMES, self.servers, strict=True)
+        )
+
+    def open(self, number: int) -> Session:
+        """Take a device, as another run would."""
+        server = self.servers[number]
+        return Session.open(DeviceConfig("held", server.address), Settings(token_file=server.token_file))
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Return two devices, for tests that leave them as they are."""
+    with contextlib.ExitStack() as stack:
+        started = [
+            stack.enter_context(running_server(module_command(), tmp_path_factory.mktemp(name))) for name in NAMES
+        ]
+        yield Fleet(tuple(started))
+
+
+@pytest.fixture
+def fleet(servers: Fleet, add_one: pytest.Pytester) -> Fleet:
+    """Return two devices that the pytester's runs know by name."""
+    (add_one.path / "xdevice.toml").write_text(servers.tables())
+    return servers
