@@ -16,6 +16,7 @@ from .errors import ConfigError
 from .errors import DeviceLost
 from .errors import KernelCrash
 from .errors import XDeviceError
+from .fleet.crew import CrewLine
 from .fleet.run_folder import RunFolder
 from .fleet.turns import NoMatch
 from .lab import LAB
@@ -37,6 +38,9 @@ from .report.registration import register_reports
 from .report.terminal import QuarantineSection
 from .report.terminal import TimingSection
 from .report.terminal import with_device
+from .report.usage import USAGE
+from .report.usage import UsageNotes
+from .report.usage import UsageSection
 from .xbenchmark import FIXTURE
 from .xbenchmark import register_fixture
 
@@ -68,7 +72,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if not _is_worker(config):
         config.pluginmanager.register(TimingSection(), "xdevice-timings")
         config.pluginmanager.register(QuarantineSection(config), "xdevice-quarantine")
+        config.pluginmanager.register(UsageSection(lab), USAGE)
         config.pluginmanager.register(RunFolder(), "xdevice-run-folder")
+        config.pluginmanager.register(CrewLine(lab, lambda line: _teller(config)(line)), "xdevice-crew")
+    else:
+        config.pluginmanager.register(UsageNotes(lab), USAGE)
     register_fixture(config)
     register_baseline(config)
     register_reports(config)

@@ -30,6 +30,9 @@ from .run import RunResult
 from .run import Section
 from .run import TestResult
 from .run import TimingResult
+from .usage import DeviceUsage
+from .usage import USAGE
+from .usage import UsageSection
 
 if TYPE_CHECKING:
     from ..remote import Session
@@ -126,8 +129,13 @@ class Recorder:
             environment=_environment(self._config),
             devices=tuple(self._devices.values()),
             tests=tuple(tests),
+            usage=self._usage(),
             timings=tuple(timing for reports in self._reports.values() for timing in _timings(reports[-1])),
         )
+
+    def _usage(self) -> tuple[DeviceUsage, ...]:
+        section: UsageSection | None = self._config.pluginmanager.getplugin(USAGE)
+        return () if section is None else tuple(section.usage())
 
     def _add(self, facts: DeviceFacts) -> None:
         known = self._devices.get(facts.name)

@@ -14,6 +14,7 @@ from ..disturbances import told
 
 if TYPE_CHECKING:
     from .picture import Picture
+    from .usage import DeviceUsage
 
 SCHEMA_VERSION: Final = 1
 # What is told of a test rather than what comes after it, where its setup, call and teardown came out differently.
@@ -120,6 +121,7 @@ class RunResult:
     devices: tuple[DeviceFacts, ...] = ()
     tests: tuple[TestResult, ...] = ()
     timings: tuple[TimingResult, ...] = ()
+    usage: tuple[DeviceUsage, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -167,6 +169,7 @@ class RunResult:
             "devices": [dataclasses.asdict(device) for device in self.devices],
             "tests": [dataclasses.asdict(test) for test in self.tests],
             "timings": timings,
+            "usage": [dataclasses.asdict(usage) for usage in self.usage],
         }
         plain: dict[str, Any] = _plain(data)
         return plain
