@@ -1,7 +1,9 @@
 """How much faster eight devices run the tests than one: ``python -m benchmarks.fleet``.
 
-The devices are servers on loopback behind relays that make them 20 ms away. Each of 400 tests runs a kernel once, in one
-round trip. One device is served by one process without pytest-xdist; eight by as many workers.
+The devices are servers on loopback behind relays that make them 20 ms away. One of them is served by one process, eight
+by as many workers of pytest-xdist. Tests of one round trip (`xdevice.run`) are run, and tests that take the same in
+five, step by step. Beside the time of the tests stands that of the whole command: to start, eight workers need
+processor time, which is divided by the cores of this machine, and this machine also has to be all eight devices.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,10 +44,15 @@ def add_one(a: In[f32, n], b: Out[f32, n]):
 
 @pytest.mark.parametrize("number", range({tests}))
 def test_add(xdevice, number):
-    for _ in range({launches}):
-        b = xdevice.run(add_one, np.full(100, number, np.float32))
-    np.testing.assert_array_equal(b, np.full(100, number + 1, np.float32))
+    values = np.full(100, number, np.float32)
+    {body}
+    np.testing.assert_array_equal(result, values + 1)
 """
+AT_ONCE: Final = "result = xdevice.run(add_one, values)"
+STEP_BY_STEP: Final = """f = xdevice.compile(add_one)
+    a, b = xdevice.array(values), xdevice.empty(100, np.float32)
+    f(a, b)
+    result = b.numpy()"""
 
 # Notes, where all reports come together, when the first test began and the last one ended.
 CONFTEST: Final = """
@@ -75,6 +83,11 @@ class Run:
     command: float
     tests: float
 
+    @classmethod
+    def best(cls, runs: Sequence[Run]) -> Run:
+        """Return the shortest times of several runs."""
+        return cls(min(run.command for run in runs), min(run.tests for run in runs))
+
 
 def run_tests(folder: Path, devices: Sequence[str], workers: int) -> Run:
     """Run the tests in `folder` on `devices`, with `workers` of xdist or without it where there are none."""
@@ -92,22 +105,19 @@ def run_tests(folder: Path, devices: Sequence[str], workers: int) -> Run:
     return Run(seconds, json.loads((folder / "span.json").read_text()))
 
 
-def fleet_figures(tests: int, launches: int, rounds: int) -> list[Figure]:
+def fleet_figures(tests: int, rounds: int) -> Iterator[Figure]:
     """Run the tests on one device and on all, `rounds` times in turns, and return what was best of each."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        (folder / "test_fleet.py").write_text(TESTS.format(tests=tests, launches=launches))
         (folder / "conftest.py").write_text(CONFTEST)
         devices = [_start_device(stack, folder) for _ in range(DEVICES)]
-        run_tests(folder, devices[:1], 0)  # compiles the kernel
-        one, all_of_them = [], []
-        for _ in range(rounds):
-            one.append(run_tests(folder, devices[:1], 0))
-            all_of_them.append(run_tests(folder, devices, DEVICES))
-    return [
-        _figure("the tests", min(run.tests for run in one), min(run.tests for run in all_of_them)),
-        _figure("the whole command", min(run.command for run in one), min(run.command for run in all_of_them)),
-    ]
+        for what, body in (("in one round trip", AT_ONCE), ("step by step", STEP_BY_STEP)):
+            (folder / "test_fleet.py").write_text(TESTS.format(tests=tests, body=body))
+            run_tests(folder, devices[:1], 0)  # compiles the kernel
+            runs = [(run_tests(folder, devices[:1], 0), run_tests(folder, devices, DEVICES)) for _ in range(rounds)]
+            one, several = (Run.best(side) for side in zip(*runs, strict=True))
+            yield _figure(f"{tests} tests {what}", one.tests, several.tests)
+            yield _figure("the whole command", one.command, several.command)
 
 
 def _start_device(stack: contextlib.ExitStack, folder: Path) -> str:
@@ -128,11 +138,9 @@ def main() -> None:
     """Take and print the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__)
     parser.add_argument("--tests", type=int, default=400)
-    parser.add_argument("--launches", type=int, default=1, help="round trips of a test (default 1)")
     parser.add_argument("--rounds", type=int, default=3, help="of which the best counts (default 3)")
     options = parser.parse_args()
-    print(f"{options.tests} tests of {options.launches} round trip(s), {ROUND_TRIP * 1e3:.0f} ms each")
-    print_table(fleet_figures(options.tests, options.launches, options.rounds))
+    print_table(list(fleet_figures(options.tests, options.rounds)))
 
 
 if __name__ == "__main__":

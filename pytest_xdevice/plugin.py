@@ -16,7 +16,7 @@ from .errors import ConfigError
 from .errors import DeviceLost
 from .errors import KernelCrash
 from .errors import XDeviceError
-from .fleet.crew import CrewLine
+from .fleet.crew import Crew
 from .fleet.run_folder import RunFolder
 from .fleet.turns import NoMatch
 from .lab import LAB
@@ -74,7 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(QuarantineSection(config), "xdevice-quarantine")
         config.pluginmanager.register(UsageSection(lab), USAGE)
         config.pluginmanager.register(RunFolder(), "xdevice-run-folder")
-        config.pluginmanager.register(CrewLine(lab, lambda line: _teller(config)(line)), "xdevice-crew")
+        config.pluginmanager.register(Crew(lab, lambda line: _teller(config)(line)), "xdevice-crew")
     else:
         config.pluginmanager.register(UsageNotes(lab), USAGE)
     register_fixture(config)

@@ -1,4 +1,4 @@
-"""Says at the start of a distributed run how many workers there are for how many devices."""
+"""The workers of a distributed run: how many there are for how many devices, and who gets which tests."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from ..lab import Lab
 
 
-class CrewLine:
-    """Tells of workers that will have to wait.
+class Crew:
+    """Tells of workers that will have to wait, and chooses how tests are shared out among them.
 
     Parameters
     ----------
@@ -39,3 +39,13 @@ class CrewLine:
                 f"xdevice: {len(specs)} workers for {len(devices)} device{plural}: a device has one worker at a time, "
                 f"the others wait for their turn (-n {len(devices)} starts no more than there are devices)"
             )
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: object) -> object | None:
+        """Have a worker for each device, where every test runs on each and no other way is asked for."""
+        leased = sum(map(is_leased, self._lab.devices))
+        if config.getoption("dist") != "load" or self._lab.distribution != "each" or leased < 2:
+            return None
+        from .scheduling import DeviceScheduling
+
+        return DeviceScheduling(config, log, self._lab.devices)

@@ -69,6 +69,7 @@ class Turns:
     def __init__(self, lab: Lab, first: int) -> None:
         self._lab = lab
         self._first = first
+        self._seat: DeviceConfig | None = None  # where the fixtures of the last test were made
         self._told: set[str] = set()
         self._notices: list[str] = []
 
@@ -87,14 +88,17 @@ class Turns:
             if self._lab.takes_turns and is_leased(wanted.device) and not self._lab.holds(wanted.device):
                 self._leave(item)
             self._lab.session(wanted.device)
-            return wanted
-        if isinstance(wanted, OpenLane):
-            return self._choose(item, wanted)
-        return self._lab.lane_by_default()
+            lane = wanted
+        elif self._lab.distribution == "load":
+            lane = self._choose(item, wanted or OpenLane(self._lab.kind))
+        else:
+            lane = self._lab.lane_by_default()
+        self._seat = lane.device
+        return lane
 
-    def take_any(self, kind: OpenLane, item: pytest.Item | None = None) -> Lane:
-        """Have any device; arguments and errors are those of `take`."""
-        return self._choose(item, kind)
+    def take_any(self, wanted: OpenLane) -> Lane:
+        """Have any device that can be reached, the one at hand first; the errors are those of `take`."""
+        return self._choose(None, wanted)
 
     def take_notices(self) -> list[str]:
         """Return a line on each device that choosing goes on without, which was not returned before."""
@@ -174,11 +178,16 @@ class Turns:
 
     def _leave(self, item: pytest.Item | None) -> None:
         """Give back what this process has, after the fixtures that were made there have been torn down."""
-        held = [device for device in self._lab.devices if self._lab.holds(device) and is_leased(device)]
-        if held and item is not None:
-            end_lane(item)
-        for device in held:
-            self._lab.give_back(device)
+        seat, self._seat = self._seat, None
+        if seat is not None and item is not None:
+            try:
+                end_lane(item)
+            except DeviceLost:
+                if self._lab.failure(seat) is None:
+                    raise  # else it is told that the device is quarantined, and why
+        for device in self._lab.devices:
+            if self._lab.holds(device) and is_leased(device):
+                self._lab.give_back(device)
 
     def _note_quarantine(self, device: DeviceConfig) -> None:
         if device.name not in self._told:

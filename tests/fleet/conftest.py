@@ -11,6 +11,8 @@ import pytest
 from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.config import Settings
 from pytest_xdevice.remote import Session
+from pytest_xdevice.remote import transport_to
+from pytest_xdevice.transport import Occupancy
 from tests.harness.server import DeviceServer
 from tests.harness.server import module_command
 from tests.harness.server import running_server
@@ -44,18 +46,32 @@ class Fleet:
 
     def open(self, number: int) -> Session:
         """Take a device, as another run would."""
+        return Session.open(*self._way_to(number))
+
+    def who(self, number: int) -> Occupancy:
+        """Return who has a device and who waits for it."""
+        occupancy = transport_to(*self._way_to(number)).who()
+        assert occupancy is not None
+        return occupancy
+
+    def _way_to(self, number: int) -> tuple[DeviceConfig, Settings]:
         server = self.servers[number]
-        return Session.open(DeviceConfig("held", server.address), Settings(token_file=server.token_file))
+        return DeviceConfig("held", server.address), Settings(token_file=server.token_file)
+
+
+@contextlib.contextmanager
+def running_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Have two devices for as long as the block runs."""
+    with contextlib.ExitStack() as stack:
+        folders = [tmp_path_factory.mktemp(name) for name in NAMES]
+        yield Fleet(tuple(stack.enter_context(running_server(module_command(), folder)) for folder in folders))
 
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Return two devices, for tests that leave them as they are."""
-    with contextlib.ExitStack() as stack:
-        started = [
-            stack.enter_context(running_server(module_command(), tmp_path_factory.mktemp(name))) for name in NAMES
-        ]
-        yield Fleet(tuple(started))
+    with running_fleet(tmp_path_factory) as fleet:
+        yield fleet
 
 
 @pytest.fixture
@@ -63,3 +79,11 @@ def fleet(servers: Fleet, add_one: pytest.Pytester) -> Fleet:
     """Return two devices that the pytester's runs know by name."""
     (add_one.path / "xdevice.toml").write_text(servers.tables())
     return servers
+
+
+@pytest.fixture
+def frail_fleet(add_one: pytest.Pytester, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Return two devices of the test's own, which it may end."""
+    with running_fleet(tmp_path_factory) as fleet:
+        (add_one.path / "xdevice.toml").write_text(fleet.tables())
+        yield fleet

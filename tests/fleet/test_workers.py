@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -75,11 +76,16 @@ def test_each_device_has_every_test_and_no_two_workers_wait_for_each_other(
     add_one.makepyfile("from alone import *" + FOUR)
     result = add_one.runpytest("-v", "-n2", "--xdevice-report=run.md", *workers.options)
     result.assert_outcomes(passed=8)
+    pairs = {tuple(re.findall(r"^\[(gw\d)\].*PASSED.*\[(rack-\d)-", line)) for line in result.outlines} - {()}
+    assert len(pairs) == 2  # a worker for each device
     report = (add_one.path / "run.md").read_text()
     assert all(name in report for name in NAMES)
 
 
-def test_a_worker_that_is_killed_gives_its_device_back(workers: Fleet, add_one: pytest.Pytester) -> None:
+@pytest.mark.parametrize(("way", "devices"), [("load", ["rack-1"]), ("each", ["rack-1", "rack-2"])])
+def test_a_worker_that_is_killed_gives_its_device_back(
+    workers: Fleet, add_one: pytest.Pytester, way: str, devices: list[str]
+) -> None:
     add_one.makepyfile(
         "from alone import *"
         + FOUR
@@ -87,10 +93,12 @@ def test_a_worker_that_is_killed_gives_its_device_back(workers: Fleet, add_one: 
 def test_dies(xdevice):
     with alone(xdevice):
         os.kill(os.getpid(), signal.SIGKILL)
+
+def test_after(xdevice): work(xdevice, 3)
 """
     )
-    result = add_one.runpytest("-n2", "--xdevice-dist=load", "--xdevice=rack-1")
-    result.assert_outcomes(passed=4, failed=1)
+    result = add_one.runpytest("-n2", f"--xdevice-dist={way}", *(f"--xdevice={device}" for device in devices))
+    result.assert_outcomes(passed=5 * len(devices), failed=len(devices))
     result.stdout.fnmatch_lines(["*worker 'gw?' crashed while running '*test_dies*'"])
     workers.open(0).close()
 
