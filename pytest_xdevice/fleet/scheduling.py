@@ -35,6 +35,10 @@ class DeviceScheduling(LoadScopeScheduling):
         found = self._lane.search(nodeid)
         return f"device {found[1]}" if found else nodeid
 
+    def _reschedule(self, node: WorkerController) -> None:
+        if node in self.registered_collections:  # else it takes the place of one that died, and is not ready yet
+            super()._reschedule(node)
+
     def remove_node(self, node: WorkerController) -> str | None:
         """Remove a worker, and return the test that it died of, which is not run again."""
         units = self.assigned_work[node].values()
