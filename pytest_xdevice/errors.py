@@ -127,7 +127,17 @@ class DeviceUnreachable(XDeviceError):
 
 
 class DeviceBusy(DeviceUnreachable):
-    """Another session has the device, and it was not waited for, or not any longer."""
+    """Another session has the device, and it was not waited for, or not any longer.
+
+    Attributes
+    ----------
+    holder : str
+        Whose session that is; empty where several devices were asked for.
+    """
+
+    def __init__(self, message: str, *, holder: str = "") -> None:
+        super().__init__(message)
+        self.holder = holder
 
 
 class DeviceLost(XDeviceError):

@@ -23,6 +23,7 @@ from .errors import KernelTimeout
 from .errors import RemoteFunctionTimeout
 from .errors import XDeviceError
 from .fleet.claims import Claims
+from .fleet.claims import is_leased
 from .fleet.health import Health
 from .fleet.run_folder import run_folder
 from .fleet.turns import Turns
@@ -184,6 +185,10 @@ class Lab:
                 self._sessions[device.name].close()
         self._claims.give_back(device)
 
+    def show(self, text: str) -> None:
+        """Show on a terminal what this process waits for; an empty text takes that away."""
+        self._progress(text)
+
     def connect(self, lanes: Iterable[Lane | OpenLane], tell: Callable[[str], None]) -> None:
         """Open the sessions that `lanes` need, one of them where devices are chosen, and `tell` a line about each.
 
@@ -277,13 +282,31 @@ class Lab:
             raise (DeviceLost if health.was_reached else DeviceUnreachable)(health.quarantine)
         session = self._sessions.get(device.name)
         if session is None:
-            session = self._sessions[device.name] = self._open(device, seconds, progress)
+            session = self._sessions[device.name] = self._first_session(device, seconds, progress)
             self._config.hook.pytest_xdevice_connected(config=self._config, session=session)
         elif device.name in self._held:
             self._reconnect(device, session, progress)
         else:
             session.reconnect(progress, seconds)
         return session
+
+    def _first_session(self, device: DeviceConfig, seconds: float, progress: Callable[[str], None]) -> Session:
+        """Open a session with a device, unless it is one that this process has already, under another name."""
+        if self._held and is_leased(device):
+            from .transport.lease import own_name
+
+            try:
+                return self._open(device, 0.0, progress)
+            except DeviceBusy as busy:
+                if busy.holder.startswith(own_name()):
+                    others = ", ".join(sorted(self._held))
+                    raise DeviceUnreachable(
+                        f"this run itself has that device, as one of {others}, and it runs one session at a time: "
+                        "leave out one of the two"
+                    ) from None
+                if not seconds:
+                    raise
+        return self._open(device, seconds, progress)
 
     def _give_up(self, device: DeviceConfig, error: XDeviceError) -> None:
         """Leave a device out of the rest of the run."""

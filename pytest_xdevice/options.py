@@ -98,12 +98,22 @@ def read_devices(config: pytest.Config) -> list[DeviceConfig]:
     """
     # What is on the command line is meant for this run, whatever a device's entry says.
     target, timeout = config.getoption("xdevice_target"), config.getoption("xdevice_timeout")
-    specs = config.getoption("xdevice") or split_environment(os.environ.get("XDEVICE", "")) or config.getini("xdevice")
     try:
-        devices = resolve_devices(specs or ["local"], config.rootpath / "pyproject.toml", _device_file(config))
+        devices = resolve_devices(_specs(config), config.rootpath / "pyproject.toml", _device_file(config))
     except ConfigError as error:
         raise pytest.UsageError(f"xdevice: {error}") from None
     return [replace(device, target=target or device.target, timeout=timeout or device.timeout) for device in devices]
+
+
+def repeated_devices(config: pytest.Config) -> list[str]:
+    """Return the specifications that are given more than once, of which a run has a device all the same."""
+    specs = _specs(config)
+    return [spec for spec in dict.fromkeys(specs) if specs.count(spec) > 1]
+
+
+def _specs(config: pytest.Config) -> list[str]:
+    given = config.getoption("xdevice") or split_environment(os.environ.get("XDEVICE", "")) or config.getini("xdevice")
+    return given or ["local"]
 
 
 def read_settings(config: pytest.Config) -> Settings:

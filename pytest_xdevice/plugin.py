@@ -31,6 +31,7 @@ from .markers import check_markers
 from .markers import MARKERS
 from .options import add_options
 from .options import is_strict
+from .options import repeated_devices
 from .regressions import register_baseline
 from .report import properties
 from .report.equality import explain_equality
@@ -94,6 +95,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         place = "" if device.address == device.name else f" at {device.address}"
         target = lab.settings.target or device.target
         lines.append(f"xdevice: {device.name}{place}" + (f", target {target}" if target else ""))
+    lines += [f"xdevice: {spec} is given twice, and taken once" for spec in repeated_devices(config)]
+    if lab.distribution == "load":
+        lines.append("xdevice: each test runs once, on a device that is free (--xdevice-dist=load)")
     return lines
 
 

@@ -125,7 +125,11 @@ class Turns:
                 began = time.monotonic()  # of those who wait for others of this run, each has its turn
             elif time.monotonic() - began > self._lab.settings.lease_timeout:
                 raise DeviceBusy("no device became free: " + "; ".join(map(str, attempt.busy)))
+            self._lab.show(
+                f"xdevice: waiting for a device: {'; '.join(map(str, attempt.busy))}" if attempt.busy else ""
+            )
             time.sleep(pause)
+            self._lab.show("")
             pause = min(pause * _GROWTH, _LONGEST_PAUSE) if attempt.busy else _SHORT_PAUSE
 
     def _candidates(self, item: pytest.Item | None, wanted: OpenLane) -> list[Lane]:

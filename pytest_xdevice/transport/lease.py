@@ -23,7 +23,8 @@ _LOOK_SECONDS: Final = 0.1
 _FORCE_SECONDS: Final = 10.0
 
 
-def _host_name() -> str:
+def own_name() -> str:
+    """Return what others are told of a session of this process."""
     return f"{getpass.getuser()}@{socket.gethostname()} (process {os.getpid()})"
 
 
@@ -45,7 +46,7 @@ class Applicant:
 
     seconds: float
     progress: Callable[[str], None]
-    name: str = field(default_factory=_host_name)
+    name: str = field(default_factory=own_name)
     identity: str = field(default_factory=lambda: secrets.token_hex(16))
 
     @property
@@ -69,11 +70,12 @@ class Applicant:
             since = _clock(answer.get("held", 0.0))
             holder = f"{answer.get('holder')} since {since}"
             if not self.waits:
-                raise DeviceBusy(f"{label}: not free: {holder} holds it")
+                raise DeviceBusy(f"{label}: not free: {holder} holds it", holder=str(answer.get("holder")))
             if time.monotonic() - began > self.seconds:
                 raise DeviceBusy(
                     f"{label}: not free within {self.seconds:g} s: {holder} holds it. Wait longer with "
-                    "--xdevice-lease-timeout; `xdevice who` tells who has it, `xdevice release --force` takes it away"
+                    "--xdevice-lease-timeout; `xdevice who` tells who has it, `xdevice release --force` takes it away",
+                    holder=str(answer.get("holder")),
                 )
             said = f"{holder} ({answer.get('ahead')} ahead)"
             if said.split(" since ")[0] + said[-10:] != told:
