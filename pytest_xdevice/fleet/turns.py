@@ -7,6 +7,7 @@ so that no two of them wait for each other.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Final
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _SHORT_PAUSE: Final = 0.05  # seconds before a worker of the same run is looked at again
 _LONGEST_PAUSE: Final = 0.5  # seconds before a device that somebody else has is asked again
 _GROWTH: Final = 1.5
+_MOST_ERRORS: Final = 3  # of a device, for one test
 
 
 class NoMatch(XDeviceError):
@@ -48,12 +50,35 @@ class _Attempt:
     is_claimed : bool
         Whether another process of this run has one.
     has_learned : bool
-        Whether something became known that changes where the test could run.
+        Whether it became known that one has not what the test requires.
+    error : XDeviceError or None
+        Why one could not be used.
     """
 
     busy: list[DeviceBusy] = field(default_factory=list)
     is_claimed: bool = False
     has_learned: bool = False
+    error: XDeviceError | None = None
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.busy))
+
+
+class _Patience:
+    """Waits between attempts, for longer each time, and for `seconds` at most while somebody else has every device."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._began = time.monotonic()
+        self._pause = _SHORT_PAUSE
+
+    def wait(self, attempt: _Attempt) -> None:
+        if attempt.is_claimed:
+            self._began = time.monotonic()  # of those who wait for others of this run, each has its turn
+        elif time.monotonic() - self._began > self._seconds:
+            raise DeviceBusy(f"no device became free: {attempt}")
+        time.sleep(self._pause)
+        self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE) if attempt.busy else _SHORT_PAUSE
 
 
 class Turns:
@@ -106,31 +131,34 @@ class Turns:
         return notices
 
     def _choose(self, item: pytest.Item | None, wanted: OpenLane) -> Lane:
-        began, pause = time.monotonic(), _SHORT_PAUSE
+        patience = _Patience(self._lab.settings.lease_timeout)
+        errors = 0
         while True:
-            candidates = self._candidates(item, wanted)
             attempt = _Attempt()
-            for lane in candidates:
-                if not self._lab.holds(lane.device):
-                    self._leave(item)
-                if self._open(lane, attempt, wait=len(candidates) == 1):
-                    if self._unmet(item, lane) is None:
-                        return lane
-                    attempt.has_learned = True
-                if attempt.has_learned:
-                    break
-            if attempt.has_learned:
-                continue
-            if attempt.is_claimed:
-                began = time.monotonic()  # of those who wait for others of this run, each has its turn
-            elif time.monotonic() - began > self._lab.settings.lease_timeout:
-                raise DeviceBusy("no device became free: " + "; ".join(map(str, attempt.busy)))
-            self._lab.show(
-                f"xdevice: waiting for a device: {'; '.join(map(str, attempt.busy))}" if attempt.busy else ""
-            )
-            time.sleep(pause)
-            self._lab.show("")
-            pause = min(pause * _GROWTH, _LONGEST_PAUSE) if attempt.busy else _SHORT_PAUSE
+            lane = self._try_all(item, self._candidates(item, wanted), attempt)
+            if lane is not None:
+                return lane
+            if attempt.error is not None:
+                errors += 1
+                if errors > _MOST_ERRORS * len(self._lab.devices):  # each is quarantined before that, as a rule
+                    raise attempt.error
+            elif not attempt.has_learned:
+                self._lab.show(f"xdevice: waiting for a device: {attempt}")
+                patience.wait(attempt)
+                self._lab.show("")
+
+    def _try_all(self, item: pytest.Item | None, candidates: Sequence[Lane], attempt: _Attempt) -> Lane | None:
+        """Return the first of the lanes whose device can be had and has what the test requires."""
+        for lane in candidates:
+            if not self._lab.holds(lane.device):
+                self._leave(item)
+            if self._open(lane, attempt, wait=len(candidates) == 1):
+                if self._unmet(item, lane) is None:
+                    return lane
+                attempt.has_learned = True
+            if attempt.has_learned or attempt.error is not None:
+                break
+        return None
 
     def _candidates(self, item: pytest.Item | None, wanted: OpenLane) -> list[Lane]:
         """Return where a test could run for all that is known, the device at hand first."""
@@ -165,8 +193,8 @@ class Turns:
                 raise
             attempt.busy.append(busy)
             return False
-        except XDeviceError:
-            attempt.has_learned = True
+        except XDeviceError as error:
+            attempt.error = error
             return False
         attempt.is_claimed |= session is None
         return session is not None
