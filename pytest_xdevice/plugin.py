@@ -125,20 +125,26 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Connect to the devices that the selected tests need, before the first of them."""
     config = session.config
-    # A worker of xdist connects when a test needs it: it cannot end the run by itself.
-    if config.option.collectonly or _only_plans(config) or session.testsfailed or _is_worker(config):
+    if config.option.collectonly or _only_plans(config) or session.testsfailed:
         return
+    lab = config.stash[LAB]
     lanes = dict.fromkeys(lane for lane in map(lane_of, session.items) if lane is not None)
-    if lanes:
-        config.stash[LAB].connect(lanes, _teller(config))
+    if _is_worker(config):
+        # It cannot end the run by itself: what goes wrong is told when a test needs the device.
+        lab.turns.take_early(lanes)
+    elif lanes:
+        lab.connect(lanes, _teller(config))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before any clock of the test's is started
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Wait for the device of a test, for however long that takes."""
-    if uses_device(item) and not _only_plans(item.config):
+    turns = item.config.stash[LAB].turns
+    if not uses_device(item):
+        turns.leave_unused()
+    elif not _only_plans(item.config):
         try:
-            item.config.stash[LAB].turns.take(item)
+            turns.take(item)
         # A fixture on the last device, which is torn down now, may raise anything.
         except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:  # noqa: BLE001
             item.stash[_NO_TURN] = error

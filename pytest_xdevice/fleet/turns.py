@@ -7,7 +7,9 @@ so that no two of them wait for each other.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Final
@@ -95,6 +97,7 @@ class Turns:
         self._lab = lab
         self._first = first
         self._seat: DeviceConfig | None = None  # where the fixtures of the last test were made
+        self._is_early = False  # whether what this process has was taken before a test asked for it
         self._told: set[str] = set()
         self._notices: list[str] = []
 
@@ -125,6 +128,21 @@ class Turns:
         """Have any device that can be reached, the one at hand first; the errors are those of `take`."""
         return self._choose(None, wanted)
 
+    def take_early(self, lanes: Iterable[Lane | OpenLane]) -> None:
+        """Have a device, if one is free, for a test whose turn may come; the start of a session takes a while."""
+        for lane in lanes:
+            if isinstance(lane, OpenLane):
+                self._is_early = True
+                with suppress(XDeviceError):  # the test itself asks again, and tells
+                    self._try_all(None, self._candidates(None, lane), _Attempt(), may_wait=False)
+                return
+
+    def leave_unused(self) -> None:
+        """Give back what `take_early` took, if no test has used it so far."""
+        if self._is_early and self._seat is None:
+            self._leave(None)
+        self._is_early = False
+
     def take_notices(self) -> list[str]:
         """Return a line on each device that choosing goes on without, which was not returned before."""
         notices, self._notices = self._notices, []
@@ -147,12 +165,14 @@ class Turns:
                 patience.wait(attempt)
                 self._lab.show("")
 
-    def _try_all(self, item: pytest.Item | None, candidates: Sequence[Lane], attempt: _Attempt) -> Lane | None:
+    def _try_all(
+        self, item: pytest.Item | None, candidates: Sequence[Lane], attempt: _Attempt, *, may_wait: bool = True
+    ) -> Lane | None:
         """Return the first of the lanes whose device can be had and has what the test requires."""
         for lane in candidates:
             if not self._lab.holds(lane.device):
                 self._leave(item)
-            if self._open(lane, attempt, wait=len(candidates) == 1):
+            if self._open(lane, attempt, wait=may_wait and len(candidates) == 1):
                 if self._unmet(item, lane) is None:
                     return lane
                 attempt.has_learned = True

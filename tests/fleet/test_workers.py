@@ -125,6 +125,33 @@ def test_requirements_hold_among_workers(workers: Fleet, add_one: pytest.Pyteste
     add_one.runpytest("-n2", "--xdevice-dist=load", *workers.options).assert_outcomes(passed=4)
 
 
+def test_a_worker_with_other_tests_first_lets_others_have_the_device(
+    workers: Fleet, add_one: pytest.Pytester, tmp_path: Path
+) -> None:
+    add_one.makepyfile(
+        f"""
+        import os
+        import time
+
+        def test_of_the_host():  # two tests for each of two workers: the first one has these
+            end = time.monotonic() + 30
+            while not os.path.exists({str(tmp_path / "done")!r}):
+                assert time.monotonic() < end
+                time.sleep(0.01)
+
+        def test_of_the_host_too(): pass
+
+        def test_of_the_device(xdevice): pass
+
+        def test_of_the_device_too(xdevice):
+            open({str(tmp_path / "done")!r}, "w").close()
+
+        def test_last(xdevice): pass
+        """
+    )
+    add_one.runpytest("-n2", "--xdevice-dist=load", "--xdevice=rack-1").assert_outcomes(passed=5)
+
+
 def test_nothing_of_a_run_stays(
     workers: Fleet, add_one: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
