@@ -69,7 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for text in MARKERS:
         config.addinivalue_line("markers", text)
     lab = config.stash[LAB] = Lab(config)
-    config.add_cleanup(lab.close)
+    config.add_cleanup(lab.sessions.close)
     if not _is_worker(config):
         config.pluginmanager.register(TimingSection(), "xdevice-timings")
         config.pluginmanager.register(QuarantineSection(config), "xdevice-quarantine")
@@ -155,28 +155,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip or fail a test whose requirements its device does not meet, before its fixtures are made."""
     if not uses_device(item) or _only_plans(item.config):
         return
-    from .requirements import unmet_requirement
-
     properties.forget_attempt(item)
-    lab = item.config.stash[LAB]
-    unmet: str | None = None
-    problem = item.stash.get(_NO_TURN, None)
-    if problem is None:
-        try:
-            lane = lab.turns.take(item)
-            item.stash[_LANE] = lane
-            _note_lane(item, lane)
-            unmet = unmet_requirement(item, lane, lab.session(lane.device))
-        except XDeviceError as error:
-            problem = error
-    else:
-        del item.stash[_NO_TURN]
-    for notice in lab.turns.take_notices():
-        properties.add_property(item, properties.QUARANTINED, notice)
-    if isinstance(problem, NoMatch):
-        unmet = str(problem)
-    elif problem is not None:
-        _give_up(item, problem)
+    unmet = _unmet_on_its_device(item)
     if unmet is None:
         return
     if is_strict(item.config):
@@ -259,7 +239,7 @@ def _xdevice_lane(request: pytest.FixtureRequest) -> Lane:
 def xdevice_session(_xdevice_lane: Lane, pytestconfig: pytest.Config) -> Session:
     """The session with the device that the test runs on, open until the end of the run."""
     try:
-        return pytestconfig.stash[LAB].session(_xdevice_lane.device)
+        return pytestconfig.stash[LAB].sessions.take(_xdevice_lane.device)
     except XDeviceError as error:
         pytest.fail(str(error), pytrace=False)
 
@@ -322,6 +302,31 @@ def _keep(item: pytest.Item, device: Device) -> Iterator[str]:
                 yield f"kept       {folder}"
 
 
+def _unmet_on_its_device(item: pytest.Item) -> str | None:
+    """Have the device of a test, and return what the test requires that it has not; fail where that cannot be."""
+    from .requirements import unmet_requirement
+
+    lab = item.config.stash[LAB]
+    problem = item.stash.get(_NO_TURN, None)
+    unmet: str | None = None
+    if problem is None:
+        try:
+            lane = item.stash[_LANE] = lab.turns.take(item)
+            _note_lane(item, lane)
+            unmet = unmet_requirement(item, lane, lab.sessions.take(lane.device))
+        except XDeviceError as error:
+            problem = error
+    else:
+        del item.stash[_NO_TURN]
+    for notice in lab.turns.take_notices():
+        properties.add_property(item, properties.QUARANTINED, notice)
+    if isinstance(problem, NoMatch):
+        return str(problem)
+    if problem is not None:
+        _give_up(item, problem)
+    return unmet
+
+
 def _judge(
     item: pytest.Item, lane: Lane, problem: pytest.ExceptionInfo[BaseException] | None, report: pytest.TestReport
 ) -> None:
@@ -329,7 +334,7 @@ def _judge(
     error = problem.value if problem is not None else None
     if isinstance(error, (KernelCrash, DeviceLost)):
         properties.add_property(item, properties.CRASH, type(error).__name__)
-    item.config.stash[LAB].judge(lane.device, error, passed=report.passed)
+    item.config.stash[LAB].sessions.judge(lane.device, error, passed=report.passed)
 
 
 def _give_up(item: pytest.Item, error: BaseException) -> NoReturn:
@@ -340,7 +345,7 @@ def _give_up(item: pytest.Item, error: BaseException) -> NoReturn:
     if not isinstance(lane, Lane):
         message, is_unreachable = str(error), lab.reached_none
     else:
-        message, is_unreachable = f"xdevice {lane.device.say(error)}", lab.cannot_reach(lane.device)
+        message, is_unreachable = f"xdevice {lane.device.say(error)}", lab.sessions.cannot_reach(lane.device)
     if is_unreachable:
         properties.add_property(item, properties.UNREACHABLE, message)
     elif isinstance(error, DeviceLost) and isinstance(lane, Lane):

@@ -95,6 +95,7 @@ class Turns:
 
     def __init__(self, lab: Lab, first: int) -> None:
         self._lab = lab
+        self._sessions = lab.sessions
         self._first = first
         self._seat: DeviceConfig | None = None  # where the fixtures of the last test were made
         self._is_early = False  # whether what this process has was taken before a test asked for it
@@ -113,9 +114,9 @@ class Turns:
         """
         wanted = lane_of(item)
         if isinstance(wanted, Lane):
-            if self._lab.takes_turns and is_leased(wanted.device) and not self._lab.holds(wanted.device):
+            if self._lab.takes_turns and is_leased(wanted.device) and not self._sessions.holds(wanted.device):
                 self._leave(item)
-            self._lab.session(wanted.device)
+            self._sessions.take(wanted.device)
             lane = wanted
         elif self._lab.distribution == "load":
             lane = self._choose(item, wanted or OpenLane(self._lab.kind))
@@ -161,16 +162,16 @@ class Turns:
                 if errors > _MOST_ERRORS * len(self._lab.devices):  # each is quarantined before that, as a rule
                     raise attempt.error
             elif not attempt.has_learned:
-                self._lab.show(f"xdevice: waiting for a device: {attempt}")
+                self._sessions.show(f"xdevice: waiting for a device: {attempt}")
                 patience.wait(attempt)
-                self._lab.show("")
+                self._sessions.show("")
 
     def _try_all(
         self, item: pytest.Item | None, candidates: Sequence[Lane], attempt: _Attempt, *, may_wait: bool = True
     ) -> Lane | None:
         """Return the first of the lanes whose device can be had and has what the test requires."""
         for lane in candidates:
-            if not self._lab.holds(lane.device):
+            if not self._sessions.holds(lane.device):
                 self._leave(item)
             if self._open(lane, attempt, wait=may_wait and len(candidates) == 1):
                 if self._unmet(item, lane) is None:
@@ -188,14 +189,14 @@ class Turns:
             problem = self._unmet(item, lane)
             if problem is not None:
                 unmet.append(problem)
-            elif (failure := self._lab.failure(device)) is not None:
+            elif (failure := self._sessions.failure(device)) is not None:
                 self._note_quarantine(device)
                 out.append(device.say(failure))
             else:
                 found.append(lane)
         if found:
             turned = [*found[self._first % len(found) :], *found[: self._first % len(found)]]
-            return sorted(turned, key=lambda lane: not self._lab.holds(lane.device))
+            return sorted(turned, key=lambda lane: not self._sessions.holds(lane.device))
         if not out:
             raise NoMatch(unmet[0] if len(unmet) == 1 else f"no device matches: {'; '.join(unmet)}")
         if self._lab.reached_none:
@@ -205,7 +206,7 @@ class Turns:
     def _open(self, lane: Lane, attempt: _Attempt, *, wait: bool) -> bool:
         """Return whether this process has the device now."""
         try:
-            session = self._lab.session(lane.device) if wait else self._lab.session_if_free(lane.device)
+            session = self._sessions.take(lane.device) if wait else self._sessions.take_if_free(lane.device)
             if session is not None and lane.kind == "opencl":
                 session.opencl_devices()
         except DeviceBusy as busy:
@@ -225,7 +226,7 @@ class Turns:
 
         if item is None:
             return None
-        session = self._lab.known_session(lane)
+        session = self._sessions.known(lane)
         return unmet_by_name(item, lane) if session is None else unmet_requirement(item, lane, session)
 
     def _leave(self, item: pytest.Item | None) -> None:
@@ -235,13 +236,12 @@ class Turns:
             try:
                 end_lane(item)
             except DeviceLost:
-                if self._lab.failure(seat) is None:
+                if self._sessions.failure(seat) is None:
                     raise  # else it is told that the device is quarantined, and why
-        for device in self._lab.devices:
-            if self._lab.holds(device) and is_leased(device):
-                self._lab.give_back(device)
+        for device in self._sessions.leased:
+            self._sessions.give_back(device)
 
     def _note_quarantine(self, device: DeviceConfig) -> None:
         if device.name not in self._told:
             self._told.add(device.name)
-            self._notices.append(f"xdevice {device.say(self._lab.quarantine(device))}")
+            self._notices.append(f"xdevice {device.say(self._sessions.quarantine(device))}")

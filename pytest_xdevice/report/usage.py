@@ -60,7 +60,7 @@ class UsageNotes:
         self._lab = lab
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        session.config.workeroutput[_WORKER_OUTPUT] = json.dumps(self._lab.waited)  # type: ignore[attr-defined]
+        session.config.workeroutput[_WORKER_OUTPUT] = json.dumps(self._lab.sessions.waited)  # type: ignore[attr-defined]
 
 
 class UsageSection:
@@ -96,7 +96,7 @@ class UsageSection:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        self._add_waited(self._lab.waited)
+        self._add_waited(self._lab.sessions.waited)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         usage = self.usage()
