@@ -155,7 +155,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip or fail a test whose requirements its device does not meet, before its fixtures are made."""
     if not uses_device(item) or _only_plans(item.config):
         return
-    properties.forget_attempt(item)
+    _begin_attempt(item)
     unmet = _unmet_on_its_device(item)
     if unmet is None:
         return
@@ -300,6 +300,18 @@ def _keep(item: pytest.Item, device: Device) -> Iterator[str]:
         else:
             if folder is not None:
                 yield f"kept       {folder}"
+
+
+def _begin_attempt(item: pytest.Item) -> None:
+    """Forget what an earlier attempt to run a test has left, where it is run again."""
+    properties.forget_all(item)
+    keys: tuple[pytest.StashKey[Any], ...] = (_DEVICE, _LANE, _FAILED_REQUIREMENT)
+    for key in keys:
+        if key in item.stash:
+            del item.stash[key]
+    lane = lane_of(item)
+    if isinstance(lane, Lane):
+        _note_lane(item, lane)
 
 
 def _unmet_on_its_device(item: pytest.Item) -> str | None:

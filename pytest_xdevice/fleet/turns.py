@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _SHORT_PAUSE: Final = 0.05  # seconds before a worker of the same run is looked at again
 _LONGEST_PAUSE: Final = 0.5  # seconds before a device that somebody else has is asked again
 _GROWTH: Final = 1.5
+_REST: Final = 4.0  # times as long as asking took
 _MOST_ERRORS: Final = 3  # of a device, for one test
 
 
@@ -67,20 +68,25 @@ class _Attempt:
 
 
 class _Patience:
-    """Waits between attempts, for longer each time, and for `seconds` at most while somebody else has every device."""
+    """Waits between attempts, for longer each time, and for `seconds` at most while somebody else has every device.
+
+    It waits for longer than an attempt takes: over ssh that is a second, which the device spends on us.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._began = time.monotonic()
+        self._began = self._resumed = time.monotonic()
         self._pause = _SHORT_PAUSE
 
     def wait(self, attempt: _Attempt) -> None:
+        now = time.monotonic()
         if attempt.is_claimed:
-            self._began = time.monotonic()  # of those who wait for others of this run, each has its turn
-        elif time.monotonic() - self._began > self._seconds:
+            self._began = now  # of those who wait for others of this run, each has its turn
+        elif now - self._began > self._seconds:
             raise DeviceBusy(f"no device became free: {attempt}")
-        time.sleep(self._pause)
+        time.sleep(max(self._pause, _REST * (now - self._resumed)))
         self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE) if attempt.busy else _SHORT_PAUSE
+        self._resumed = time.monotonic()
 
 
 class Turns:

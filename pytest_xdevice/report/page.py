@@ -18,6 +18,7 @@ from .run import OpenCLFacts
 from .run import OUTCOMES
 from .run import RunResult
 from .run import TestResult
+from .usage import TITLES
 
 _HERE: Final = Path(__file__).parent
 _MOST_PLOTS: Final = 40
@@ -28,7 +29,7 @@ def page(run: RunResult) -> str:
     """Return the page."""
     sections = [
         ("failures", "Failures", _failures(run.failures)),
-        ("devices", "Devices", _devices(run.devices)),
+        ("devices", "Devices", _devices(run.devices) + _usage(run)),
         ("tests", "Tests", _matrix(run)),
         ("timings", "Timings", _timings(run)),
         ("environment", "Environment", _environment(run)),
@@ -109,6 +110,15 @@ def _devices(devices: Sequence[DeviceFacts]) -> str:
     ]
     titles = ["name", "address", "CPU", "cores", "memory", "target", "OpenCL", "system", "Python"]
     return _table(titles, rows) if rows else ""
+
+
+def _usage(run: RunResult) -> str:
+    """Return what each device had to do, where there are several."""
+    rows = [
+        [_text(name), *(_number(float(text.split()[0]), text) for text in numbers)]
+        for name, *numbers in (usage.cells() for usage in run.usage)
+    ]
+    return _table(TITLES, rows) if len(rows) > 1 else ""
 
 
 def _opencl(found: OpenCLFacts) -> str:

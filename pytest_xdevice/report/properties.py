@@ -26,17 +26,12 @@ BASELINE: Final = "xdevice.baseline"
 UNREACHABLE: Final = "xdevice.unreachable"
 QUARANTINED: Final = "xdevice.quarantined"
 CRASH: Final = "xdevice.crash"
-_OF_THE_TEST: Final = (DEVICE, KIND)  # rather than of one attempt to run it
+_PREFIX: Final = "xdevice."
 
 
-def forget_attempt(item: pytest.Item) -> None:
-    """Remove what an earlier attempt to run a test has left, where it is run again."""
-    kept = [(name, value) for name, value in item.user_properties if not _is_of_attempt(name)]
-    item.user_properties[:] = kept
-
-
-def _is_of_attempt(name: str) -> bool:
-    return name.startswith("xdevice.") and name not in _OF_THE_TEST
+def forget_all(item: pytest.Item) -> None:
+    """Remove our properties of a test, which an earlier attempt to run it has left."""
+    item.user_properties[:] = [entry for entry in item.user_properties if not entry[0].startswith(_PREFIX)]
 
 
 def set_property(item: pytest.Item, name: str, value: str) -> None:

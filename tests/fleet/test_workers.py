@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,12 +76,16 @@ def test_each_device_has_every_test_and_no_two_workers_wait_for_each_other(
     workers: Fleet, add_one: pytest.Pytester
 ) -> None:
     add_one.makepyfile("from alone import *" + FOUR)
-    result = add_one.runpytest("-v", "-n2", "--xdevice-report=run.md", *workers.options)
+    reports = ["--xdevice-report=run.md", "--xdevice-report=run.html"]
+    result = add_one.runpytest("-v", "-n2", *reports, *workers.options)
     result.assert_outcomes(passed=8)
     pairs = {tuple(re.findall(r"^\[(gw\d)\].*PASSED.*\[(rack-\d)-", line)) for line in result.outlines} - {()}
     assert len(pairs) == 2  # a worker for each device
-    report = (add_one.path / "run.md").read_text()
-    assert all(name in report for name in NAMES)
+    markdown, page = ((add_one.path / name).read_text() for name in ("run.md", "run.html"))
+    assert "| device | tests | failures | crashes | used | waited |" in markdown
+    for name in NAMES:
+        assert re.search(rf"\| {name} \| 4 \| 0 \| 0 \| ", markdown)
+    assert "waited" in page
 
 
 @pytest.mark.parametrize(("way", "devices"), [("load", ["rack-1"]), ("each", ["rack-1", "rack-2"])])
@@ -123,6 +129,18 @@ def test_requirements_hold_among_workers(workers: Fleet, add_one: pytest.Pyteste
         """
     )
     add_one.runpytest("-n2", "--xdevice-dist=load", *workers.options).assert_outcomes(passed=4)
+
+
+def test_two_runs_share_the_devices(workers: Fleet, add_one: pytest.Pytester) -> None:
+    add_one.makepyfile("from alone import *" + FOUR)
+    command = [sys.executable, "-m", "pytest", "--xdevice-dist=load", *workers.options]
+    runs = [
+        add_one.popen([*command, *more], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) for more in (["-n2"], [])
+    ]
+    for run in runs:
+        said, _ = run.communicate(timeout=120)
+        assert run.returncode == 0, said.decode()
+        assert b"4 passed" in said
 
 
 def test_a_worker_with_other_tests_first_lets_others_have_the_device(
