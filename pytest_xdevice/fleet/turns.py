@@ -31,6 +31,7 @@ from .claims import is_leased
 if TYPE_CHECKING:
     from ..lab import Lab
 
+LOOK_SECONDS: Final = 30.0  # for which a process looks for a free device before it gets in line at one
 _SHORT_PAUSE: Final = 0.05  # seconds before a worker of the same run is looked at again
 _LONGEST_PAUSE: Final = 0.5  # seconds before a device that somebody else has is asked again
 _GROWTH: Final = 1.5
@@ -48,7 +49,7 @@ class _Attempt:
 
     Attributes
     ----------
-    busy : list of DeviceBusy
+    busy : dict of Lane to DeviceBusy
         What those said that somebody else has.
     is_claimed : bool
         Whether another process of this run has one.
@@ -58,13 +59,13 @@ class _Attempt:
         Why one could not be used.
     """
 
-    busy: list[DeviceBusy] = field(default_factory=list)
+    busy: dict[Lane, DeviceBusy] = field(default_factory=dict)
     is_claimed: bool = False
     has_learned: bool = False
     error: XDeviceError | None = None
 
     def __str__(self) -> str:
-        return "; ".join(map(str, self.busy))
+        return "; ".join(map(str, self.busy.values()))
 
 
 class _Patience:
@@ -77,6 +78,11 @@ class _Patience:
         self._seconds = seconds
         self._began = self._resumed = time.monotonic()
         self._pause = _SHORT_PAUSE
+
+    @property
+    def is_over(self) -> bool:
+        """Whether to get in line at one device, where others, who stand in line, have always been first."""
+        return time.monotonic() - self._began > LOOK_SECONDS
 
     def wait(self, attempt: _Attempt) -> None:
         now = time.monotonic()
@@ -158,9 +164,11 @@ class Turns:
     def _choose(self, item: pytest.Item | None, wanted: OpenLane) -> Lane:
         patience = _Patience(self._lab.settings.lease_timeout)
         errors = 0
+        in_line: Lane | None = None
         while True:
             attempt = _Attempt()
-            lane = self._try_all(item, self._candidates(item, wanted), attempt)
+            candidates = self._candidates(item, wanted)
+            lane = self._try_all(item, [lane for lane in candidates if lane == in_line] or candidates, attempt)
             if lane is not None:
                 return lane
             if attempt.error is not None:
@@ -171,6 +179,7 @@ class Turns:
                 self._sessions.show(f"xdevice: waiting for a device: {attempt}")
                 patience.wait(attempt)
                 self._sessions.show("")
+                in_line = next(iter(attempt.busy)) if patience.is_over and attempt.busy else None
 
     def _try_all(
         self, item: pytest.Item | None, candidates: Sequence[Lane], attempt: _Attempt, *, may_wait: bool = True
@@ -218,7 +227,7 @@ class Turns:
         except DeviceBusy as busy:
             if wait:
                 raise
-            attempt.busy.append(busy)
+            attempt.busy[lane] = busy
             return False
         except XDeviceError as error:
             attempt.error = error

@@ -24,6 +24,18 @@ from tests.plugin.conftest import pytester
 __all__ = ["add_one", "cache_home", "closed_port", "pytester"]  # fixtures for runs of pytest
 
 NAMES = ("rack-1", "rack-2")
+ENDLESS = """
+from pytest_xdevice import In, Out, dim, i32, kernel, parallel
+
+n = dim("n")
+
+@kernel
+def endless(a: In[i32, n], b: Out[i32, n]):
+    for i in parallel(n):
+        k = a[i]
+        while k == a[i]:
+            b[i] = k
+"""
 
 
 @dataclass(frozen=True)

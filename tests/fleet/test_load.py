@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from xml.etree import ElementTree
 
 import pytest
@@ -100,6 +102,26 @@ def test_waiting_for_any_device_has_an_end(fleet: Fleet, add_one: pytest.Pyteste
         session.close()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: xdevice no device became free: *not free: * holds it; *not free: * holds it"])
+
+
+def test_who_has_looked_for_long_gets_in_line(
+    fleet: Fleet, add_one: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_xdevice.fleet.turns.LOOK_SECONDS", 0.2)
+    add_one.makepyfile(RUN_ONCE)
+    held = [fleet.open(0), fleet.open(1)]
+
+    def free_the_first() -> None:
+        while not fleet.who(0).waiting:
+            time.sleep(0.05)
+        held[0].close()
+
+    other = threading.Thread(target=free_the_first)
+    other.start()
+    result = add_one.runpytest("--xdevice-dist=load", *fleet.options)
+    other.join()
+    held[1].close()
+    result.assert_outcomes(passed=2)
 
 
 def test_requirements_choose_the_device_and_fixtures_end_before_it_is_given_back(

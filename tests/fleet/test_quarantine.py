@@ -9,6 +9,7 @@ import pytest
 
 from tests.faults.test_runs import BEFORE_AND_AFTER
 from tests.faults.test_runs import Between
+from tests.fleet.conftest import ENDLESS
 from tests.fleet.conftest import Fleet
 
 KILL = """
@@ -16,18 +17,6 @@ KILL = """
 def test_between(xdevice_session, time):
     os.kill(xdevice_session._control.request("pid"), signal.SIGKILL)
     wait_until(lambda: xdevice_session.lost is not None)
-"""
-ENDLESS = """
-from pytest_xdevice import In, Out, dim, i32, kernel, parallel
-
-n = dim("n")
-
-@kernel
-def endless(a: In[i32, n], b: Out[i32, n]):
-    for i in parallel(n):
-        k = a[i]
-        while k == a[i]:
-            b[i] = k
 """
 LATE = """
 from kernels import add_one

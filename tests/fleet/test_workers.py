@@ -64,10 +64,9 @@ def test_every_way_of_xdist_to_share_tests_out(workers: Fleet, add_one: pytest.P
     )
 
 
-def test_workers_without_a_device_wait_for_their_turn_however_long(workers: Fleet, add_one: pytest.Pytester) -> None:
+def test_workers_without_a_device_wait_for_their_turn(workers: Fleet, add_one: pytest.Pytester) -> None:
     add_one.makepyfile("from alone import *" + FOUR)
-    options = ["-n4", "--xdevice-dist=load", "--xdevice-lease-timeout=10", "--timeout=5", "--xdevice=rack-1"]
-    result = add_one.runpytest(*options)
+    result = add_one.runpytest("-n4", "--xdevice-dist=load", "--xdevice=rack-1")
     result.assert_outcomes(passed=4)
     result.stdout.fnmatch_lines(["xdevice: 4 workers for 1 device: *"])
 
