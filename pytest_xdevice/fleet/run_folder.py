@@ -43,9 +43,6 @@ class RunFolder:
 
 
 def run_folder(config: pytest.Config) -> Path | None:
-    """Return the folder, in a worker of xdist; one on another machine makes a folder of its own there."""
+    """Return the folder, in a worker of xdist that is on the machine which controls the run."""
     path: str | None = getattr(config, "workerinput", {}).get(_WORKER_INPUT)
-    if path is None:
-        return None
-    Path(path).mkdir(mode=0o700, exist_ok=True)
-    return Path(path)
+    return Path(path) if path is not None and os.path.isdir(path) else None
