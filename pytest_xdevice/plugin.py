@@ -6,19 +6,15 @@ from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterator
 from typing import Any
-from typing import NoReturn
 from typing import TYPE_CHECKING
 
 import pytest
 
 from . import drawn_tests
 from .errors import ConfigError
-from .errors import DeviceLost
-from .errors import KernelCrash
 from .errors import XDeviceError
 from .fleet.crew import Crew
 from .fleet.run_folder import RunFolder
-from .fleet.turns import NoMatch
 from .lab import LAB
 from .lab import Lab
 from .lanes import Lane
@@ -30,8 +26,11 @@ from .lanes import uses_device
 from .markers import check_markers
 from .markers import MARKERS
 from .options import add_options
-from .options import is_strict
 from .options import repeated_devices
+from .placement import await_turn
+from .placement import judge
+from .placement import note_lane
+from .placement import place
 from .regressions import register_baseline
 from .report import properties
 from .report.equality import explain_equality
@@ -50,9 +49,6 @@ if TYPE_CHECKING:
     from .remote import Session
 
 _DEVICE: pytest.StashKey[Device] = pytest.StashKey()
-_FAILED_REQUIREMENT: pytest.StashKey[bool] = pytest.StashKey()
-_LANE: pytest.StashKey[Lane] = pytest.StashKey()
-_NO_TURN: pytest.StashKey[BaseException] = pytest.StashKey()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -118,7 +114,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_itemcollected(item: pytest.Item) -> None:
     lane = lane_of(item)
     if isinstance(lane, Lane):
-        _note_lane(item, lane)
+        note_lane(item, lane)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -139,30 +135,19 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before any clock of the test's is started
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Wait for the device of a test, for however long that takes."""
-    turns = item.config.stash[LAB].turns
     if not uses_device(item):
-        turns.leave_unused()
+        item.config.stash[LAB].turns.leave_unused()
     elif not _only_plans(item.config):
-        try:
-            turns.take(item)
-        # A fixture on the last device, which is torn down now, may raise anything.
-        except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:  # noqa: BLE001
-            item.stash[_NO_TURN] = error
+        await_turn(item)
     return (yield)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip or fail a test whose requirements its device does not meet, before its fixtures are made."""
-    if not uses_device(item) or _only_plans(item.config):
-        return
-    _begin_attempt(item)
-    unmet = _unmet_on_its_device(item)
-    if unmet is None:
-        return
-    if is_strict(item.config):
-        item.stash[_FAILED_REQUIREMENT] = True
-        pytest.fail(f"{unmet} (--xdevice-strict)", pytrace=False)
-    raise pytest.skip.Exception(unmet, _use_item_location=True)
+    if _DEVICE in item.stash:
+        del item.stash[_DEVICE]  # of an earlier attempt
+    if uses_device(item) and not _only_plans(item.config):
+        place(item)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # around hypothesis's own, which looks at a test's fixtures
@@ -182,11 +167,7 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.when == "setup" and item.stash.get(_FAILED_REQUIREMENT, False):
-        report.when = "call"  # so that it counts as a failed test, not as an error in making its fixtures
-    lane = item.stash.get(_LANE, None)
-    if report.when == "call" and lane is not None:
-        _judge(item, lane, call.excinfo, report)
+    judge(item, call, report)
     device = item.stash.get(_DEVICE, None)
     if report.failed and device is not None:
         from .report.failure import describe_run
@@ -284,11 +265,6 @@ def _teller(config: pytest.Config) -> Callable[[str], None]:
     return write
 
 
-def _note_lane(item: pytest.Item, lane: Lane) -> None:
-    properties.set_property(item, properties.DEVICE, lane.device.name)
-    properties.set_property(item, properties.KIND, lane.kind)
-
-
 def _keep(item: pytest.Item, device: Device) -> Iterator[str]:
     """Leave what a failed test launched where --xdevice-artifacts says, and yield the line that tells of it."""
     directory = device.session.settings.artifacts
@@ -300,69 +276,6 @@ def _keep(item: pytest.Item, device: Device) -> Iterator[str]:
         else:
             if folder is not None:
                 yield f"kept       {folder}"
-
-
-def _begin_attempt(item: pytest.Item) -> None:
-    """Forget what an earlier attempt to run a test has left, where it is run again."""
-    properties.forget_all(item)
-    keys: tuple[pytest.StashKey[Any], ...] = (_DEVICE, _LANE, _FAILED_REQUIREMENT)
-    for key in keys:
-        if key in item.stash:
-            del item.stash[key]
-    lane = lane_of(item)
-    if isinstance(lane, Lane):
-        _note_lane(item, lane)
-
-
-def _unmet_on_its_device(item: pytest.Item) -> str | None:
-    """Have the device of a test, and return what the test requires that it has not; fail where that cannot be."""
-    from .requirements import unmet_requirement
-
-    lab = item.config.stash[LAB]
-    problem = item.stash.get(_NO_TURN, None)
-    unmet: str | None = None
-    if problem is None:
-        try:
-            lane = item.stash[_LANE] = lab.turns.take(item)
-            _note_lane(item, lane)
-            unmet = unmet_requirement(item, lane, lab.sessions.take(lane.device))
-        except XDeviceError as error:
-            problem = error
-    else:
-        del item.stash[_NO_TURN]
-    for notice in lab.turns.take_notices():
-        properties.add_property(item, properties.QUARANTINED, notice)
-    if isinstance(problem, NoMatch):
-        return str(problem)
-    if problem is not None:
-        _give_up(item, problem)
-    return unmet
-
-
-def _judge(
-    item: pytest.Item, lane: Lane, problem: pytest.ExceptionInfo[BaseException] | None, report: pytest.TestReport
-) -> None:
-    """Note what the outcome of a test says of its device."""
-    error = problem.value if problem is not None else None
-    if isinstance(error, (KernelCrash, DeviceLost)):
-        properties.add_property(item, properties.CRASH, type(error).__name__)
-    item.config.stash[LAB].sessions.judge(lane.device, error, passed=report.passed)
-
-
-def _give_up(item: pytest.Item, error: BaseException) -> NoReturn:
-    """Fail a test whose device cannot be used, and tell the process that may end the run."""
-    if not isinstance(error, XDeviceError):
-        raise error
-    lab, lane = item.config.stash[LAB], lane_of(item)
-    if not isinstance(lane, Lane):
-        message, is_unreachable = str(error), lab.reached_none
-    else:
-        message, is_unreachable = f"xdevice {lane.device.say(error)}", lab.sessions.cannot_reach(lane.device)
-    if is_unreachable:
-        properties.add_property(item, properties.UNREACHABLE, message)
-    elif isinstance(error, DeviceLost) and isinstance(lane, Lane):
-        properties.add_property(item, properties.QUARANTINED, message)
-    pytest.fail(message, pytrace=False)
 
 
 def _report_timings(item: pytest.Item, device: Device) -> None:
