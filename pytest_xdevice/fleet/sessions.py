@@ -253,9 +253,28 @@ class Sessions:
             ) from error
         if not self._known:
             self._use_own_cache()
-        session = Session.open(device, self._settings(), progress=progress, translate=self._translate, seconds=seconds)
+        self.show(f"xdevice {device.name}: connecting")
+        try:
+            session = Session.open(
+                device,
+                self._settings(),
+                progress=self._clearing_first(progress),
+                translate=self._translate,
+                seconds=seconds,
+            )
+        finally:
+            self.show("")
         session.progress = self.show
         return session
+
+    def _clearing_first(self, tell: Callable[[str], None]) -> Callable[[str], None]:
+        """Return `tell`, before whose lines the progress line goes."""
+
+        def tell_alone(text: str) -> None:
+            self.show("")
+            tell(text)
+
+        return tell_alone
 
     def _translate(self, kernel: object) -> KernelSource | None:
         """Ask plugins for a kernel of what a test gave instead of one."""
