@@ -112,6 +112,10 @@ class Sessions:
                 self._known[device.name].close()
         self._claims.give_back(device)
 
+    def note_wait(self, device: DeviceConfig, seconds: float) -> None:
+        """Count time that was spent to get a device."""
+        self.waited[device.name] = self.waited.get(device.name, 0.0) + seconds
+
     @property
     def leased(self) -> list[DeviceConfig]:
         """The leased devices that this process has."""
@@ -161,7 +165,7 @@ class Sessions:
             raise self._failures[device.name] from None
         finally:
             self.show("")
-            self.waited[device.name] = self.waited.get(device.name, 0.0) + time.monotonic() - began
+            self.note_wait(device, time.monotonic() - began)
         self._held[device.name] = device
         self._note(device, self._claims.health(device).reached())
         return session

@@ -72,12 +72,18 @@ class _Patience:
     """Waits between attempts, for longer each time, and for `seconds` at most while somebody else has every device.
 
     It waits for longer than an attempt takes: over ssh that is a second, which the device spends on us.
+
+    Attributes
+    ----------
+    slept : float
+        Seconds spent here.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._began = self._resumed = time.monotonic()
         self._pause = _SHORT_PAUSE
+        self.slept = 0.0
 
     @property
     def is_over(self) -> bool:
@@ -93,6 +99,7 @@ class _Patience:
         time.sleep(max(self._pause, _REST * (now - self._resumed)))
         self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE) if attempt.busy else _SHORT_PAUSE
         self._resumed = time.monotonic()
+        self.slept += self._resumed - now
 
 
 class Turns:
@@ -170,6 +177,7 @@ class Turns:
             candidates = self._candidates(item, wanted)
             lane = self._try_all(item, [lane for lane in candidates if lane == in_line] or candidates, attempt)
             if lane is not None:
+                self._sessions.note_wait(lane.device, patience.slept)
                 return lane
             if attempt.error is not None:
                 errors += 1

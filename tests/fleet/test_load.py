@@ -118,10 +118,13 @@ def test_who_has_looked_for_long_gets_in_line(
 
     other = threading.Thread(target=free_the_first)
     other.start()
-    result = add_one.runpytest("--xdevice-dist=load", *fleet.options)
+    result = add_one.runpytest("--xdevice-dist=load", "--xdevice-report=run.json", *fleet.options)
     other.join()
     held[1].close()
     result.assert_outcomes(passed=2)
+    usage = {entry["device"]: entry for entry in json.loads((add_one.path / "run.json").read_text())["usage"]}
+    assert usage["rack-1"]["tests"] == 2
+    assert usage["rack-1"]["waited"] > 0.2  # the time that it looked, at least
 
 
 def test_requirements_choose_the_device_and_fixtures_end_before_it_is_given_back(
