@@ -19,9 +19,10 @@ from tests.harness.server import running_server
 from tests.plugin.conftest import add_one
 from tests.plugin.conftest import cache_home
 from tests.plugin.conftest import closed_port
+from tests.plugin.conftest import pyopencl
 from tests.plugin.conftest import pytester
 
-__all__ = ["add_one", "cache_home", "closed_port", "pytester"]  # fixtures for runs of pytest
+__all__ = ["add_one", "cache_home", "closed_port", "pyopencl", "pytester"]  # fixtures for runs of pytest
 
 NAMES = ("rack-1", "rack-2")
 ENDLESS = """

@@ -134,6 +134,26 @@ def test_requirements_choose_the_device_and_fixtures_end_before_it_is_given_back
     add_one.runpytest("--xdevice-dist=load", *fleet.options).assert_outcomes(passed=4)
 
 
+@pytest.mark.usefixtures("pyopencl")
+def test_a_test_for_opencl_goes_where_that_is(fleet: Fleet, add_one: pytest.Pytester) -> None:
+    tables = (add_one.path / "xdevice.toml").read_text()
+    first, name, second = tables.partition("[devices.rack-2]")
+    (add_one.path / "xdevice.toml").write_text(f'{first}env = {{ OCL_ICD_VENDORS = "/nowhere" }}\n{name}{second}')
+    add_one.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.opencl
+        @pytest.mark.parametrize("time", [1, 2])
+        def test_opencl(xdevice, time):
+            assert xdevice.name == "rack-2"
+        """
+    )
+    result = add_one.runpytest("--xdevice-dist=load", *fleet.options)
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["xdevice rack-1 OpenCL: *"])
+
+
 def test_a_test_that_no_device_matches_says_why(fleet: Fleet, add_one: pytest.Pytester) -> None:
     add_one.makepyfile(
         """
