@@ -18,6 +18,10 @@ def test_between(xdevice_session, time):
     os.kill(xdevice_session._control.request("pid"), signal.SIGKILL)
     wait_until(lambda: xdevice_session.lost is not None)
 """
+AWAIT_THE_END = """
+def test_between(xdevice_session):
+    wait_until(lambda: xdevice_session.name == "rack-2" or xdevice_session.lost is not None)
+"""
 LATE = """
 from kernels import add_one
 from endless import endless
@@ -46,15 +50,15 @@ def usage_of(pytester: pytest.Pytester) -> dict[str, tuple[int, int, int]]:
 def test_the_tests_of_a_device_that_ends_go_to_another(
     frail_fleet: Fleet, add_one: pytest.Pytester, workers: list[str]
 ) -> None:
-    add_one.makepyfile(test_run=BEFORE_AND_AFTER.format(between=""))
+    add_one.makepyfile(test_run=BEFORE_AND_AFTER.format(between=AWAIT_THE_END))
     stop = Between("test_before", frail_fleet.servers[0].service.stop)
     options = ["-v", "--xdevice-dist=load", "--xdevice-report=run.json", *frail_fleet.options, *workers]
     result = add_one.runpytest(*options, plugins=[stop])
-    result.assert_outcomes(passed=3)
+    result.assert_outcomes(passed=4)
     line = "xdevice rack-1: quarantined for the rest of this run: lost (*), and not reached again: *"
     result.stdout.fnmatch_lines([line, "*xdevice devices*", "device *", "rack-1 *", "rack-2 *", "*=", line])
-    assert usage_of(add_one)["rack-2"][0] >= 1
-    assert sum(tests for tests, _, _ in usage_of(add_one).values()) == 3
+    assert usage_of(add_one)["rack-2"][0] >= 2
+    assert sum(tests for tests, _, _ in usage_of(add_one).values()) == 4
 
 
 def test_a_device_that_is_not_there_is_left_out_with_one_line(
