@@ -33,10 +33,10 @@ class Server:
 
 
 @contextmanager
-def loopback_server() -> Iterator[Server]:
-    """Have a device server on loopback."""
+def loopback_server(token_file: Path | None = None) -> Iterator[Server]:
+    """Have a device server on loopback, whose token is in a file of its own if none is given."""
     with tempfile.TemporaryDirectory() as folder:
-        token = Path(folder, "token")
+        token = token_file or Path(folder, "token")
         command = [sys.executable, "-m", "pytest_xdevice.runtime", "--port", "0", "--token-file", str(token)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
             assert process.stdout is not None

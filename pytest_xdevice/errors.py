@@ -126,6 +126,20 @@ class DeviceUnreachable(XDeviceError):
     """No session could be opened with a device."""
 
 
+class DeviceBusy(DeviceUnreachable):
+    """Another session has the device, and it was not waited for, or not any longer.
+
+    Attributes
+    ----------
+    holder : str
+        Whose session that is; empty where several devices were asked for.
+    """
+
+    def __init__(self, message: str, *, holder: str = "") -> None:
+        super().__init__(message)
+        self.holder = holder
+
+
 class DeviceLost(XDeviceError):
     """A session that was open broke: the link, the session process or the device went away."""
 

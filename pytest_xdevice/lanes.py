@@ -23,6 +23,13 @@ class Lane:
     kind: Kind
 
 
+@dataclass(frozen=True)
+class OpenLane:
+    """What of a device a test runs on, where its device is chosen when its turn comes."""
+
+    kind: Kind
+
+
 def uses_device(node: pytest.Item | pytest.Metafunc) -> bool:
     """Return whether a test asks for a device, through whatever fixtures."""
     return LANE_FIXTURE in getattr(node, "fixturenames", ())
@@ -48,6 +55,12 @@ def parametrize(
     metafunc.parametrize(LANE_FIXTURE, lanes, ids=ids, indirect=True, scope="session")
 
 
+def parametrize_openly(metafunc: pytest.Metafunc, default: Kind) -> None:
+    """Make a test run once on each kind that it is marked for, on a device that is chosen when its turn comes."""
+    kinds = kinds_of(metafunc.definition, default)
+    metafunc.parametrize(LANE_FIXTURE, [OpenLane(kind) for kind in kinds], ids=kinds, indirect=True, scope="session")
+
+
 def identifiers(devices: Sequence[DeviceConfig]) -> list[str]:
     """Return a name for each device that is unique and can stand in a test id."""
     found: list[str] = []
@@ -61,8 +74,19 @@ def identifiers(devices: Sequence[DeviceConfig]) -> list[str]:
     return found
 
 
-def lane_of(item: pytest.Item) -> Lane | None:
+def lane_of(item: pytest.Item) -> Lane | OpenLane | None:
     """Return the lane that a test was collected for, or None."""
     callspec = getattr(item, "callspec", None)
     lane = callspec.params.get(LANE_FIXTURE) if callspec is not None else None
-    return lane if isinstance(lane, Lane) else None
+    return lane if isinstance(lane, (Lane, OpenLane)) else None
+
+
+def end_lane(item: pytest.Item) -> None:
+    """Tear down the fixtures that were made on a device, those of the user too, before another takes its place.
+
+    pytest itself does so when a test with another parameter asks for the fixture, which is too late: by then the
+    process would have both devices.
+    """
+    definitions = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
+    for definition in definitions.get(LANE_FIXTURE, ()):
+        definition.finish(item._request)  # type: ignore[attr-defined]

@@ -25,6 +25,7 @@ from .errors import ConfigError
 from .report.files import ReportFile
 
 Kind = Literal["cpu", "opencl"]
+Distribution = Literal["each", "load"]
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -100,12 +101,22 @@ def read_devices(config: pytest.Config) -> list[DeviceConfig]:
     """
     # What is on the command line is meant for this run, whatever a device's entry says.
     target, timeout = config.getoption("xdevice_target"), config.getoption("xdevice_timeout")
-    specs = config.getoption("xdevice") or split_environment(os.environ.get("XDEVICE", "")) or config.getini("xdevice")
     try:
-        devices = resolve_devices(specs or ["local"], config.rootpath / "pyproject.toml", _device_file(config))
+        devices = resolve_devices(_specs(config), config.rootpath / "pyproject.toml", _device_file(config))
     except ConfigError as error:
         raise pytest.UsageError(f"xdevice: {error}") from None
     return [replace(device, target=target or device.target, timeout=timeout or device.timeout) for device in devices]
+
+
+def repeated_devices(config: pytest.Config) -> list[str]:
+    """Return the specifications that are given more than once, of which a run has a device all the same."""
+    specs = _specs(config)
+    return [spec for spec in dict.fromkeys(specs) if specs.count(spec) > 1]
+
+
+def _specs(config: pytest.Config) -> list[str]:
+    given = config.getoption("xdevice") or split_environment(os.environ.get("XDEVICE", "")) or config.getini("xdevice")
+    return given or ["local"]
 
 
 def read_settings(config: pytest.Config) -> Settings:
@@ -127,7 +138,7 @@ def read_settings(config: pytest.Config) -> Settings:
         artifacts=_artifacts(config),
         tls_fingerprint=_value(config, "tls-fingerprint"),
         insecure=_switch(config, "xdevice_insecure"),
-        lease_timeout=_lease_timeout(config),
+        lease_timeout=_value(config, "lease-timeout") or Settings.lease_timeout,
         pin=_value(config, "pin"),
     )
 
@@ -150,13 +161,6 @@ def read_reports(config: pytest.Config) -> list[ReportFile]:
     return files
 
 
-def _lease_timeout(config: pytest.Config) -> float:
-    """Return how long to wait for a device; xdist's workers wait for each other, for as long as that takes."""
-    given: float | None = _value(config, "lease-timeout")
-    default = math.inf if hasattr(config, "workerinput") else Settings.lease_timeout
-    return default if given is None else given
-
-
 def default_kind(config: pytest.Config) -> Kind:
     """Return what a test without a marker runs on.
 
@@ -166,6 +170,17 @@ def default_kind(config: pytest.Config) -> Kind:
         If the value of the ini file is not allowed.
     """
     return cast(Kind, _value(config, "kind") or "cpu")
+
+
+def distribution(config: pytest.Config) -> Distribution:
+    """Return whether a test runs on each device, or once, on one that is free.
+
+    Raises
+    ------
+    pytest.UsageError
+        If the value of the ini file is not allowed.
+    """
+    return cast(Distribution, _value(config, "dist") or "each")
 
 
 def is_strict(config: pytest.Config) -> bool:
@@ -252,6 +267,12 @@ def _kind(text: str) -> str:
     return text
 
 
+def _distribution(text: str) -> str:
+    if text not in ("each", "load"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no way to share tests out; allowed: each, load")
+    return text
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
@@ -302,6 +323,13 @@ _VALUES: Final[tuple[tuple[str, str, Callable[[str], Any], str], ...]] = (
     ),
     ("kind", "KIND", _kind, "What a test with neither marker runs on: cpu or opencl. Default: cpu."),
     (
+        "dist",
+        "WAY",
+        _distribution,
+        "How tests are shared out among several devices: 'each' runs every test on every device that matches, 'load' "
+        "runs it once, on whichever of them is free. Default: each.",
+    ),
+    (
         "config",
         "FILE",
         _not_empty,
@@ -312,7 +340,8 @@ _VALUES: Final[tuple[tuple[str, str, Callable[[str], Any], str], ...]] = (
         "lease-timeout",
         "SECONDS",
         _seconds,
-        "How long to wait for a device that another session has. Default: 600.",
+        "How long to wait for a device that another session has, of another run: the workers of a run wait for each "
+        "other for as long as that takes. Default: 600.",
     ),
     (
         "pin",

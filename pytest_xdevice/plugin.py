@@ -5,31 +5,43 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any
 from typing import TYPE_CHECKING
 
 import pytest
 
 from . import drawn_tests
 from .errors import ConfigError
-from .errors import DeviceLost
 from .errors import XDeviceError
+from .fleet.crew import Crew
+from .fleet.run_folder import RunFolder
 from .lab import LAB
 from .lab import Lab
 from .lanes import Lane
 from .lanes import lane_of
+from .lanes import OpenLane
 from .lanes import parametrize
+from .lanes import parametrize_openly
 from .lanes import uses_device
 from .markers import check_markers
 from .markers import MARKERS
 from .options import add_options
-from .options import is_strict
+from .options import repeated_devices
+from .placement import await_turn
+from .placement import fail_in_one_line
+from .placement import judge
+from .placement import note_lane
+from .placement import place
 from .regressions import register_baseline
 from .report import properties
 from .report.equality import explain_equality
 from .report.registration import register_reports
-from .report.terminal import LostSection
+from .report.terminal import QuarantineSection
 from .report.terminal import TimingSection
+from .report.terminal import with_device
+from .report.usage import USAGE
+from .report.usage import UsageNotes
+from .report.usage import UsageSection
 from .xbenchmark import FIXTURE
 from .xbenchmark import register_fixture
 
@@ -38,7 +50,6 @@ if TYPE_CHECKING:
     from .remote import Session
 
 _DEVICE: pytest.StashKey[Device] = pytest.StashKey()
-_FAILED_REQUIREMENT: pytest.StashKey[bool] = pytest.StashKey()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -55,10 +66,15 @@ def pytest_configure(config: pytest.Config) -> None:
     for text in MARKERS:
         config.addinivalue_line("markers", text)
     lab = config.stash[LAB] = Lab(config)
-    config.add_cleanup(lab.close)
+    config.add_cleanup(lab.sessions.close)
     if not _is_worker(config):
         config.pluginmanager.register(TimingSection(), "xdevice-timings")
-        config.pluginmanager.register(LostSection(), "xdevice-lost")
+        config.pluginmanager.register(QuarantineSection(config), "xdevice-quarantine")
+        config.pluginmanager.register(UsageSection(lab), USAGE)
+        config.pluginmanager.register(RunFolder(), "xdevice-run-folder")
+        config.pluginmanager.register(Crew(lab, lambda line: _teller(config)(line)), "xdevice-crew")
+    else:
+        config.pluginmanager.register(UsageNotes(lab), USAGE)
     register_fixture(config)
     register_baseline(config)
     register_reports(config)
@@ -76,6 +92,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         place = "" if device.address == device.name else f" at {device.address}"
         target = lab.settings.target or device.target
         lines.append(f"xdevice: {device.name}{place}" + (f", target {target}" if target else ""))
+    lines += [f"xdevice: {spec} is given twice, and taken once" for spec in repeated_devices(config)]
+    if lab.distribution == "load":
+        lines.append("xdevice: each test runs once, on a device that is free (--xdevice-dist=load)")
     return lines
 
 
@@ -83,53 +102,53 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     try:
         check_markers(metafunc.definition)
     except ConfigError as error:
-        _fail(f"{metafunc.definition.nodeid}: {error}")
+        fail_in_one_line(f"{metafunc.definition.nodeid}: {error}")
     if uses_device(metafunc):
         lab = metafunc.config.stash[LAB]
+        if lab.distribution == "load":
+            parametrize_openly(metafunc, lab.kind)
+            return
         # A figure is stored under the test's id, where those of another device must not be taken for it.
         parametrize(metafunc, lab.devices, lab.kind, named=FIXTURE in metafunc.fixturenames)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     lane = lane_of(item)
-    if lane is not None:
-        _note_lane(item, lane)
+    if isinstance(lane, Lane):
+        note_lane(item, lane)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Connect to the devices that the selected tests need, before the first of them."""
     config = session.config
-    # A worker of xdist connects when a test needs it: it cannot end the run by itself.
-    if config.option.collectonly or _only_plans(config) or session.testsfailed or _is_worker(config):
+    if config.option.collectonly or _only_plans(config) or session.testsfailed:
         return
+    lab = config.stash[LAB]
     lanes = dict.fromkeys(lane for lane in map(lane_of, session.items) if lane is not None)
-    if lanes:
-        config.stash[LAB].connect(lanes, _teller(config))
+    if _is_worker(config):
+        # It cannot end the run by itself: what goes wrong is told when a test needs the device.
+        lab.turns.take_early(lanes)
+    elif lanes:
+        lab.connect(lanes, _teller(config))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before any clock of the test's is started
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Wait for the device of a test, for however long that takes."""
+    if not uses_device(item):
+        item.config.stash[LAB].turns.leave_unused()
+    elif not _only_plans(item.config):
+        await_turn(item)
+    return (yield)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip or fail a test whose requirements its device does not meet, before its fixtures are made."""
-    if not uses_device(item) or _only_plans(item.config):
-        return
-    from .requirements import unmet_requirement
-
-    lab = item.config.stash[LAB]
-    lane = lane_of(item)
-    try:
-        lane = lane or lab.lane_by_default()
-        session = lab.session(lane.device)
-        unmet = unmet_requirement(item, lane, session)
-    except XDeviceError as error:
-        _give_up(item, lane, error)
-    if lane_of(item) is None:
-        _note_lane(item, lane)
-    if unmet is None:
-        return
-    if is_strict(item.config):
-        item.stash[_FAILED_REQUIREMENT] = True
-        pytest.fail(f"{unmet} (--xdevice-strict)", pytrace=False)
-    raise pytest.skip.Exception(unmet, _use_item_location=True)
+    if _DEVICE in item.stash:
+        del item.stash[_DEVICE]  # of an earlier attempt
+    if uses_device(item) and not _only_plans(item.config):
+        place(item)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # around hypothesis's own, which looks at a test's fixtures
@@ -149,8 +168,7 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.when == "setup" and item.stash.get(_FAILED_REQUIREMENT, False):
-        report.when = "call"  # so that it counts as a failed test, not as an error in making its fixtures
+    judge(item, call, report)
     device = item.stash.get(_DEVICE, None)
     if report.failed and device is not None:
         from .report.failure import describe_run
@@ -162,6 +180,17 @@ def pytest_runtest_makereport(
             if lines := ulp_histogram(call.excinfo.value):
                 report.sections.append(("xdevice errors", "\n".join(lines)))
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_teststatus(
+    report: pytest.CollectReport | pytest.TestReport, config: pytest.Config
+) -> Generator[None, Any, Any]:
+    """Say with -v which device a test ran on, where its id does not."""
+    status = yield
+    if status is None or config.stash[LAB].distribution == "each":
+        return status
+    return with_device(status, report)
 
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
@@ -181,19 +210,20 @@ def _xdevice_lane(request: pytest.FixtureRequest) -> Lane:
     lane = getattr(request, "param", None)
     if isinstance(lane, Lane):
         return lane
+    lab = request.config.stash[LAB]
     try:
-        return request.config.stash[LAB].lane_by_default()
+        return lab.turns.take_any(lane) if isinstance(lane, OpenLane) else lab.lane_by_default()
     except XDeviceError as error:
-        _fail(str(error))
+        fail_in_one_line(str(error))
 
 
 @pytest.fixture(scope="session")
 def xdevice_session(_xdevice_lane: Lane, pytestconfig: pytest.Config) -> Session:
     """The session with the device that the test runs on, open until the end of the run."""
     try:
-        return pytestconfig.stash[LAB].session(_xdevice_lane.device)
+        return pytestconfig.stash[LAB].sessions.take(_xdevice_lane.device)
     except XDeviceError as error:
-        _fail(str(error))
+        fail_in_one_line(str(error))
 
 
 @pytest.fixture
@@ -205,8 +235,8 @@ def xdevice(xdevice_session: Session, _xdevice_lane: Lane, request: pytest.Fixtu
     try:
         device = xdevice_session.device(_xdevice_lane.kind)
     except XDeviceError as error:
-        _fail(str(error))
-    properties.add_property(request.node, properties.TARGET, str(device.target))
+        fail_in_one_line(str(error))
+    properties.set_property(request.node, properties.TARGET, str(device.target))
     request.node.stash[_DEVICE] = device
     yield device
     device.release()
@@ -236,11 +266,6 @@ def _teller(config: pytest.Config) -> Callable[[str], None]:
     return write
 
 
-def _note_lane(item: pytest.Item, lane: Lane) -> None:
-    properties.add_property(item, properties.DEVICE, lane.device.name)
-    properties.add_property(item, properties.KIND, lane.kind)
-
-
 def _keep(item: pytest.Item, device: Device) -> Iterator[str]:
     """Leave what a failed test launched where --xdevice-artifacts says, and yield the line that tells of it."""
     directory = device.session.settings.artifacts
@@ -253,21 +278,6 @@ def _keep(item: pytest.Item, device: Device) -> Iterator[str]:
             if folder is not None:
                 properties.add_property(item, properties.KEPT, str(folder))
                 yield f"kept       {folder}"
-
-
-def _give_up(item: pytest.Item, lane: Lane | None, error: XDeviceError) -> NoReturn:
-    """Fail a test whose device cannot be used, and tell the process that may end the run."""
-    message = str(error) if lane is None else f"xdevice {lane.device.say(error)}"
-    if lane is not None and item.config.stash[LAB].cannot_reach(lane.device):
-        properties.add_property(item, properties.UNREACHABLE, message)
-    elif isinstance(error, DeviceLost):
-        properties.add_property(item, properties.LOST, message)
-    _fail(message)
-
-
-def _fail(message: str) -> NoReturn:
-    """Fail a test with one line, without a traceback and without the error that led to it."""
-    raise pytest.fail.Exception(message, pytrace=False) from None
 
 
 def _report_timings(item: pytest.Item, device: Device) -> None:

@@ -48,6 +48,14 @@ def unmet_requirement(item: pytest.Item, lane: Lane, session: Session) -> str | 
     return None
 
 
+def unmet_by_name(item: pytest.Item, lane: Lane) -> str | None:
+    """Return what `item` requires of a device's name, if that of `lane` is another; a connection is not needed."""
+    for mark in item.iter_markers("xdevice"):
+        for problem in _name_problem(mark.kwargs, lane):
+            return lane.device.say(problem)
+    return None
+
+
 def _problems(item: pytest.Item, lane: Lane, session: Session, opencl: OpenCLDevice | None) -> Iterator[str]:
     for mark in item.iter_markers("xdevice"):
         yield from _device_problems(mark.kwargs, lane, session, opencl)
@@ -59,9 +67,7 @@ def _problems(item: pytest.Item, lane: Lane, session: Session, opencl: OpenCLDev
 def _device_problems(
     wanted: Mapping[str, Any], lane: Lane, session: Session, opencl: OpenCLDevice | None
 ) -> Iterator[str]:
-    names = texts(wanted.get("name", "*"))
-    if not any(fnmatchcase(lane.device.name, pattern) for pattern in names):
-        yield f"needs a device named {_alternatives(names)}"
+    yield from _name_problem(wanted, lane)
     if "arch" in wanted:
         yield from _arch_problem(texts(wanted["arch"]), session)
     if "features" in wanted:
@@ -71,6 +77,12 @@ def _device_problems(
         has, what = (session.info.memory, "memory") if opencl is None else (opencl.memory, "OpenCL memory")
         if has < needed:
             yield f"needs {format_bytes(needed)} of {what}; it has {format_bytes(has)}"
+
+
+def _name_problem(wanted: Mapping[str, Any], lane: Lane) -> Iterator[str]:
+    names = texts(wanted.get("name", "*"))
+    if not any(fnmatchcase(lane.device.name, pattern) for pattern in names):
+        yield f"needs a device named {_alternatives(names)}"
 
 
 def _arch_problem(wanted: tuple[str, ...], session: Session) -> Iterator[str]:

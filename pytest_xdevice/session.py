@@ -94,6 +94,7 @@ class Session:
         compiler: Compiler | None = None,
         progress: Callable[[str], None] | None = None,
         translate: Translate | None = None,
+        seconds: float | None = None,
     ) -> Session:
         """Connect to a device.
 
@@ -107,16 +108,21 @@ class Session:
             Told, in a few words, what is being waited for.
         translate : callable, optional
             Makes a kernel of what a test gives that is none by itself, or returns None.
+        seconds : float, optional
+            How long to wait for a device that somebody else has, 0 for not at all; by default what the settings say.
 
         Raises
         ------
+        DeviceBusy
+            If somebody else has it for longer.
         DeviceUnreachable, AuthenticationError
             If no session could be opened.
         TargetError
             If the target asked for is unknown, or the device cannot run it.
         """
         settings = settings or Settings()
-        applicant = Applicant(settings.lease_timeout, progress or _silent)
+        patience = settings.lease_timeout if seconds is None else seconds
+        applicant = Applicant(patience, progress or _silent)
         transport, control = _connect(config, settings, applicant)
         try:
             session = cls(config, settings, transport, control, compiler or default_compiler())
@@ -135,8 +141,15 @@ class Session:
             worker.look()
         return self._control.lost
 
-    def reconnect(self, progress: Callable[[str], None] | None = None) -> None:
-        """Open another connection in place of one that was lost. What was on the device is gone.
+    def reconnect(self, progress: Callable[[str], None] | None = None, seconds: float | None = None) -> None:
+        """Open another connection in place of one that was lost or closed. What was on the device is gone.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            As for `open`.
+        seconds : float, optional
+            As for `open`.
 
         Raises
         ------
@@ -145,7 +158,8 @@ class Session:
         """
         with contextlib.suppress(OSError):
             self.close()
-        self._applicant = replace(self._applicant, progress=progress or _silent)
+        patience = self.settings.lease_timeout if seconds is None else seconds
+        self._applicant = replace(self._applicant, seconds=patience, progress=progress or _silent)
         self._transport, self._control = _connect(self._config, self.settings, self._applicant)
 
     def device(self, kind: DeviceKind) -> Device:
@@ -167,6 +181,11 @@ class Session:
     def known_opencl_devices(self) -> tuple[OpenCLDevice, ...]:
         """Those of `opencl_devices`, if anybody has asked for them; nothing is started to find out."""
         return self._opencl or ()
+
+    @property
+    def knows_opencl(self) -> bool:
+        """Whether it is known which OpenCL devices there are."""
+        return self._opencl is not None
 
     def conditions(self) -> dict[str, Any]:
         """Return what may disturb timings at this moment: see `runtime.conditions.conditions`.

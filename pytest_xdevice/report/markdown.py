@@ -18,6 +18,7 @@ from .figures import TimingRow
 from .run import DeviceFacts
 from .run import RunResult
 from .run import TestResult
+from .usage import TITLES
 
 SIGNS: Final = {"passed": "✅", "failed": "❌", "error": "💥", "skipped": "⏭️", "xfailed": "🟡", "xpassed": "🟠"}
 # What is longer belongs into the page or the JSON.
@@ -28,8 +29,16 @@ _MOST_ROWS: Final = 300
 
 def markdown(run: RunResult) -> str:
     """Return a run as Markdown as GitHub and GitLab show it."""
-    parts = [f"## xdevice: {_counts(run)}", _devices(run.devices), _failures(run), _matrix(run), _baseline(run)]
-    parts += [_timings(run), *_counted(run)]
+    parts = [
+        f"## xdevice: {_counts(run)}",
+        _devices(run.devices),
+        _usage(run),
+        _failures(run),
+        _matrix(run),
+        _baseline(run),
+        _timings(run),
+        *_counted(run),
+    ]
     parts.append(f"<sub>{run.started}, {run.seconds:.1f} s; {_text(run.environment.get('command', ''))}</sub>")
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -47,6 +56,12 @@ def _devices(devices: Sequence[DeviceFacts]) -> str:
         for f in devices
     ]  # fmt: skip
     return _table(["device", "CPU", "cores", "memory", "target", "OpenCL"], rows)
+
+
+def _usage(run: RunResult) -> str:
+    """Return what each device had to do, where there are several."""
+    rows = [usage.cells() for usage in run.usage]
+    return _table(TITLES, rows, numbers=len(TITLES) - 1) if len(rows) > 1 else ""
 
 
 def _failures(run: RunResult) -> str:

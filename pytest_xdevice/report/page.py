@@ -24,6 +24,7 @@ from .run import OpenCLFacts
 from .run import OUTCOMES
 from .run import RunResult
 from .run import TestResult
+from .usage import TITLES
 
 _HERE: Final = Path(__file__).parent
 _KEY_DIGITS: Final = 12  # tell artifacts apart; the JSON has all 64
@@ -40,7 +41,7 @@ def page(run: RunResult, folder: Path | None = None) -> str:
     """
     sections = [
         ("failures", "Failures", failures_section(run.failures, folder)),
-        ("devices", "Devices", _devices(run.devices)),
+        ("devices", "Devices", _devices(run.devices) + _usage(run)),
         ("tests", "Tests", _matrix(run)),
         ("baseline", "Against the baseline", baseline_section(run)),
         ("timings", "Timings", timings_section(run)),
@@ -83,6 +84,15 @@ def _devices(devices: Sequence[DeviceFacts]) -> str:
     ]
     titles = ["name", "address", "CPU", "cores", "memory", "target", "OpenCL", "system", "Python"]
     return table(titles, rows) if rows else ""
+
+
+def _usage(run: RunResult) -> str:
+    """Return what each device had to do, where there are several."""
+    rows = [
+        [text(name), *(number(float(cell.split()[0]), cell) for cell in cells)]
+        for name, *cells in (usage.cells() for usage in run.usage)
+    ]
+    return table(TITLES, rows) if len(rows) > 1 else ""
 
 
 def _opencl(found: OpenCLFacts) -> str:

@@ -25,7 +25,20 @@ TIMING: Final = "xdevice.timing"
 BASELINE: Final = "xdevice.baseline"
 KEPT: Final = "xdevice.kept"
 UNREACHABLE: Final = "xdevice.unreachable"
-LOST: Final = "xdevice.lost"
+QUARANTINED: Final = "xdevice.quarantined"
+CRASH: Final = "xdevice.crash"
+_PREFIX: Final = "xdevice."
+
+
+def forget_all(item: pytest.Item) -> None:
+    """Remove our properties of a test, which an earlier attempt to run it has left."""
+    item.user_properties[:] = [entry for entry in item.user_properties if not entry[0].startswith(_PREFIX)]
+
+
+def set_property(item: pytest.Item, name: str, value: str) -> None:
+    """Give a test a user property in place of one of that name."""
+    item.user_properties[:] = [entry for entry in item.user_properties if entry[0] != name]
+    add_property(item, name, value)
 
 
 def add_property(item: pytest.Item, name: str, value: str) -> None:

@@ -31,6 +31,9 @@ from .run import RunResult
 from .run import Section
 from .run import TestResult
 from .run import TimingResult
+from .usage import DeviceUsage
+from .usage import USAGE
+from .usage import UsageSection
 
 if TYPE_CHECKING:
     from ..artifact import Artifact
@@ -141,9 +144,14 @@ class Recorder:
             environment=_environment(self._config),
             devices=tuple(self._devices.values()),
             tests=tuple(tests),
+            usage=self._usage(),
             timings=tuple(timing for reports in self._reports.values() for timing in _timings(reports[-1])),
             artifacts=tuple(self._artifacts),
         )
+
+    def _usage(self) -> tuple[DeviceUsage, ...]:
+        section: UsageSection | None = self._config.pluginmanager.getplugin(USAGE)
+        return () if section is None else tuple(section.usage())
 
     def _add(self, facts: DeviceFacts) -> None:
         known = self._devices.get(facts.name)

@@ -14,6 +14,7 @@ from ..disturbances import told
 
 if TYPE_CHECKING:
     from .picture import Picture
+    from .usage import DeviceUsage
 
 SCHEMA_VERSION: Final = 1
 # What is told of a test rather than what comes after it, where its setup, call and teardown came out differently.
@@ -138,6 +139,7 @@ class RunResult:
     tests: tuple[TestResult, ...] = ()
     timings: tuple[TimingResult, ...] = ()
     artifacts: tuple[ArtifactFacts, ...] = ()
+    usage: tuple[DeviceUsage, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -190,6 +192,7 @@ class RunResult:
             "tests": [dataclasses.asdict(test) for test in self.tests],
             "timings": timings,
             "artifacts": [dataclasses.asdict(artifact) for artifact in self.artifacts],
+            "usage": [dataclasses.asdict(usage) for usage in self.usage],
         }
         plain: dict[str, Any] = _plain(data)
         return plain

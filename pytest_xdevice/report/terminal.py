@@ -1,12 +1,14 @@
-"""The sections at the end of a run: timings, and devices that were lost."""
+"""What is told of devices while tests run, and the sections at the end: timings, and devices that were left out."""
 
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
 import pytest
 
-from .properties import LOST
+from .properties import DEVICE
+from .properties import QUARANTINED
 from .properties import TIMING
 
 
@@ -36,24 +38,47 @@ class TimingSection:
             terminalreporter.write_line(f"warning: {line}", yellow=True)
 
 
-class LostSection:
-    """Counts the tests that could not run since a device was lost, and says once what happened and what to do."""
+class QuarantineSection:
+    """Says at once, and again at the end, which devices the run goes on without, and how many tests that cost."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
         self._tests: dict[str, int] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "setup":
-            for _, message in (entry for entry in report.user_properties if entry[0] == LOST):
-                self._tests[str(message)] = self._tests.get(str(message), 0) + 1
+        if report.when != "setup":
+            return
+        for _, message in (entry for entry in report.user_properties if entry[0] == QUARANTINED):
+            if message not in self._tests:
+                self._tell(str(message))
+            self._tests[str(message)] = self._tests.get(str(message), 0) + report.failed
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self._tests:
             return
-        terminalreporter.write_sep("=", "xdevice: lost devices")
+        terminalreporter.write_sep("=", "xdevice: quarantined devices")
         for message, count in self._tests.items():
             terminalreporter.write_line(f"{message}")
+            missing = f"{count} test{'' if count == 1 else 's'} could not run there. " if count else ""
+            again = "; `pytest --lf` runs what is missing" if count else ""
             terminalreporter.write_line(
-                f"{count} test{'' if count == 1 else 's'} could not run there. See to its power, its link and, where "
-                "one runs, its server; `xdevice info SPEC` tries a connection; `pytest --lf` runs what is missing."
+                f"{missing}See to its power, its link and, where one runs, its server; `xdevice info SPEC` tries a "
+                f"connection{again}."
             )
+
+    def _tell(self, message: str) -> None:
+        reporter = self._config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None and self._config.option.verbose >= 0:
+            reporter.ensure_newline()
+            reporter.write_line(message, yellow=True)
+
+
+def with_device(status: tuple[str, str, Any], report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, Any]:
+    """Return what is said of a test's outcome with the device that it ran on, where it did."""
+    category, letter, word = status
+    device = dict(getattr(report, "user_properties", ())).get(DEVICE)
+    if not device or not word:
+        return status
+    text, *markup = word if isinstance(word, tuple) else (word,)
+    text = f"{text} on {device}"
+    return category, letter, (text, *markup) if markup else text

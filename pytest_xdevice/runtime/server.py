@@ -65,6 +65,7 @@ class Lease:
         self.since = time.monotonic()
         self.passing: Optional[socket.socket] = None
         self.applicant = str(request.get("identity") or "")
+        self.waits = bool(request.get("wait", True))
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._is_over = False
 
@@ -224,13 +225,19 @@ class Server:
         return lease.holder
 
     def _wait_for_turn(self, connection: socket.socket, lease: Lease) -> bool:
-        """Wait in line, telling the host for whom; False when the host gave up meanwhile."""
+        """Wait in line, telling the host for whom; False when it does not want to, or gave up meanwhile."""
         connection.settimeout(_TELL_SECONDS)
         with self._turn:
             for earlier in self._line:
                 if lease.applicant and earlier.applicant == lease.applicant:
                     earlier.end()  # its host lost the connection, which this end may not know yet
-            self._line.append(lease)
+            occupancy = self._occupancy()
+            is_free = occupancy["holder"] is None
+            if is_free or lease.waits:
+                self._line.append(lease)
+        if not is_free and not lease.waits:
+            _tell(connection, dict(occupancy, waiting=[], state="busy"))
+            return False
         while True:
             with self._turn:
                 ahead = self._line.index(lease)

@@ -14,7 +14,7 @@ from typing import Any
 from typing import Final
 from typing import TYPE_CHECKING
 
-from ..errors import DeviceUnreachable
+from ..errors import DeviceBusy
 
 if TYPE_CHECKING:
     from .gateway import Control
@@ -23,7 +23,8 @@ _LOOK_SECONDS: Final = 0.1
 _FORCE_SECONDS: Final = 10.0
 
 
-def _host_name() -> str:
+def own_name() -> str:
+    """Return what others are told of a session of this process."""
     return f"{getpass.getuser()}@{socket.gethostname()} (process {os.getpid()})"
 
 
@@ -34,7 +35,7 @@ class Applicant:
     Attributes
     ----------
     seconds : float
-        It may be infinite.
+        It may be infinite; 0 takes the device only if it is free at this moment.
     progress : callable
         Told, in a few words, what is being waited for.
     name : str
@@ -45,15 +46,20 @@ class Applicant:
 
     seconds: float
     progress: Callable[[str], None]
-    name: str = field(default_factory=_host_name)
+    name: str = field(default_factory=own_name)
     identity: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    @property
+    def waits(self) -> bool:
+        """Whether they get in line for a device that is not free."""
+        return self.seconds > 0
 
     def wait(self, label: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Ask, which may take about a second, until the device is granted; return that answer.
 
         Raises
         ------
-        DeviceUnreachable
+        DeviceBusy
             If that takes too long.
         """
         began, told = time.monotonic(), ""
@@ -63,10 +69,13 @@ class Applicant:
                 return answer
             since = _clock(answer.get("held", 0.0))
             holder = f"{answer.get('holder')} since {since}"
+            if not self.waits:
+                raise DeviceBusy(f"{label}: not free: {holder} holds it", holder=str(answer.get("holder")))
             if time.monotonic() - began > self.seconds:
-                raise DeviceUnreachable(
+                raise DeviceBusy(
                     f"{label}: not free within {self.seconds:g} s: {holder} holds it. Wait longer with "
-                    "--xdevice-lease-timeout; `xdevice who` tells who has it, `xdevice release --force` takes it away"
+                    "--xdevice-lease-timeout; `xdevice who` tells who has it, `xdevice release --force` takes it away",
+                    holder=str(answer.get("holder")),
                 )
             said = f"{holder} ({answer.get('ahead')} ahead)"
             if said.split(" since ")[0] + said[-10:] != told:

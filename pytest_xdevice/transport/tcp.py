@@ -42,7 +42,9 @@ class SocketTransport:
     def open(self) -> Control:
         """Authenticate, wait for the device to be free, and start a session in the process that the server gives."""
         applicant = self._applicant
-        request = {"purpose": "session", "client": applicant.name, "identity": applicant.identity}
+        request = {
+            "purpose": "session", "client": applicant.name, "identity": applicant.identity, "wait": applicant.waits
+        }  # fmt: skip
         with contextlib.ExitStack() as undo:
             undo.callback(self._close_tunnel)
             self._sock = sock = self._connect(request)

@@ -16,6 +16,7 @@ from pytest_xdevice import DeviceLost
 from pytest_xdevice import DeviceUnreachable
 from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.config import Settings
+from pytest_xdevice.errors import DeviceBusy
 from pytest_xdevice.remote import Session
 from pytest_xdevice.remote import transport_to
 from pytest_xdevice.transport.lease import Occupancy
@@ -74,6 +75,14 @@ def until_waiting(device: Device, count: int) -> Occupancy:
     return found
 
 
+def until_free(device: Device) -> None:
+    """Wait for the end of a session that was closed, which the device may know a moment later."""
+    end = time.monotonic() + 20
+    while device.who().holder is not None:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def test_who_waits_is_told_for_whom_and_gets_it_in_order(device: Device) -> None:
     first = device.open()
     order: list[int] = []
@@ -108,6 +117,16 @@ def test_waiting_has_an_end_that_says_what_to_do(device: Device) -> None:
         device.open(0.2)
     with_it.close()
     device.open(5.0).close()
+
+
+def test_one_who_does_not_wait_gets_it_only_when_it_is_free(device: Device) -> None:
+    with_it = device.open(0.0)
+    with pytest.raises(DeviceBusy, match=rf"not free: .*\(process {os.getpid()}\) .*holds it"):
+        device.open(0.0)
+    assert until_waiting(device, 0).holder is not None
+    with_it.close()
+    until_free(device)
+    device.open(0.0).close()
 
 
 def test_it_can_be_seen_and_taken_by_force(device: Device) -> None:

@@ -13,7 +13,6 @@ from tests.faults.relay import link_to
 from tests.harness.server import DeviceServer
 from tests.harness.server import module_command
 from tests.harness.server import running_server
-from tests.harness.sshd import Sshd
 
 BEFORE_AND_AFTER = """
 import os
@@ -75,22 +74,14 @@ def test_between(xdevice):
 """
 
 
-@pytest.fixture(params=["local", "exec", "server", "ssh"])
-def options(request: pytest.FixtureRequest) -> list[str]:
-    """Return the options that lead to this machine, by each way."""
-    if request.param == "server":
-        server: DeviceServer = request.getfixturevalue("server")
-        return server.options
-    if request.param == "ssh":
-        sshd: Sshd = request.getfixturevalue("sshd")
-        return [f"--xdevice={sshd.execnet_spec}"]
-    return ["--xdevice=local" if request.param == "local" else f"--xdevice=exec:{sys.executable}"]
-
-
+@pytest.mark.parametrize("way", ["local", "exec", "server"])
 @pytest.mark.parametrize("killed", [KILL_SESSION, KILL_WORKER], ids=["session", "worker"])
-def test_the_run_goes_on_when_a_process_is_killed(add_one: pytest.Pytester, options: list[str], killed: str) -> None:
+def test_the_run_goes_on_when_a_process_is_killed(
+    add_one: pytest.Pytester, server: DeviceServer, way: str, killed: str
+) -> None:
+    devices = {"local": ["--xdevice=local"], "exec": [f"--xdevice=exec:{sys.executable}"], "server": server.options}
     write_tests(add_one, killed)
-    add_one.runpytest(*options).assert_outcomes(passed=4)
+    add_one.runpytest(*devices[way]).assert_outcomes(passed=4)
 
 
 class Between:
@@ -134,14 +125,15 @@ def test_a_device_that_stays_away_costs_a_line_a_test(
     result.stdout.fnmatch_lines(
         [
             f"_* ERROR at setup of test_after[[]{address}-cpu[]] _*",
-            f"xdevice {address}: lost (the connection to the session *), and not reached again: *Connection refused*",
-            "=* xdevice: lost devices =*",
-            f"xdevice {address}: lost *",
+            f"xdevice {address}: quarantined for the rest of this run: lost (the connection to the session *), and not "
+            "reached again: *Connection refused*",
+            "=* xdevice: quarantined devices =*",
+            f"xdevice {address}: quarantined for the rest of this run: lost *",
             "2 tests could not run there. *",
         ]
     )
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
-    assert result.stdout.str().count("not reached again") == 3  # a line each, and once in all
+    assert result.stdout.str().count("not reached again") == 4  # at once, a line for each test, and once in all
 
 
 def test_a_board_that_is_frozen_fails_a_test_and_is_reached_again(add_one: pytest.Pytester) -> None:

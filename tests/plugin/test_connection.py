@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,8 @@ def test_a_run_without_device_tests_imports_nothing_heavy(pytester: pytest.Pytes
             assert not {"numpy", "llvmlite", "pyopencl", "execnet", "pytest_xdevice.remote"} & set(sys.modules)
         """
     )
-    arguments = ["-p", "no:xdist", "-p", "no:xdist.looponfail", "-p", "no:hypothesispytest"]
+    others = ("xdist", "xdist.looponfail", "rerunfailures", "hypothesispytest")  # which import some of these themselves
+    arguments = [word for plugin in others for word in ("-p", f"no:{plugin}")]
     for device in ("local", closed_port, "ssh://pi@192.0.2.1", "exec:python3", "popen//python=python3"):
         pytester.runpytest_subprocess(*arguments, f"--xdevice={device}").assert_outcomes(passed=1)
 
@@ -77,6 +79,14 @@ def test_every_device_that_cannot_be_reached_is_named(pytester: pytest.Pytester,
     result.stderr.fnmatch_lines(
         [f"ERROR: xdevice {closed_port}: *", "xdevice exec:/nowhere/python3: *", "xdevice exec:false: *"]
     )
+
+
+def test_one_device_under_two_names_ends_the_run_instead_of_waiting_for_itself(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(TEST)
+    one, two = f"exec:{sys.executable}", f"exec:{sys.executable} -s"
+    result = pytester.runpytest(f"--xdevice={one}", f"--xdevice={two}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: xdevice {two}: this run itself has that device, as one of {one}, *"])
 
 
 def test_a_wrong_token_ends_the_run_with_a_usage_error(

@@ -97,6 +97,8 @@ def test_several_devices_run_each_test_with_their_names_in_the_ids(pytester: pyt
 def test_one_device_named_twice_runs_a_test_once(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_add(xdevice): pass")
     assert collected(pytester, "--xdevice=local", "--xdevice=local") == ["test_add[cpu]"]
+    result = pytester.runpytest("--collect-only", "--xdevice=local", "--xdevice=local")
+    result.stdout.fnmatch_lines(["xdevice: local is given twice, and taken once"])
 
 
 def test_parametrize_of_the_user_multiplies(pytester: pytest.Pytester) -> None:

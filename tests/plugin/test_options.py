@@ -23,6 +23,8 @@ SHOW = """
     [
         (["--xdevice-kind=gpu"], "*--xdevice-kind: 'gpu' is no kind of device; allowed: cpu, opencl"),
         (["-o", "xdevice_kind=gpu"], "*xdevice_kind: 'gpu' is no kind of device; allowed: cpu, opencl"),
+        (["--xdevice-dist=all"], "*--xdevice-dist: 'all' is no way to share tests out; allowed: each, load"),
+        (["-o", "xdevice_dist=all"], "*xdevice_dist: 'all' is no way to share tests out; allowed: each, load"),
         (["--xdevice-timeout=soon"], "*--xdevice-timeout: 'soon' is no time limit; give a number of seconds above 0"),
         (["--xdevice-timeout=0"], "*--xdevice-timeout: '0' is no time limit; give a number of seconds above 0"),
         (["-o", "xdevice_timeout=-1"], "*xdevice_timeout: '-1' is no time limit; give a number of seconds above 0"),

@@ -201,14 +201,14 @@ def test_a_failed_comparison_has_its_picture_and_what_it_left_in_the_reports(
             xdevice.assert_close(xdevice.run(add_one, np.float32([0, 1, 2])), np.float32([1, 2, 7]))
 
         def test_check(xdevice):
-            xdevice.check(add_one, lambda a: a + 2, max_examples=3)
+            xdevice.check(add_one, lambda a: a + 2, max_examples=40)
 
         def test_other(xdevice):
             assert False
         """
     )
     options = ["--xdevice-report=r.json", "--xdevice-report=r.html", "--junitxml=r.xml", "--xdevice-artifacts=kept"]
-    add_one.runpytest(*options, *workers).assert_outcomes(failed=3)
+    add_one.runpytest_subprocess(*options, *workers).assert_outcomes(failed=3)
     data = read(add_one.path / "r.json")
     tests = data["tests"]
     ((device, kernel, size),) = [(each["device"], each["kernel"], each["size"]) for each in data["artifacts"]]

@@ -1,0 +1,1 @@
+"""Several devices in one run: whose turn it is on which, and which of them are left out."""
