@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from types import CodeType
 from typing import Final
@@ -27,9 +28,12 @@ def was_edited(code: CodeType) -> bool:
     if max(found.st_mtime_ns, found.st_ctime_ns) < _BEGAN - _TICK:
         return False
     linecache.checkcache(code.co_filename)
-    flags = code.co_flags & annotations.compiler_flag
+    text = "".join(linecache.getlines(code.co_filename))
+    flags = code.co_flags & annotations.compiler_flag  # code that exec() ran may have it of its caller
     try:
-        module = compile("".join(linecache.getlines(code.co_filename)), code.co_filename, "exec", flags, True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they were told at the import
+            module = compile(text, code.co_filename, "exec", flags, dont_inherit=True)
     except (SyntaxError, ValueError):
         return True
     return all(each != code for each in _codes(module))

@@ -193,12 +193,20 @@ def test_helpers_that_were_changed_are_noticed(tmp_path: Path) -> None:
 
 def test_changes_elsewhere_in_the_file_do_not_matter(tmp_path: Path) -> None:
     """The test module is one of pytest's, which rewrites what it imports."""
-    text = TEXT + "def test_it(request):\n    edit(request)\n    assert double.python(np.float32([1])) == [2]\n"
-    edit = (
-        "def edit(request):\n    with open(request.path, 'a', encoding='utf-8') as file:\n"
-        "        file.write('assert False')\n"
-    )
-    (tmp_path / "test_edit.py").write_text(text + edit, encoding="utf-8")
+    test = """
+import pytest
+PATTERN = '\\d'  # the compiler warns of it
+
+def edit(request):
+    with open(request.path, "a", encoding="utf-8") as file:
+        file.write("assert False")
+
+@pytest.mark.filterwarnings("error")
+def test_it(request):
+    edit(request)
+    assert double.python(np.float32([1])) == [2]
+"""
+    (tmp_path / "test_edit.py").write_text(TEXT + test, encoding="utf-8")
     assert "1 passed" in output_of("-m", "pytest", "-p", "no:cacheprovider", str(tmp_path))
 
 
