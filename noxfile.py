@@ -12,7 +12,7 @@ from tests.harness.interpreters import find_python
 PYTHONS = ((3, 10), (3, 11), (3, 12), (3, 13), (3, 14))
 EXTRAS = "opencl,benchmark,hypothesis,report,completion"
 # What the tests below need beside the plugin, at its newest: these are no dependencies of a user's.
-FOR_TESTS = ("pytest-xdist", "jsonschema", "pyyaml")
+FOR_TESTS = ("pytest-xdist", "jsonschema", "pyyaml", "pygal")
 # Old releases of matplotlib use names of pyparsing that newer ones deprecate, and tests take a warning for an error.
 BESIDE_OLD = ("pyparsing>=3.1,<3.3",)
 # Tests of whatever touches a dependency, in less than a minute.
