@@ -159,6 +159,7 @@ class WorkerClient:
         self._number = number
         self._connection = Connection(sock)
         self._output = output
+        self._heard = b""  # of what the device prints in this batch, what has been shown
         self._identities = itertools.count()
         self._unwanted: list[int] = []
         self._unwanted_bytes = 0
@@ -267,11 +268,11 @@ class WorkerClient:
         self._show_no_more()
         self._due = time.monotonic() + seconds + LIMIT_SECONDS
         self._is_computing = True
-        answer, lengths = self._connection.receive(poll=not batch.timed)
+        # A timing is not to be disturbed.
+        answer, lengths = self._connection.receive(not batch.timed, None if batch.timed else self._listen)
         self._is_computing = False
         _check_answer(answer, len(batch.operations) + freed, len(batch.sinks), len(lengths))
-        if "output" in answer:
-            self._output(answer["output"])
+        self._tell(answer.get("output", ""))
         if "error" in answer:
             raise Problem(answer["error"])
         self._receive(batch, lengths)
@@ -292,6 +293,20 @@ class WorkerClient:
             return bytes(self._connection.read(length))
         except MemoryError:
             raise WireError(f"a file of {length} bytes is announced, for which this host has no memory") from None
+
+    def _listen(self) -> None:
+        """Show what the device has printed so far: with -s a kernel is heard while it runs."""
+        lines: bytes = self._control.request("printed", self._number, len(self._heard), timeout=self._patience)
+        self._heard += lines
+        if lines:
+            self._output(lines.decode("utf-8", "replace"))
+
+    def _tell(self, printed: str) -> None:
+        """Show what the device printed, without what was shown before."""
+        heard, self._heard = self._heard.decode("utf-8", "replace"), b""
+        rest = printed[len(heard) :] if printed.startswith(heard) else printed
+        if rest:
+            self._output(rest)
 
     def _show(self, batch: Batch, sent: int) -> None:
         whole = sum(memoryview(buffer).nbytes for buffer in batch.buffers)
@@ -321,7 +336,7 @@ class WorkerClient:
             end = self._control.request("ended", self._number, kill, timeout=seconds)
         except DeviceLost as lost:
             return lost
-        self._output(end["output"])
+        self._tell(end["output"])
         return WorkerEnded(end, was_late=kill)
 
 

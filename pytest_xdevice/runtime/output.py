@@ -1,7 +1,7 @@
 """What kernels, libraries and the worker itself print on the device: into a file, on to the host, no more than fits.
 
 The session makes a file for each worker, its stdout and stderr. The worker sends what is new with each answer; what it
-printed before it died is left for the session.
+printed before it died is left for the session, which the host also asks now and then while a kernel runs.
 """
 
 from __future__ import annotations
@@ -69,6 +69,11 @@ class Trimmer(threading.Thread):
                 os.ftruncate(self._descriptor, 0)
                 with suppress(OSError):  # a disk that is full: what was printed is lost
                     os.write(self._descriptor, text.encode())
+
+    def lines(self, start: int) -> bytes:
+        """Return the whole lines from byte `start` on, as far as nothing is ever left out of what the file holds."""
+        text = os.pread(self._descriptor, max(0, LIMIT // 2 - start), start)
+        return text[: text.rfind(b"\n") + 1]
 
     def stop(self) -> str:
         """End it; return what the file holds, and close that."""

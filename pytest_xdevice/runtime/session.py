@@ -114,6 +114,7 @@ class Session:
             "conditions": conditions,
             "pid": os.getpid,
             "start": self._start,
+            "printed": self._printed,
             "ended": self._ended,
             "call": self._call,
             "lease": self._line.lease,
@@ -208,6 +209,10 @@ class Session:
     def _call(self, request: Dict[str, Any]) -> Dict[str, Any]:
         """Run a Python function of the host's."""
         return call(self._channel, self._code, self._directory, request)
+
+    def _printed(self, number: int, start: int) -> bytes:
+        """Return the lines that a worker has printed, from byte `start` on, since it last told of them."""
+        return self._workers[number].output.lines(start)
 
     def _ended(self, number: int, kill: bool) -> Dict[str, Any]:
         """Return how a worker ended; with `kill`, end it first."""

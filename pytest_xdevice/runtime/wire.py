@@ -31,6 +31,7 @@ MAX_HEAD = 16 << 20
 MAX_BUFFERS = 1 << 16
 MAX_BUFFER = 1 << 44
 STREAM_CLOSED = 76  # the exit status of a worker whose stream closed, which is how it is told to leave
+_IDLE_SECONDS = 1.0
 _READ_AHEAD = 64 << 10
 _TRUSTED = 16 << 20  # bytes that are made room for before any has come
 _IOV_MAX = 512  # the kernel takes 1024
@@ -136,7 +137,7 @@ class Connection:
         prefix = _HEADER.pack(MAGIC, len(text), len(views)) + lengths + text
         self._send_all([memoryview(prefix), *views], moved)
 
-    def receive(self, poll: bool = True) -> Tuple[Dict[str, Any], List[int]]:
+    def receive(self, poll: bool = True, idle: Optional[Callable[[], None]] = None) -> Tuple[Dict[str, Any], List[int]]:
         """Receive the next frame's head and the lengths of its buffers, in bytes.
 
         Parameters
@@ -144,6 +145,8 @@ class Connection:
         poll : bool
             Whether a wait that is likely to be brief may be spent awake. Not while the other end takes timings: it
             may be on this machine.
+        idle : callable, optional
+            Called once a second as long as nothing comes.
 
         Raises
         ------
@@ -152,13 +155,13 @@ class Connection:
         WireError
             If what comes is no frame, or breaks a bound.
         """
-        text, lengths = self.receive_head(poll)
+        text, lengths = self.receive_head(poll, idle)
         return decode(text), lengths
 
-    def receive_head(self, poll: bool = True) -> Tuple[bytes, List[int]]:
+    def receive_head(self, poll: bool = True, idle: Optional[Callable[[], None]] = None) -> Tuple[bytes, List[int]]:
         """Receive the next frame as `receive` does, its head still encoded."""
         if self._start == self._end:
-            self._await(poll)
+            self._await(poll, idle)
         magic, head_length, count = _HEADER.unpack(self.read(_HEADER.size))
         if magic != MAGIC or head_length > MAX_HEAD or count > MAX_BUFFERS:
             raise WireError(f"not a frame of this protocol: {magic!r}...")
@@ -218,7 +221,7 @@ class Connection:
             self.read_into(scratch[:step])
             length -= step
 
-    def _await(self, poll: bool) -> None:
+    def _await(self, poll: bool, idle: Optional[Callable[[], None]]) -> None:
         """Wait for the first bytes of a frame.
 
         To be woken takes tens of microseconds, on a virtual machine most of a short launch. So where the last wait was
@@ -229,6 +232,10 @@ class Connection:
         awake = poll and self._brief
         while awake and time.perf_counter() - began < _BRIEF and not self._arrivals.poll(0):
             os.sched_yield()
+        while idle is not None and not self._arrivals.poll(1000 * _IDLE_SECONDS):
+            if time.perf_counter() - began > self._seconds:
+                raise TimeoutError("the stream stood still")
+            idle()
         self._fill()
         self._brief = time.perf_counter() - began < _BRIEF
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -296,3 +298,45 @@ def test_what_it_prints_is_the_tests_output(xdevice: Device, capsys: pytest.Capt
     kernel = c_kernel('#include <stdio.h>\nvoid say(int n) { printf("n is %d\\n", n); }\n', "void say(int n)")
     xdevice.run(kernel, 7)
     assert "n is 7" in capsys.readouterr().out
+
+
+# Says something, and waits for a file to appear.
+WAIT = c_kernel(
+    """
+#include <stdio.h>
+#include <unistd.h>
+
+int wait_for(const unsigned char *path)
+{
+    printf("begun\\n");
+    for (int i = 0; i < 20000 && access((const char *)path, F_OK); i++)
+        usleep(1000);
+    printf("done\\n");
+    return access((const char *)path, F_OK);
+}
+""",
+    "int wait_for(const unsigned char *path)",
+)
+
+
+class Answering(io.StringIO):
+    """Text of which each line that is `cue` has a file made."""
+
+    def __init__(self, cue: str, path: Path) -> None:
+        super().__init__()
+        self._cue = cue
+        self._path = path
+
+    def write(self, text: str) -> int:
+        if self._cue in text.splitlines():
+            self._path.touch()
+        return super().write(text)
+
+
+def test_what_it_prints_is_heard_while_it_runs(
+    xdevice: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = Answering("begun", tmp_path / "heard")
+    monkeypatch.setattr(sys, "stdout", heard)
+    assert xdevice.run(WAIT, np.frombuffer(bytes(tmp_path / "heard") + b"\0", np.uint8)) == 0
+    assert heard.getvalue() == "begun\ndone\n"
