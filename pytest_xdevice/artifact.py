@@ -35,6 +35,18 @@ _OPENCL_HEADER: Final = "// xdevice "
 
 
 @dataclass(frozen=True)
+class Built:
+    """What a report tells of an artifact; `size` is that of its object or program, in bytes."""
+
+    kind: Literal["cpu", "opencl"]
+    kernel: str
+    target: str
+    threads: int
+    key: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Artifact:
     """A kernel built for a target.
 
@@ -105,6 +117,12 @@ class Artifact:
     def entry(self) -> str:
         """The exported symbol of a CPU kernel."""
         return f"xd_{self.signature.name}"
+
+    @property
+    def built(self) -> Built:
+        """What a report tells of it, to be kept where its code is not."""
+        size = len(self.object) if self.kind == "cpu" else len(self.opencl_source.encode())
+        return Built(self.kind, self.name, self.target, self.threads, self.key, size)
 
     @cached_property
     def llvm_ir(self) -> str:

@@ -155,7 +155,8 @@ class Run:
         self._phases = [] if artifact.kind == "cpu" else self._geometry()
         self._built = artifact.small if self._is_small() else artifact
         self._loads = load_kernel(self._batch, self._built, device.session, self._worker)
-        device.session.launched.setdefault(artifact.key, artifact)
+        if artifact.key not in device.session.launched:
+            device.session.launched[artifact.key] = artifact.built
         self._pack()
         if device.kept is not None:
             device.kept.note(artifact, binding, ndrange)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 from typing import Union
 
-from .artifact import Artifact
+from .artifact import Built
 from .artifact import KernelSource
 from .client import Problem
 from .client import WorkerClient
@@ -57,7 +57,7 @@ class Session:
         Makes a kernel of what a test gives that is none by itself, or returns None.
     progress : callable
         Told, in a few words, what takes long; nothing when that is done.
-    launched : dict of str to Artifact
+    launched : dict of str to Built
         What was launched on the device, by key.
     """
 
@@ -75,7 +75,7 @@ class Session:
         _check_pin(self._pin, self.info)
         self.opencl_problem: str | None = None
         self.output = DeviceOutput(self.name)
-        self.launched: dict[str, Artifact] = {}
+        self.launched: dict[str, Built] = {}
         self.translate: Translate = _nothing
         self.progress: Callable[[str], None] = _silent
         self._applicant = Applicant(settings.lease_timeout, _silent)

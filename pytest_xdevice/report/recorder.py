@@ -36,7 +36,6 @@ from .usage import USAGE
 from .usage import UsageSection
 
 if TYPE_CHECKING:
-    from ..artifact import Artifact
     from ..remote import Session
     from .picture import Picture
 
@@ -82,7 +81,9 @@ class DeviceNotes:
     def artifacts(self) -> list[ArtifactFacts]:
         """Describe what was launched on them."""
         return [
-            _artifact_facts(session, artifact) for session in self._sessions for artifact in session.launched.values()
+            ArtifactFacts(device=session.name, **asdict(built))
+            for session in self._sessions
+            for built in session.launched.values()
         ]
 
 
@@ -242,13 +243,6 @@ def _timings(report: pytest.TestReport) -> list[TimingResult]:
 
 def _values(report: pytest.TestReport, wanted: str) -> list[dict[str, Any]]:
     return [json.loads(str(value)) for name, value in report.user_properties if name == wanted]
-
-
-def _artifact_facts(session: Session, artifact: Artifact) -> ArtifactFacts:
-    size = len(artifact.object) if artifact.kind == "cpu" else len(artifact.opencl_source.encode())
-    return ArtifactFacts(
-        session.name, artifact.kind, artifact.name, artifact.target, artifact.threads, artifact.key, size
-    )
 
 
 def _device_facts(session: Session) -> DeviceFacts:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import signal
 import stat
 import time
@@ -26,6 +27,7 @@ from typing import Optional
 from .leftovers import sweep
 from .scratch import shared_folder
 
+_NAME = re.compile("([0-9]+)-([0-9]+)-([0-9A-Za-z]+)")
 _END_SECONDS = 2.0  # that a session which was told to end may take
 
 
@@ -168,7 +170,10 @@ def _living(folder: int) -> List[Place]:
 
 
 def _read(name: str, descriptor: int) -> Place:
-    number, pid, identity = name.split("-")
+    found = _NAME.fullmatch(name)
+    if found is None:
+        raise ValueError(f"{name!r} in line for the device is of another version of pytest-xdevice: wait for its end")
+    number, pid, identity = found.groups()
     text = os.pread(descriptor, 4096, 0).decode()
     # On a full disk there is no more than the file itself.
     said: Dict[str, Any] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -171,6 +172,15 @@ def test_this_machine_is_there_for_all() -> None:
 def test_nothing_is_left(folder: Path) -> None:
     Device(f"exec:{sys.executable}").open().close()
     assert not list(folder.iterdir())
+
+
+def test_a_place_in_line_that_cannot_be_read_is_told_of(folder: Path) -> None:
+    line = folder / f"xdevice-lease-{os.getuid()}"
+    line.mkdir(0o700)
+    with (line / "000000000001").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(DeviceLost, match=r"'000000000001' in line for the device is of another version of pytest"):
+            Device(f"exec:{sys.executable}").open()
 
 
 def test_a_crowd_that_comes_and_dies_at_random(device: Device) -> None:
