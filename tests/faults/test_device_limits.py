@@ -32,6 +32,10 @@ from tests.harness.sshd import running_sshd
 
 Enter = Callable[[str], Namespace]
 
+# Where this checkout and its Python are, also for one who sees another folder mounted over them.
+OUTSIDE = f"/proc/{os.getpid()}/root"
+PYTHON = OUTSIDE + sys.executable
+
 # What is mounted over a folder, and whether a session can be there all the same.
 LIMITS = {
     "noexec": ("mount -t tmpfs -o noexec tmpfs {}", True),
@@ -60,7 +64,7 @@ def enter(request: pytest.FixtureRequest) -> Iterator[Enter]:
 
 def behind(enter: list[str], *words: str) -> str:
     """Return the specification of a device whose Python runs behind a command."""
-    return "exec:" + shlex.join([*enter, *words, sys.executable])
+    return "exec:" + shlex.join([*enter, *words, PYTHON])
 
 
 @contextlib.contextmanager
@@ -76,8 +80,8 @@ def by_ssh(inside: Namespace, tmp_path: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def by_socket(inside: Namespace, tmp_path: Path) -> Iterator[str]:
-    command = [*inside.enter, sys.executable, "-m", "pytest_xdevice.runtime", "--insecure", "--port", "0"]
-    with Service(command, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}) as service:
+    command = [*inside.enter, PYTHON, "-m", "pytest_xdevice.runtime", "--insecure", "--port", "0"]
+    with Service(command, env={**os.environ, "PYTHONPATH": f"{OUTSIDE}{REPOSITORY}"}) as service:
         yield service.await_line("bind to ").split()[-1]
 
 
