@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from dataclasses import field
 from pathlib import Path
@@ -51,35 +53,53 @@ class Outcome:
     target: str
 
 
-@pytest.fixture(scope="module", params=["board_arm64", "board_armhf"])
-def board(request: pytest.FixtureRequest) -> Board:
-    """Return each board that has a CPU alone."""
-    board: Board = request.getfixturevalue(request.param)
-    return board
+@pytest.fixture(scope="module")
+def boards(board_arm64: Board, board_armhf: Board) -> list[Board]:
+    """Return the boards that have a CPU alone."""
+    return [board_arm64, board_armhf]
 
 
-@pytest.fixture(scope="module", params=["ssh", "socket"])
-def way(
-    request: pytest.FixtureRequest, board: Board, bundle: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Way]:
-    """Return each way to a board."""
-    if request.param == "ssh":
-        yield ssh_way(board, EVERYTHING)
-        return
+@pytest.fixture(scope="module")
+def by_ssh(boards: list[Board], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[list[Outcome]]]]:
+    """Run everything on all boards at once, since emulation keeps one processor busy a board; by architecture."""
+    with ThreadPoolExecutor(len(boards)) as pool:
+        yield {
+            board.arch: pool.submit(run_on, ssh_way(board, EVERYTHING), tmp_path_factory.mktemp("by-ssh"))
+            for board in boards
+        }
+
+
+@pytest.mark.parametrize("arch", TRIPLES)
+def test_a_board_runs_everything_but_opencl_over_ssh(
+    arch: str, boards: list[Board], by_ssh: dict[str, Future[list[Outcome]]]
+) -> None:
+    assert_cpu_ran(board_of(arch, boards), by_ssh[arch].result())
+
+
+@pytest.mark.parametrize("arch", TRIPLES)
+def test_a_board_runs_a_selection_over_a_socket(
+    arch: str, boards: list[Board], bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    board = board_of(arch, boards)
     with device_server(board, bundle, tmp_path_factory.mktemp("board-server")) as server:
-        yield Way(board, server.options, SELECTED)
+        outcomes = run_on(Way(board, server.options, SELECTED), tmp_path_factory.mktemp("by-socket"))
+    assert_cpu_ran(board, outcomes)
 
 
-def test_a_board_runs_everything_but_opencl(way: Way, tmp_path: Path) -> None:
-    outcomes = run_on(way, tmp_path)
+def board_of(arch: str, boards: list[Board]) -> Board:
+    return next(board for board in boards if board.arch == arch)
+
+
+def assert_cpu_ran(board: Board, outcomes: list[Outcome]) -> None:
+    """Assert that all passed which a board without OpenCL can run, compiled for its CPU."""
     on_opencl = [each for each in outcomes if each.kind == "opencl"]
     assert [each for each in on_opencl if each.status != "skipped" or "pyopencl" not in each.message] == []
     assert [each for each in outcomes if each.kind != "opencl" and each.status != "passed"] == []
     ran = {each.target for each in outcomes if each.kind == "cpu"}
     assert ran
     for target in ran:
-        assert f"-mtriple={TRIPLES[way.board.arch]}" in target
-        assert f"-mcpu={way.board.cpu}" in target
+        assert f"-mtriple={TRIPLES[board.arch]}" in target
+        assert f"-mcpu={board.cpu}" in target
 
 
 def test_a_board_with_opencl_skips_nothing(board_arm64_opencl: Board, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -320,23 +321,44 @@ int wait_for(const unsigned char *path)
 
 
 class Answering(io.StringIO):
-    """Text of which each line that is `cue` has a file made."""
+    """Text that does something as soon as it has a line that is `cue`."""
 
-    def __init__(self, cue: str, path: Path) -> None:
+    def __init__(self, cue: str, answer: Callable[[], object]) -> None:
         super().__init__()
         self._cue = cue
-        self._path = path
+        self._answer = answer
 
     def write(self, text: str) -> int:
         if self._cue in text.splitlines():
-            self._path.touch()
+            self._answer()
         return super().write(text)
 
 
-def test_what_it_prints_is_heard_while_it_runs(
-    xdevice: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    heard = Answering("begun", tmp_path / "heard")
-    monkeypatch.setattr(sys, "stdout", heard)
-    assert xdevice.run(WAIT, np.frombuffer(bytes(tmp_path / "heard") + b"\0", np.uint8)) == 0
+def new_folder() -> str:
+    import tempfile
+
+    return tempfile.mkdtemp()
+
+
+def make_folder(path: str) -> None:
+    import os
+
+    os.mkdir(path)
+
+
+def remove_folder(path: str) -> None:
+    import shutil
+
+    shutil.rmtree(path)
+
+
+def test_what_it_prints_is_heard_while_it_runs(xdevice: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = xdevice.session.remote(new_folder)
+    awaited = f"{folder}/heard"
+    heard = Answering("begun", lambda: xdevice.session.remote(make_folder, awaited))
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", heard)
+        missed = xdevice.run(WAIT, np.frombuffer(f"{awaited}\0".encode(), np.uint8))
+    xdevice.session.remote(remove_folder, folder)
+    assert missed == 0
     assert heard.getvalue() == "begun\ndone\n"
