@@ -115,7 +115,7 @@ def _emitting(text: str, request: dict[str, Any], machine: Any) -> Any:
     mask registers it takes that instruction for a mere copy, and the bits above let more elements be written. Without
     AVX512DQ there is no KMOVB.
     """
-    if not _MASKED_BYTES.search(text) or not request["triple"].startswith(_X86):
+    if not request["triple"].startswith(_X86) or not _MASKED_BYTES.search(text):
         return machine
     features = ",".join(filter(None, [request["features"], "-avx512dq"]))
     return _target_machine(request["triple"], request["cpu"], features, request["abi"])

@@ -19,13 +19,7 @@ from pytest_xdevice import AuthenticationError
 from pytest_xdevice import ConfigError
 from pytest_xdevice import DeviceLost
 from pytest_xdevice import DeviceUnreachable
-from pytest_xdevice import dim
-from pytest_xdevice import f32
-from pytest_xdevice import In
 from pytest_xdevice import JumpHostError
-from pytest_xdevice import kernel
-from pytest_xdevice import Out
-from pytest_xdevice import parallel
 from pytest_xdevice.cli import main
 from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.config import Settings
@@ -37,6 +31,7 @@ from tests.boards.board import REPOSITORY
 from tests.boards.processes import command_line
 from tests.boards.processes import still_running
 from tests.boards.processes import with_variable
+from tests.faults.kernels import add_one
 from tests.harness.certificate import make_certificate
 from tests.harness.hidden import Hidden
 from tests.harness.hidden import write_client_config
@@ -49,14 +44,6 @@ from tests.harness.sshd import Sshd
 from tests.transport.killed_host import killed_host
 
 pytestmark = pytest.mark.usefixtures("compiler")
-
-n = dim("n")
-
-
-@kernel
-def add_one(a: In[f32, n], b: Out[f32, n]) -> None:
-    for i in parallel(n):
-        b[i] = a[i] + 1.0
 
 
 @pytest.fixture(scope="module")
