@@ -31,6 +31,7 @@ from pytest_xdevice.remote import Session
 from tests.boards.processes import command_line
 from tests.boards.processes import still_running
 from tests.boards.processes import with_variable
+from tests.faults.kernels import add_one
 from tests.harness.sshd import HOST
 from tests.harness.sshd import running_sshd
 from tests.harness.sshd import Sshd
@@ -39,12 +40,6 @@ from tests.transport.killed_host import killed_host
 pytestmark = pytest.mark.usefixtures("compiler")
 
 n = dim("n")
-
-
-@kernel
-def add_one(a: In[f32, n], b: Out[f32, n]) -> None:
-    for i in parallel(n):
-        b[i] = a[i] + 1.0
 
 
 @kernel
