@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Final
 
-from .ir import Atomic
 from .ir import Const
 from .ir import Expr
 from .ir import Local
 from .ir import Parallel
-from .ir import Stmt
-from .ir import Store
 from .phases import assigned_in
-from .traversal import expressions
-from .traversal import loads
+from .traversal import accesses
 from .traversal import locals_of
 from .traversal import walk
 from .types import ArrayType
@@ -35,18 +30,9 @@ def takes_neighbours(loop: Parallel, arrays: Mapping[str, ArrayType]) -> bool:
     changing = assigned_in(loop.body) - {loop.variables[-1]}
     return all(
         arrays[array].element.bits <= _WIDEST and _follow(indices, loop.variables[-1], changing)
-        for array, indices in _accesses(loop.body)
+        for array, indices in accesses(walk(loop.body))
         if array in arrays
     )
-
-
-def _accesses(body: tuple[Stmt, ...]) -> Iterator[tuple[str, tuple[Expr, ...]]]:
-    for statement in walk(body):
-        if isinstance(statement, (Atomic, Store)):
-            yield statement.array, statement.indices
-        for expr in expressions(statement):
-            for load in loads(expr):
-                yield load.array, load.indices
 
 
 def _follow(indices: tuple[Expr, ...], variable: str, changing: set[str]) -> bool:

@@ -33,9 +33,8 @@ from .legalise import is_cheap
 from .phases import assigned_in
 from .phases import read_in
 from .rewrite import Rewriter
+from .traversal import accesses
 from .traversal import arrays_accessed
-from .traversal import expressions
-from .traversal import loads
 from .traversal import locals_of
 from .types import i64
 from .types import LocalArray
@@ -178,8 +177,7 @@ def _gains(loop: Parallel, parts: list[_Part]) -> bool:
         if not all(is_cheap(bound) and not locals_of(bound) & (assigned | {variable}) for bound in bounds):
             return False
     varying = (assigned | {variable}) - counters
-    accesses = [access for part in parts for access in _accesses(part.body)]
-    if not all(_is_even(indices, variable, varying) for indices in accesses):
+    if not all(_is_even(indices, variable, varying) for part in parts for _, indices in accesses(part.body)):
         return False
     return any(_walks_down(part, variable) for part in parts)
 
@@ -188,7 +186,7 @@ def _walks_down(part: _Part, variable: str) -> bool:
     """Tell whether a loop goes from row to row of an array, in the column that `variable` says."""
     return part.loop is not None and any(
         variable in locals_of(indices[-1]) and any(part.loop.variable in locals_of(index) for index in indices[:-1])
-        for indices in _accesses(part.body)
+        for _, indices in accesses(part.body)
     )
 
 
@@ -200,15 +198,6 @@ def _is_even(indices: tuple[Expr, ...], variable: str, varying: set[str]) -> boo
     if isinstance(last, Binary) and last.op in ("add", "sub") and not locals_of(last.right) & varying:
         last = last.left
     return not locals_of(last) & varying or (isinstance(last, Local) and last.name == variable)
-
-
-def _accesses(statements: Iterable[Stmt]) -> Iterator[tuple[Expr, ...]]:
-    """Yield the indices of every access to memory."""
-    for statement in statements:
-        if isinstance(statement, Store):
-            yield statement.indices
-        for expr in expressions(statement):
-            yield from (load.indices for load in loads(expr))
 
 
 def _read_first(body: Iterable[Stmt]) -> set[str]:

@@ -79,6 +79,15 @@ def loads(expr: Expr) -> Iterator[Load]:
         yield from loads(child)
 
 
+def accesses(statements: Iterable[Stmt]) -> Iterator[tuple[str, tuple[Expr, ...]]]:
+    """Yield the array and the indices of each element that statements themselves read or write."""
+    for statement in statements:
+        if isinstance(statement, (Atomic, Store)):
+            yield statement.array, statement.indices
+        for expr in expressions(statement):
+            yield from ((load.array, load.indices) for load in loads(expr))
+
+
 def inlined_calls(expr: Expr) -> Iterator[InlinedCall]:
     """Yield the inlined calls of an expression, not those within them."""
     if isinstance(expr, InlinedCall):
