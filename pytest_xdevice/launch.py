@@ -65,9 +65,11 @@ def work_sizes(phase: Phase, values: Mapping[str, int], device_type: str) -> tup
     """
     extents = phase.sizes(values)
     small_or_large = _LARGE_CPU_BLOCKS if math.prod(extents) >= _LARGE_LAUNCH else _CPU_BLOCKS
-    defaults = _GPU_BLOCKS if device_type == "gpu" else small_or_large
-    block = phase.block or (defaults[len(extents) - 1] if extents else ())
-    taken = (*block[:-1], block[-1] * phase.each) if device_type == "gpu" and block else block
+    is_gpu = device_type == "gpu"
+    defaults = _GPU_BLOCKS if is_gpu else small_or_large
+    block = phase.block or (is_gpu and phase.gpu_block) or (defaults[len(extents) - 1] if extents else ())
+    each = phase.each if is_gpu and phase.each else (1,) * len(block)
+    taken = [size * iterations for size, iterations in zip(block, each, strict=True)]
     groups = phase.grid or [-(-extent // size) for extent, size in zip(extents, taken, strict=True)]
     whole = [count * size for count, size in zip(groups, block, strict=True)] if 0 not in extents else [0]
     return whole[::-1] or [1], list(block[::-1]) or [1]

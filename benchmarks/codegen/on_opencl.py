@@ -241,7 +241,7 @@ def _theirs(device: Device, peers: Any, kernel: Kernel, arguments: Arguments) ->
     entry = cl.Kernel(peers, _RESERVED.get(name, name))
     entry.set_args(*buffers, *(np.int32(values[dim]) for dim in kernel.signature.dims))
     (phase,) = build(kernel, "opencl").phases
-    launches = [Launch(entry, *work_sizes(replace(phase, each=1), values, device.type))]
+    launches = [Launch(entry, *work_sizes(replace(phase, each=(), gpu_block=None), values, device.type))]
     return Side(device, launches, [each for each in buffers if isinstance(each, cl.Buffer)])
 
 

@@ -41,15 +41,18 @@ class Phase:
         Work-group size in the same order, or None where the device may choose.
     grid : tuple of int or None
         Number of work-groups in the same order, or None for as many as the iterations fill.
-    each : int
-        How many iterations of the last variable a work-item of a GPU takes.
+    each : tuple of int
+        How many iterations in each dimension a work-item of a GPU takes; empty for one.
+    gpu_block : tuple of int or None
+        Work-group size that suits a GPU, where the device may choose.
     """
 
     entry: str
     extents: tuple[ExtentExpr, ...]
     block: tuple[int, ...] | None = None
     grid: tuple[int, ...] | None = None
-    each: int = 1
+    each: tuple[int, ...] = ()
+    gpu_block: tuple[int, ...] | None = None
 
     def sizes(self, values: Mapping[str, int]) -> tuple[int, ...]:
         """Return the number of iterations in each dimension for the dims and scalars in `values`."""
@@ -62,17 +65,18 @@ class Phase:
             "extents": list(self.extents),
             "block": self.block and list(self.block),
         }
-        facts |= {"each": self.each} if self.each > 1 else {}
-        return facts if self.grid is None else {**facts, "grid": list(self.grid)}
+        chosen = {"grid": self.grid, "each": self.each, "gpu_block": self.gpu_block}
+        return {**facts, **{name: list(sizes) for name, sizes in chosen.items() if sizes}}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Phase:
         """Rebuild what `to_json` gave."""
-        block, grid = data["block"], data.get("grid")
-        return cls(
-            data["entry"], tuple(data["extents"]), tuple(block) if block else None, tuple(grid) if grid else None,
-            data.get("each", 1),
-        )  # fmt: skip
+        block, grid, gpu_block = (_sizes(data.get(name)) for name in ("block", "grid", "gpu_block"))
+        return cls(data["entry"], tuple(data["extents"]), block, grid, tuple(data.get("each", ())), gpu_block)
+
+
+def _sizes(found: list[int] | None) -> tuple[int, ...] | None:
+    return tuple(found) if found else None
 
 
 def evaluate(extent: ExtentExpr, values: Mapping[str, int]) -> int:

@@ -37,22 +37,45 @@ _COUNTING: Final = """\
 # A work-item of a GPU takes several iterations of a short body: its loads are then under way together, without which
 # the memory is not kept busy. Either they follow each other, or they lie a work-group apart.
 EACH: Final = 4
-_SPREAD: Final = f"""\
+_SPREAD: Final = """\
 #ifdef XD_GPU
-#define XD_EACH {EACH}
-#define XD_BESIDE(type, k) ((type)get_global_id(0) * XD_EACH + (k))
-#define XD_APART(type, k) \\
-    (((type)get_group_id(0) * XD_EACH + (k)) * (type)get_local_size(0) + (type)get_local_id(0))
-#define XD_FOR_EACH(k) for (int k = 0; k < XD_EACH; ++k)
+#define XD_EACH(count) (count)
+#define XD_BESIDE(type, k, count, dimension) ((type)get_global_id(dimension) * (count) + (k))
+#define XD_APART(type, k, count, dimension) \\
+    (((type)get_group_id(dimension) * (count) + (k)) * (type)get_local_size(dimension) \\
+     + (type)get_local_id(dimension))
+#define XD_FOR_EACH(k, count) for (int k = 0; k < (count); ++k)
 #define XD_NEXT continue
 #else
-#define XD_EACH 1
-#define XD_BESIDE(type, k) (type)get_global_id(0)
-#define XD_APART(type, k) (type)get_global_id(0)
-#define XD_FOR_EACH(k) const int k = 0;
+#define XD_EACH(count) 1
+#define XD_BESIDE(type, k, count, dimension) (type)get_global_id(dimension)
+#define XD_APART XD_BESIDE
+#define XD_FOR_EACH(k, count) const int k = 0;
 #define XD_NEXT return
 #endif"""
-_FORMS: Final = {"xd_index": _INDEX, "XD_COUNT": _COUNTING, "XD_EACH": _SPREAD}
+# The elements of a window between a device's memory and its registers. Without being unrolled, a loop over them would
+# need an array in memory.
+_WINDOWS: Final = """\
+#define XD_UNROLLED _Pragma("unroll")
+#define XD_TAKE(element, vector, count, to, from) \\
+    if (((size_t)(from) & (sizeof(vector) - 1)) == 0) { \\
+        union { vector whole[(count) * sizeof(element) / sizeof(vector)]; element each[count]; } xd_w; \\
+        XD_UNROLLED for (int z = 0; z < (int)((count) * sizeof(element) / sizeof(vector)); ++z) \\
+            xd_w.whole[z] = ((__global const vector *)(from))[z]; \\
+        XD_UNROLLED for (int z = 0; z < (count); ++z) (to)[z] = xd_w.each[z]; \\
+    } else { \\
+        XD_UNROLLED for (int z = 0; z < (count); ++z) (to)[z] = (from)[z]; \\
+    }
+#define XD_GIVE(element, vector, count, to, from) \\
+    if (((size_t)(to) & (sizeof(vector) - 1)) == 0) { \\
+        union { vector whole[(count) * sizeof(element) / sizeof(vector)]; element each[count]; } xd_w; \\
+        XD_UNROLLED for (int z = 0; z < (count); ++z) xd_w.each[z] = (from)[z]; \\
+        XD_UNROLLED for (int z = 0; z < (int)((count) * sizeof(element) / sizeof(vector)); ++z) \\
+            ((__global vector *)(to))[z] = xd_w.whole[z]; \\
+    } else { \\
+        XD_UNROLLED for (int z = 0; z < (count); ++z) (to)[z] = (from)[z]; \\
+    }"""
+_FORMS: Final = {"xd_index": _INDEX, "XD_COUNT": _COUNTING, "XD_EACH": _SPREAD, "XD_UNROLLED": _WINDOWS}
 
 
 def forms_used(kernels: Sequence[str]) -> Iterator[str]:

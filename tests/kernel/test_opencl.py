@@ -16,7 +16,7 @@ from pytest_xdevice.kernel.ir import Return
 from pytest_xdevice.kernel.ir import Stmt
 from pytest_xdevice.kernel.mathtable import FUNCTIONS
 from pytest_xdevice.kernel.opencl import kernel_program
-from pytest_xdevice.kernel.opencl import literal
+from pytest_xdevice.kernel.opencl_spelling import literal
 from pytest_xdevice.kernel.types import bool_
 from pytest_xdevice.kernel.types import f32
 from pytest_xdevice.kernel.types import f64
@@ -134,7 +134,7 @@ def test_the_last_variable_is_dimension_0_and_block_is_reversed() -> None:
     body = store("c", (var("y"), var("x")), const(1, i32))
     nest = parallel("y x", (dimension("m"), N), body, block=(4, 16))
     made = kernel_program(kernel("k", [array("c", i32, "m", "n", mode="out")], nest, y=i64, x=i64))
-    assert made.phases == (Phase("xd_k_0", ("m", "n"), (4, 16), each=4),)
+    assert made.phases == (Phase("xd_k_0", ("m", "n"), (4, 16), each=(1, 4)),)
     assert "reqd_work_group_size(16, 4, 1)" in made.source
     assert "v_x = XD_APART(xd_index, k0);" in made.source
     assert "v_y = (xd_index)get_global_id(1);" in made.source
