@@ -1,4 +1,4 @@
-"""Which iterations of a parallel loop a GPU's work-item takes: neighbours, where those lie side by side in memory."""
+"""Which iterations a GPU's work-item takes of a loop that has no tile: neighbours, where those lie side by side."""
 
 from __future__ import annotations
 
