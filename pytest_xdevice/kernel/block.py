@@ -85,6 +85,7 @@ class Block:
             raise self.text.error(node, f"{reason}: {refusal.message}", advice or refusal.advice) from None
 
     def check_name(self, target: ast.Name) -> None:
+        """Refuse to assign to a name that is no local's."""
         if target.id in self.expressions.scope.dims:
             raise self.text.error(
                 target,
