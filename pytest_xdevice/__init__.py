@@ -25,15 +25,16 @@ if TYPE_CHECKING:
     from .errors import RemoteFunctionTimeout
     from .errors import TargetError
     from .errors import XDeviceError
-    from .kernel.atomics import atomic_add
-    from .kernel.atomics import atomic_cas
-    from .kernel.atomics import atomic_max
-    from .kernel.atomics import atomic_min
-    from .kernel.barriers import barrier
+    from .kernel.constructs import atomic_add
+    from .kernel.constructs import atomic_cas
+    from .kernel.constructs import atomic_max
+    from .kernel.constructs import atomic_min
+    from .kernel.constructs import barrier
+    from .kernel.constructs import parallel
+    from .kernel.constructs import private
+    from .kernel.constructs import shared
     from .kernel.errors import KernelError
     from .kernel.kernel import kernel
-    from .kernel.local_arrays import private
-    from .kernel.local_arrays import shared
     from .kernel.mathtable import _ABS as abs
     from .kernel.mathtable import _MAX as max
     from .kernel.mathtable import _MIN as min
@@ -70,7 +71,6 @@ if TYPE_CHECKING:
     from .kernel.mathtable import tanh
     from .kernel.mathtable import trunc
     from .kernel.opencl_types import local
-    from .kernel.parallel import parallel
     from .kernel.types import bool_
     from .kernel.types import dim
     from .kernel.types import f16

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 from typing import Final
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -20,12 +21,22 @@ from .kernel.binding import omittable
 from .kernel.kernel import Kernel
 from .kernel.signature import Signature
 
-if TYPE_CHECKING:
-    from .device import Device
-
 Reference = Callable[..., Any]
 # Of arrays with more elements only the first and the last ones are shown.
 _SHOWN_ELEMENTS: Final = 40
+
+
+class Runner(Protocol):
+    """What kernels are checked on: a `Device`, as far as that is needed here."""
+
+    @property
+    def name(self) -> str: ...
+
+    def compile(self, kernel: KernelSource) -> object: ...
+
+    def run(self, kernel: KernelSource, *args: object) -> Any: ...
+
+    def freeing(self) -> AbstractContextManager[None]: ...
 
 
 class _End(BaseException):
@@ -36,7 +47,7 @@ class _End(BaseException):
 
 
 def check(
-    device: Device,
+    device: Runner,
     kernel: KernelSource,
     reference: Reference | None,
     max_examples: int,
@@ -72,7 +83,7 @@ class _Examples:
     """The search for arguments that fail."""
 
     def __init__(
-        self, device: Device, kernel: KernelSource, reference: Reference, tolerances: Mapping[str, Any]
+        self, device: Runner, kernel: KernelSource, reference: Reference, tolerances: Mapping[str, Any]
     ) -> None:
         self._device = device
         self._kernel = kernel

@@ -7,25 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
-import importlib.metadata
 import json
 import weakref
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from typing import Final
 
 from .artifact import Artifact
 from .artifact import describe
 from .artifact import ENTRY
-from .artifact import FORMAT
 from .artifact import KernelSource
 from .artifact import LinkedSource
 from .artifact import SECTION
 from .artifact import ThreadedSource
+from .cached_artifacts import cache_key
+from .cached_artifacts import digest_of
+from .cached_artifacts import pack
+from .cached_artifacts import unpack
 from .device_info import DeviceInfo
 from .errors import ArgumentError
 from .errors import CompileError
@@ -46,7 +46,6 @@ from .toolchain.timing_loop import timing_loop
 
 OPENCL: Final = "opencl"
 MOST_THREADS: Final = 256
-_EMISSION: Final = 2  # counts the changes to what is made of the same IR, for what is kept in the cache
 
 
 class Compiler:
@@ -223,14 +222,14 @@ class Compiler:
         self, text: str, signature: Signature, target: Target, threads: int = 1, parts: Parts = NO_PARTS
     ) -> Artifact:
         linker = self.linker_for(target)
-        key = _cache_key(text, signature, target, linker, parts)
+        key = cache_key(text, signature, target, linker, parts)
         stored = self._cache.get(key)
         if stored is not None:
-            artifact = _unpack(stored)
+            artifact = unpack(stored)
             if artifact is not None:
                 return artifact
         artifact = self._make(text, signature, target, key, linker, threads, parts)
-        self._cache.put(key, _pack(artifact))
+        self._cache.put(key, pack(artifact))
         return artifact
 
     def _make(
@@ -355,7 +354,7 @@ def _build_opencl(source: KernelSource) -> Artifact:
     geometry = json.dumps([phase.to_json() for phase in program.phases])
     # The kernels of one hand-written program share it on the device.
     own = "by hand" if program.is_handwritten else str(source.signature)
-    key = _digest(OPENCL, own, program.source, geometry, *program.build_options)
+    key = digest_of(OPENCL, own, program.source, geometry, *program.build_options)
     return Artifact(
         "opencl",
         source.signature,
@@ -393,71 +392,8 @@ def _link(obj: bytes, target: Target, linker: Linker | None, parts: Parts) -> by
     return parts.link((obj, *parts.objects))
 
 
-def _cache_key(text: str, signature: Signature, target: Target, linker: Linker | None, parts: Parts) -> str:
-    return _digest(
-        text,
-        parts.digest,
-        json.dumps(signature.to_json()),
-        str(target),
-        str(target.glibc),
-        f"{linker.identity} {linker.line(target)}" if linker else "no linker",
-        _tools(),
-    )
-
-
-@functools.cache
-def _tools() -> str:
-    try:
-        own = importlib.metadata.version("pytest-xdevice")
-    except importlib.metadata.PackageNotFoundError:
-        own = "not installed"
-    backend = importlib.metadata.version("llvmlite")
-    return f"format {FORMAT}, emission {_EMISSION}, pytest-xdevice {own}, llvmlite {backend}"
-
-
-def _digest(*texts: str) -> str:
-    digest = hashlib.sha256()
-    for text in texts:
-        data = text.encode()
-        digest.update(len(data).to_bytes(8, "little"))
-        digest.update(data)
-    return digest.hexdigest()
-
-
 def _description_ir(text: str) -> str:
     # Hidden, not private: the optimiser keeps it, no reader outside has to see it, and the name clashes with none.
     data = text.encode("ascii")
     escaped = "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:02X}" for b in data)
     return f'\n@xd.description = hidden constant [{len(data)} x i8] c"{escaped}", section "{SECTION}", align 1\n'
-
-
-def _pack(artifact: Artifact) -> bytes:
-    llvm_ir = artifact.llvm_ir.encode()
-    facts = {
-        "signature": artifact.signature.to_json(),
-        "target": artifact.target,
-        "key": artifact.key,
-        "object": len(artifact.object),
-        "threads": artifact.threads,
-    }
-    return b"".join((json.dumps(facts).encode(), b"\n", artifact.object, llvm_ir))
-
-
-def _unpack(data: bytes) -> Artifact | None:
-    """Read what `_pack` wrote; None for anything else, which is then built anew."""
-    header, _, rest = data.partition(b"\n")
-    try:
-        facts: dict[str, Any] = json.loads(header)
-        signature = Signature.from_json(facts["signature"])
-        size = int(facts["object"])
-        return Artifact(
-            "cpu",
-            signature,
-            facts["target"],
-            facts["key"],
-            object=rest[:size],
-            ir=rest[size:].decode(),
-            threads=facts["threads"],
-        )
-    except (ValueError, KeyError, TypeError):
-        return None

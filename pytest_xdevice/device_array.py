@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from typing import Any
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,11 +13,9 @@ from numpy.typing import DTypeLike
 from .client import Batch
 from .client import bytes_of
 from .client import WorkerClient
+from .command_queue import CommandQueue
 from .errors import ArgumentError
 from .errors import DeviceError
-
-if TYPE_CHECKING:
-    from .device import Device
 
 NDArray = np.ndarray[Any, np.dtype[Any]]
 
@@ -36,17 +33,17 @@ class DeviceArray:
         Whether it still is on the device: it was not freed, and the worker that holds it lives.
     """
 
-    def __init__(self, device: Device, worker: WorkerClient, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(self, queue: CommandQueue, worker: WorkerClient, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self._shape = shape
         self._dtype = dtype
         self.nbytes = math.prod(shape) * dtype.itemsize
         self.worker = worker
         self.identity = worker.new_identity()
-        self._device = device
+        self._queue = queue
         self._freed = False
 
     def __repr__(self) -> str:
-        state = "freed" if self._freed else self._device.name
+        state = "freed" if self._freed else self._queue.name
         return f"<DeviceArray {self.dtype}{list(self.shape)} on {state}>"
 
     def __eq__(self, other: object) -> bool:
@@ -177,4 +174,4 @@ class DeviceArray:
 
     def _submit(self, batch: Batch) -> None:
         __tracebackhide__ = True
-        self._device.submit(batch, self.worker, "", self._device.session.settings.timeout)
+        self._queue.submit(batch, self.worker, "", self._queue.session.settings.timeout)

@@ -77,6 +77,13 @@ def is_device_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None and name not in ("local", "popen")
 
 
+def name_problem(name: str) -> str | None:
+    """Return why no entry may have this name; None if one may."""
+    if is_device_name(name):
+        return None
+    return f"{name!r} cannot name a device; use letters, digits, '.', '_' and '-', and not 'local' or 'popen'"
+
+
 def check_address(address: str) -> None:
     """Refuse an entry's address that has none of the forms of one.
 

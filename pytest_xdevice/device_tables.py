@@ -21,7 +21,7 @@ from typing import Final
 from .device_entry import address_forms
 from .device_entry import check_address
 from .device_entry import DeviceConfig
-from .device_entry import is_device_name
+from .device_entry import name_problem
 from .device_entry import near_match
 from .device_entry import read_fingerprint
 from .errors import ConfigError
@@ -235,10 +235,9 @@ KEYS: Final = tuple(_READERS)
 
 def _read_device(file: DeviceFile, name: str, entry: object) -> DeviceConfig:
     at = ("devices", name)
-    if not is_device_name(name):
-        raise file.error(
-            f"{name!r} cannot name a device; use letters, digits, '.', '_' and '-', and not 'local' or 'popen'", *at
-        )
+    problem = name_problem(name)
+    if problem is not None:
+        raise file.error(problem, *at)
     if not isinstance(entry, dict):
         raise file.error(f"expected a table with the keys {', '.join(KEYS)}; got {entry!r}", *at)
     _check_keys(file, entry, KEYS, *at)

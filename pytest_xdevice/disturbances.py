@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 from typing import Final
 
-_BUSY: Final = 0.5  # processes a core, beyond the one that is timed
+BUSY: Final = 0.5  # processes a core, beyond the one that is timed
+END_OTHERS: Final = "end what else runs there"
+FIX_CLOCKS: Final = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
 _SLOW: Final = 0.9  # of the highest frequency
 _HOT: Final = 85.0  # °C; boards begin to throttle at 80 to 95
 
@@ -88,7 +90,7 @@ class Conditions:
             governed = f" (governor {', '.join(self.governors)})" if self.governors else ""
             return (
                 f"a clock of {self.frequency / 1e6:.0f} MHz of {self.max_frequency / 1e6:.0f} MHz{governed}; "
-                "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
+                f"{FIX_CLOCKS}"
             )
         return ""
 
@@ -96,9 +98,14 @@ class Conditions:
         return "cores of different speeds, and no choice of one; give --xdevice-pin CPU" if self.uneven else ""
 
     def _load(self) -> str:
-        if self.load is None or self.load <= 1 + _BUSY * self.cores:
+        if self.load is None or self.load <= 1 + BUSY * self.cores:
             return ""
-        return f"a load of {self.load:.1f} on {self.cores} core{'s' * (self.cores != 1)}; end what else runs there"
+        return f"{load_text(self.load, self.cores)}; {END_OTHERS}"
+
+
+def load_text(load: float, cores: int) -> str:
+    """Say in words how many processes ran or waited on how many cores."""
+    return f"a load of {load:.1f} on {cores} core{'s' * (cores != 1)}"
 
 
 def told(found: Iterable[tuple[str, Conditions | None]]) -> list[str]:

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from .artifact import Artifact
 from .artifact import KernelSource
 from .comparison import Comparison
 from .comparison import DEFAULT_SAMPLES as PAIRS
+from .context import Context
 from .device_array import DeviceArray
 from .errors import ArgumentError
 from .kernel.binding import bind
 from .kernel.launch_shape import LaunchShape
-from .kernel.launch_shape import Sizes
+from .kernel.sizes import Sizes
 from .launch import Run
 from .measurement import Measurement
-from .ndrange import NDSize
 from .ndrange import read_ndrange
 from .timing import Timing
-
-if TYPE_CHECKING:
-    from .device import Device
 
 
 class Function:
@@ -34,8 +30,8 @@ class Function:
         What was made: IR, assembly, OpenCL source, object code.
     """
 
-    def __init__(self, device: Device, artifact: Artifact, source: KernelSource | None = None) -> None:
-        self._device = device
+    def __init__(self, context: Context, artifact: Artifact, source: KernelSource | None = None) -> None:
+        self._context = context
         self.artifact = artifact
         self._source = source
         self._shaped: dict[LaunchShape, Function] = {}
@@ -43,7 +39,7 @@ class Function:
         self._last_call: tuple[object, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<Function {self.artifact.signature} on {self._device.name}>"
+        return f"<Function {self.artifact.signature} on {self._context.name}>"
 
     @property
     def name(self) -> str:
@@ -55,9 +51,9 @@ class Function:
         *args: object,
         block: Sizes = None,
         grid: Sizes = None,
-        global_size: NDSize = None,
-        local_size: NDSize = None,
-        offset: NDSize = None,
+        global_size: Sizes = None,
+        local_size: Sizes = None,
+        offset: Sizes = None,
         timeout: float | None = None,
         **kwargs: object,
     ) -> None:
@@ -110,9 +106,9 @@ class Function:
         bytes: float | None = None,
         block: Sizes = None,
         grid: Sizes = None,
-        global_size: NDSize = None,
-        local_size: NDSize = None,
-        offset: NDSize = None,
+        global_size: Sizes = None,
+        local_size: Sizes = None,
+        offset: Sizes = None,
         timeout: float | None = None,
         **kwargs: object,
     ) -> Timing:
@@ -175,9 +171,9 @@ class Function:
         warmup: int = 1,
         flush_cache: bool = False,
         cooldown: float = 0.0,
-        global_size: NDSize = None,
-        local_size: NDSize = None,
-        offset: NDSize = None,
+        global_size: Sizes = None,
+        local_size: Sizes = None,
+        offset: Sizes = None,
         timeout: float | None = None,
         **kwargs: object,
     ) -> Comparison:
@@ -215,8 +211,8 @@ class Function:
         )  # fmt: skip
         sizes = {"global_size": global_size, "local_size": local_size, "offset": offset}
         if not isinstance(other, Function):
-            other = self._device.compile(other, threads=self.artifact.threads)
-        if other._device is not self._device:
+            other = compiled(self._context, other, self.artifact.threads)
+        if other._context is not self._context:
             raise ArgumentError(f"{other!r} is not on the device of {self!r}: load both with one xdevice")
         placed: dict[int, DeviceArray] = {}
         runs = []
@@ -233,7 +229,7 @@ class Function:
         for param, value in zip(self.artifact.signature.params, binding.values, strict=True):
             if param.is_array and not isinstance(value, DeviceArray):
                 if id(value) not in placed:
-                    placed[id(value)] = self._device.array(value)
+                    placed[id(value)] = self._context.array(value)
                 value = placed[id(value)]
             arguments.append(value)
         return arguments
@@ -248,15 +244,15 @@ class Function:
                     f"{self.name}: {shape}: a kernel that was loaded from a file keeps its work-groups; "
                     "compile it from its source"
                 )
-            source = self._device.shaped(self._source, shape)
-            self._shaped[shape] = self if source is self._source else self._device.compile(source)
+            source = self._context.shaped(self._source, shape)
+            self._shaped[shape] = self if source is self._source else compiled(self._context, source)
         return self._shaped[shape]
 
     def _is_last(self, call: tuple[object, ...]) -> bool:
         """Whether these are the very objects of the last launch: arrays on the device, and numbers, do not change."""
         return len(call) == len(self._last_call) and all(map(operator.is_, call, self._last_call))
 
-    def _prepare(self, args: Sequence[object], kwargs: dict[str, object], sizes: dict[str, NDSize]) -> Run:
+    def _prepare(self, args: Sequence[object], kwargs: dict[str, object], sizes: dict[str, Sizes]) -> Run:
         __tracebackhide__ = True
         ndrange = read_ndrange(self.artifact, sizes)
         binding = bind(self.artifact.signature, args, kwargs)
@@ -266,4 +262,11 @@ class Function:
                     f"{self.name}: {param.name} is written by the kernel: pass an array that lives on the device "
                     "(xdevice.empty or xdevice.array), or use xdevice.run, which brings results back"
                 )
-        return Run(self._device, self.artifact, binding, ndrange)
+        return Run(self._context, self.artifact, binding, ndrange)
+
+
+def compiled(context: Context, kernel: KernelSource, threads: int = 1) -> Function:
+    """Compile a kernel, load it and return the function that launches it; see `Device.compile`."""
+    __tracebackhide__ = True
+    source = context.source(kernel)
+    return Function(context, context.loaded(context.build(source, threads)), source)

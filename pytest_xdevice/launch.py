@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 from typing import Final
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .artifact import Artifact
 from .client import Batch
 from .client import bytes_of
-from .client import WorkerClient
+from .context import Context
 from .counters import Counters
 from .counters import Events
 from .device_array import DeviceArray
@@ -24,109 +22,24 @@ from .device_array import NDArray
 from .disturbances import Conditions
 from .errors import ArgumentError
 from .kernel.binding import Binding
-from .kernel.geometry import Phase
 from .kernel.opencl_types import LocalType
 from .kernel.small_integers import LIMIT
 from .kernel.types import ArrayType
 from .kernel.types import PointerType
 from .kernel.types import ScalarType
+from .loading import counts_small
+from .loading import load_into
+from .loading import load_kernel
 from .measurement import Measurement
 from .ndrange import NDRange
 from .poison import poison
 from .timing import LaunchRecord
 from .timing import Timing
 from .timing import TimingRecord
+from .work_groups import work_sizes
 
-if TYPE_CHECKING:
-    from .device import Device
-    from .device_info import OpenCLDevice
-    from .session import Session
-
-# Work-group sizes where the kernel does not say one, by number of dimensions: few and fixed, since PoCL compiles a
-# kernel again for each new size. A CPU runs a large group at twice the speed of many small ones, but needs several.
-_GPU_BLOCKS: Final = ((256,), (8, 32), (1, 8, 32))
-_CPU_BLOCKS: Final = ((64,), (4, 16), (1, 4, 16))
-_LARGE_CPU_BLOCKS: Final = ((512,), (8, 64), (1, 8, 64))
-_LARGE_LAUNCH: Final = 1 << 15  # work-items
 _CALIBRATIONS: Final = 16  # samples beside those that count, which find how many calls one has
 _FLUSH_SECONDS: Final = 2.0  # in which any device reads more than its caches hold
-
-
-def work_sizes(phase: Phase, values: Mapping[str, int], device_type: str) -> tuple[list[int], list[int]]:
-    """Return the global and local size of one OpenCL launch, first dimension fastest, as OpenCL has them.
-
-    Parameters
-    ----------
-    phase : Phase
-    values : mapping of str to int
-        The dims and integer scalars of the launch.
-    device_type : str
-        ``"gpu"``, ``"cpu"`` or another, which decides the local size where the kernel does not.
-    """
-    extents = phase.sizes(values)
-    small_or_large = _LARGE_CPU_BLOCKS if math.prod(extents) >= _LARGE_LAUNCH else _CPU_BLOCKS
-    is_gpu = device_type == "gpu"
-    defaults = _GPU_BLOCKS if is_gpu else small_or_large
-    block = phase.block or (is_gpu and phase.gpu_block) or (defaults[len(extents) - 1] if extents else ())
-    each = phase.each if is_gpu and phase.each else (1,) * len(block)
-    taken = [size * iterations for size, iterations in zip(block, each, strict=True)]
-    groups = phase.grid or [-(-extent // size) for extent, size in zip(extents, taken, strict=True)]
-    whole = [count * size for count, size in zip(groups, block, strict=True)] if 0 not in extents else [0]
-    return whole[::-1] or [1], list(block[::-1]) or [1]
-
-
-def check_blocks(artifact: Artifact, device: OpenCLDevice) -> None:
-    """Check that an OpenCL device takes the work-groups that a kernel was built for.
-
-    Raises
-    ------
-    ArgumentError
-        If one is too large; it names the limit.
-    """
-    for phase in artifact.phases:
-        block = phase.block or ()
-        written = f"block={block[0] if len(block) == 1 else block}"
-        if math.prod(block) > device.max_work_group_size:
-            raise ArgumentError(
-                f"{artifact.name}: {written} makes work-groups of {math.prod(block)} work-items, and {device.name} "
-                f"takes at most {device.max_work_group_size}: give a smaller block"
-            )
-        for axis, (size, limit) in enumerate(zip(block[::-1], device.max_work_item_sizes, strict=False)):
-            if size > limit:
-                raise ArgumentError(
-                    f"{artifact.name}: {written} has {size} work-items along variable {len(block) - 1 - axis}, and "
-                    f"{device.name} takes at most {limit} there: give a smaller block"
-                )
-
-
-def load_into(batch: Batch, artifact: Artifact, worker: WorkerClient) -> list[str]:
-    """Add what loads `artifact` to `batch`, unless `worker` has it; return the keys of what will be loaded."""
-    if artifact.key in worker.loaded:
-        return []
-    library = artifact.library
-    if library is not None and library.key not in worker.loaded:
-        batch.send("library", library.data, key=library.key, name=library.name)
-    batch.send(
-        "load",
-        artifact.object if artifact.kind == "cpu" else artifact.opencl_source.encode(),
-        key=artifact.key,
-        linked=artifact.is_linked,
-        build_options=list(artifact.build_options),
-        by_hand=artifact.is_handwritten,
-        callee=[library.key, artifact.symbol] if library else [],
-    )
-    return [artifact.key, *([library.key] if library else [])]
-
-
-def load_kernel(batch: Batch, artifact: Artifact, session: Session, worker: WorkerClient) -> list[str]:
-    """Add what loads a kernel to `batch`, and before the first one what reports its faults; return all their keys."""
-    if artifact.kind == "opencl" and session.opencl_devices()[0].device_type != "cpu":
-        return load_into(batch, artifact, worker)  # it faults elsewhere, if at all
-    reporter = session.compiler.fault_reporter(session.target)
-    if reporter.key in worker.loaded:
-        return load_into(batch, artifact, worker)
-    batch.send("report_faults", reporter.object, key=reporter.key, linked=reporter.is_linked)
-    return [reporter.key, *load_into(batch, artifact, worker)]
 
 
 class Run:
@@ -138,13 +51,13 @@ class Run:
         Whether nothing but the launch itself travels, so that `again` can do the same once more.
     """
 
-    def __init__(self, device: Device, artifact: Artifact, binding: Binding, ndrange: NDRange | None = None) -> None:
+    def __init__(self, context: Context, artifact: Artifact, binding: Binding, ndrange: NDRange | None = None) -> None:
         __tracebackhide__ = True
-        self._device = device
+        self._context = context
         self._artifact = artifact
         self._binding = binding
         self._ndrange = ndrange
-        self._worker = device.worker()
+        self._worker = context.worker()
         self._batch = Batch()
         self._temporary: list[int] = []
         self._results: list[Any] = []
@@ -156,12 +69,12 @@ class Run:
         _check_aliases(artifact, binding)
         self._phases = [] if artifact.kind == "cpu" else self._geometry()
         self._built = artifact.small if self._is_small() else artifact
-        self._loads = load_kernel(self._batch, self._built, device.session, self._worker)
-        if artifact.key not in device.session.launched:
-            device.session.launched[artifact.key] = artifact.built
+        self._loads = load_kernel(self._batch, self._built, context.session, self._worker)
+        if artifact.key not in context.session.launched:
+            context.session.launched[artifact.key] = artifact.built
         self._pack()
-        if device.kept is not None:
-            device.kept.note(artifact, binding, ndrange)
+        if context.kept is not None:
+            context.kept.note(artifact, binding, ndrange)
         self._described = tuple(_describe(binding, artifact))
         self._record = LaunchRecord(artifact.name, artifact.target, self._described, artifact.threads)
         self._seconds = 0.0
@@ -186,7 +99,7 @@ class Run:
     def again(self) -> Any:
         """Submit what `execute` put together; return what the kernel wrote."""
         __tracebackhide__ = True
-        self._device.records.append(self._record)
+        self._context.records.append(self._record)
         self._submit(self._seconds, 1)
         return None if not self._results else self._results[0] if len(self._results) == 1 else tuple(self._results)
 
@@ -226,7 +139,7 @@ class Run:
         )
         made = self._artifact
         record = TimingRecord(made.name, made.target, self._described, timing, made.threads, made.key)
-        self._device.records.append(record)
+        self._context.records.append(record)
         return timing
 
     def _free_temporary(self) -> None:
@@ -235,7 +148,7 @@ class Run:
 
     def _submit(self, seconds: float, samples: int) -> list[Any]:
         __tracebackhide__ = True
-        answers = self._device.submit(
+        answers = self._context.submit(
             self._batch,
             self._worker,
             self._artifact.name,
@@ -250,13 +163,13 @@ class Run:
         """Have what times a CPU's kernels go up as well, and return how the request names it."""
         if self._artifact.kind != "cpu":
             return {}
-        session = self._device.session
+        session = self._context.session
         loop = session.compiler.timing_loop(session.target)
         self._loads += load_into(self._batch, loop, self._worker)
         return {"timing_loop": loop.key}
 
     def _allowed(self, timeout: float | None) -> float:
-        seconds = self._device.session.settings.timeout if timeout is None else timeout
+        seconds = self._context.session.settings.timeout if timeout is None else timeout
         if seconds <= 0:
             raise ArgumentError(f"timeout must be positive; got {seconds}")
         return seconds
@@ -288,7 +201,7 @@ class Run:
         if isinstance(argument, DeviceArray):
             argument.check()
             if argument.worker is not self._worker:
-                raise ArgumentError(f"{argument!r} lives on another device than this launch ({self._device!r})")
+                raise ArgumentError(f"{argument!r} lives on another device than this launch ({self._context!r})")
             if kind.mode != "in":
                 self._results.append(argument)
             self._nbytes += _moved(kind, argument.nbytes)
@@ -330,7 +243,7 @@ class Run:
         """Return every phase's global and local size, first dimension fastest, as OpenCL has them."""
         if self._ndrange is not None:
             return [{"entry": self._artifact.name, **self._ndrange.to_wire()}]
-        device_type = self._device.session.opencl_devices()[0].device_type
+        device_type = self._context.session.opencl_devices()[0].device_type
         phases = []
         for phase in self._artifact.phases:
             whole, local = work_sizes(phase, self._integers, device_type)
@@ -348,18 +261,12 @@ class Run:
 
     def _is_small(self) -> bool:
         """Whether a GPU may count and compute indices with 32 bits."""
-        if not counts_small(self._artifact, self._device.session):
+        if not counts_small(self._artifact, self._context.session):
             return False
         sizes = list(self._binding.dims.values())
         sizes += [size for phase in self._artifact.phases for size in phase.sizes(self._integers)]
         sizes += [math.prod(shape) for shape in self._binding.shapes if shape is not None]
         return max(sizes, default=0) < LIMIT
-
-
-def counts_small(artifact: Artifact, session: Session) -> bool:
-    """Tell whether a kernel is built anew for small launches: one of our own programs on a GPU."""
-    ours = artifact.kind == "opencl" and not artifact.is_handwritten
-    return ours and session.opencl_devices()[0].device_type == "gpu"
 
 
 def _check_aliases(artifact: Artifact, binding: Binding) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from typing import Final
-from typing import Union
 
 from .artifact import Artifact
 from .errors import ArgumentError
+from .kernel.sizes import read_sizes
+from .kernel.sizes import Sizes
 
-NDSize = Union[int, "tuple[int, ...]", None]
 NAMES: Final = ("global_size", "local_size", "offset")
 
 
@@ -38,7 +38,7 @@ class NDRange:
         return {"global": self.global_size, "local": self.local_size, "offset": self.offset}
 
 
-def read_ndrange(artifact: Artifact, given: Mapping[str, NDSize]) -> NDRange | None:
+def read_ndrange(artifact: Artifact, given: Mapping[str, Sizes]) -> NDRange | None:
     """Return the NDRange that a launch gives, None where the kernel itself says how large it is.
 
     Parameters
@@ -61,25 +61,14 @@ def read_ndrange(artifact: Artifact, given: Mapping[str, NDSize]) -> NDRange | N
             )
         return None
     name = artifact.name
-    whole = _sizes(name, "global_size", given["global_size"], least=1)
+    whole = read_sizes(f"{name}: global_size", given["global_size"])
     if whole is None:
         raise ArgumentError(f"{name}: say how many work-items there are: global_size=(1024,) or global_size=(64, 64)")
-    local = _sizes(name, "local_size", given["local_size"], least=1)
-    offset = _sizes(name, "offset", given["offset"], least=0)
+    local = read_sizes(f"{name}: local_size", given["local_size"])
+    offset = read_sizes(f"{name}: offset", given["offset"], least=0)
     for other, sizes in (("local_size", local), ("offset", offset)):
         if sizes is not None and len(sizes) != len(whole):
             raise ArgumentError(
                 f"{name}: global_size={whole} and {other}={sizes} have different numbers of dimensions: give as many"
             )
     return NDRange(whole, local, offset)
-
-
-def _sizes(kernel: str, name: str, given: Any, *, least: int) -> tuple[int, ...] | None:
-    if given is None:
-        return None
-    sizes = tuple(given) if isinstance(given, (tuple, list)) else (given,)
-    whole = all(hasattr(size, "__index__") and not isinstance(size, bool) and size >= least for size in sizes)
-    if not whole or not 1 <= len(sizes) <= 3:
-        what = "a positive integer" if least else "an integer of 0 or more"
-        raise ArgumentError(f"{kernel}: {name} must be {what}, or a tuple of one to three of them; got {given!r}")
-    return tuple(int(size) for size in sizes)

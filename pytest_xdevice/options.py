@@ -22,7 +22,7 @@ from .config import Settings
 from .config import split_environment
 from .config import token_of_environment
 from .errors import ConfigError
-from .report.files import ReportFile
+from .report.report_file import ReportFile
 
 Kind = Literal["cpu", "opencl"]
 Distribution = Literal["each", "load"]

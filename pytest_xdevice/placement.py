@@ -105,7 +105,7 @@ def _give_up(item: pytest.Item, error: BaseException) -> NoReturn:
         raise error
     lab, lane = item.config.stash[LAB], lane_of(item)
     if not isinstance(lane, Lane):
-        message, is_unreachable = str(error), lab.reached_none
+        message, is_unreachable = str(error), lab.turns.reached_none
     else:
         message, is_unreachable = f"xdevice {lane.device.say(error)}", lab.sessions.cannot_reach(lane.device)
     if is_unreachable:

@@ -212,7 +212,7 @@ def _xdevice_lane(request: pytest.FixtureRequest) -> Lane:
         return lane
     lab = request.config.stash[LAB]
     try:
-        return lab.turns.take_any(lane) if isinstance(lane, OpenLane) else lab.lane_by_default()
+        return lab.turns.take_any(lane) if isinstance(lane, OpenLane) else lab.turns.lane_by_default()
     except XDeviceError as error:
         fail_in_one_line(str(error))
 

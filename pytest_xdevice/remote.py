@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from .connection import transport_to
 from .device import Device
 from .device_array import DeviceArray
 from .device_info import DeviceKind
 from .device_info import OpenCLDevice
 from .function import Function
 from .session import Session
-from .session import transport_to
 
 __all__ = ["Device", "DeviceArray", "DeviceKind", "Function", "OpenCLDevice", "Session", "transport_to"]

@@ -22,8 +22,8 @@ from pytest_xdevice.compile import build
 from pytest_xdevice.kernel.kernel import Kernel
 from pytest_xdevice.kernel.types import ArrayType
 from pytest_xdevice.kernel.types import Dim
-from pytest_xdevice.launch import work_sizes
 from pytest_xdevice.runtime.opencl import own_options
+from pytest_xdevice.work_groups import work_sizes
 
 from .cases import Arguments
 from .cases import Case

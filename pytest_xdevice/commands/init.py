@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from ..config import read_named_devices
-from ..device_entry import is_device_name
+from ..device_entry import name_problem
 from ..device_tables import DeviceFile
 from ..errors import ConfigError
 from ..errors import XDeviceError
@@ -45,8 +45,9 @@ def init(name: str, entry: Entry, pyproject: Path, own: Path, *, force: bool) ->
     XDeviceError
         If the file cannot be written.
     """
-    if not is_device_name(name):
-        raise ConfigError(f"{name!r} cannot name a device; use letters, digits, '.', '_' and '-', and not 'local'")
+    problem = name_problem(name)
+    if problem is not None:
+        raise ConfigError(problem)
     before = own.read_text(encoding="utf-8") if own.exists() else ""
     own_file = DeviceFile(own, (), before)
     if pyproject.is_file() and name in read_named_devices(pyproject, pyproject):

@@ -16,6 +16,10 @@ import numpy as np
 from ..config import DeviceConfig
 from ..config import resolve_device
 from ..config import Settings
+from ..disturbances import BUSY
+from ..disturbances import END_OTHERS
+from ..disturbances import FIX_CLOCKS
+from ..disturbances import load_text
 from ..errors import AuthenticationError
 from ..errors import JumpHostError
 from ..errors import TargetError
@@ -46,7 +50,6 @@ _ACQUIRED: Final = "the labgrid coordinator gave it"
 _SSH_REFUSALS: Final = ("Permission denied", "Host key verification failed", "Too many authentication failures")
 _SIZE: Final = 1024
 _UNSTEADY: Final = 0.05  # spread of an empty kernel's samples, as a part of their median
-_BUSY: Final = 0.5  # load, as a part of the cores
 
 
 def device_steps(spec: str, settings: Settings, pyproject: Path, own: Path | None = None) -> Iterator[Step]:
@@ -287,12 +290,12 @@ def _disturbances(session: Session) -> Step:
     conditions = session.conditions()
     load, governors, cores = conditions["load"], conditions["governors"], session.info.cores
     troubles, mends = [], []
-    if load is not None and load > _BUSY * cores:
-        troubles.append(f"a load of {load:.1f} on {cores} cores")
-        mends.append("end what else runs there")
+    if load is not None and load > BUSY * cores:
+        troubles.append(load_text(load, cores))
+        mends.append(END_OTHERS)
     if set(governors) - {"performance"}:
         troubles.append(f"clocks that change (governor {', '.join(governors)})")
-        mends.append("echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")
+        mends.append(FIX_CLOCKS)
     if cores == 1:
         troubles.append("a single core, which the system needs as well")
     machine = _emulated(session)

@@ -11,7 +11,7 @@ import pytest
 from .claims import is_leased
 
 if TYPE_CHECKING:
-    from ..lab import Lab
+    from ..run_options import RunOptions
 
 
 class Crew:
@@ -19,20 +19,20 @@ class Crew:
 
     Parameters
     ----------
-    lab : Lab
+    options : RunOptions
         Has the devices of the run.
     tell : callable
         Writes a line to the terminal.
     """
 
-    def __init__(self, lab: Lab, tell: Callable[[str], None]) -> None:
-        self._lab = lab
+    def __init__(self, options: RunOptions, tell: Callable[[str], None]) -> None:
+        self._options = options
         self._tell = tell
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self, specs: Sequence[object]) -> None:
         """Say so where there are more workers than devices, of which each has one session at a time."""
-        devices = self._lab.devices
+        devices = self._options.devices
         if len(specs) > len(devices) and all(map(is_leased, devices)):
             plural = "" if len(devices) == 1 else "s"
             self._tell(
@@ -43,9 +43,9 @@ class Crew:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: object) -> object | None:
         """Have a worker for each device, where every test runs on each and no other way is asked for."""
-        leased = sum(map(is_leased, self._lab.devices))
-        if config.getoption("dist") != "load" or self._lab.distribution != "each" or leased < 2:
+        leased = sum(map(is_leased, self._options.devices))
+        if config.getoption("dist") != "load" or self._options.distribution != "each" or leased < 2:
             return None
         from .scheduling import DeviceScheduling
 
-        return DeviceScheduling(config, log, self._lab.devices)
+        return DeviceScheduling(config, log, self._options.devices)

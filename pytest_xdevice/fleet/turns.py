@@ -29,7 +29,8 @@ from ..lanes import OpenLane
 from .claims import is_leased
 
 if TYPE_CHECKING:
-    from ..lab import Lab
+    from ..run_options import RunOptions
+    from .sessions import Sessions
 
 LOOK_SECONDS: Final = 30.0  # for which a process looks for a free device before it gets in line at one
 _SHORT_PAUSE: Final = 0.05  # seconds before a worker of the same run is looked at again
@@ -107,14 +108,17 @@ class Turns:
 
     Parameters
     ----------
-    lab : Lab
+    options : RunOptions
+        Which devices there are, and how tests get to them.
+    sessions : Sessions
+        Those of this process.
     first : int
         Which device to look at first, of those that are as good; so that the workers of a run do not all ask for one.
     """
 
-    def __init__(self, lab: Lab, first: int) -> None:
-        self._lab = lab
-        self._sessions = lab.sessions
+    def __init__(self, options: RunOptions, sessions: Sessions, first: int) -> None:
+        self._options = options
+        self._sessions = sessions
         self._first = first
         self._seat: DeviceConfig | None = None  # where the fixtures of the last test were made
         self._is_early = False  # whether what this process has was taken before a test asked for it
@@ -133,20 +137,37 @@ class Turns:
         """
         wanted = lane_of(item)
         if isinstance(wanted, Lane):
-            if self._lab.takes_turns and is_leased(wanted.device) and not self._sessions.holds(wanted.device):
+            if self._options.takes_turns and is_leased(wanted.device) and not self._sessions.holds(wanted.device):
                 self._leave(item)
             self._sessions.take(wanted.device)
             lane = wanted
-        elif self._lab.distribution == "load":
-            lane = self._choose(item, wanted or OpenLane(self._lab.kind))
+        elif self._options.distribution == "load":
+            lane = self._choose(item, wanted or OpenLane(self._options.kind))
         else:
-            lane = self._lab.lane_by_default()
+            lane = self.lane_by_default()
         self._seat = lane.device
         return lane
 
     def take_any(self, wanted: OpenLane) -> Lane:
         """Have any device that can be reached, the one at hand first; the errors are those of `take`."""
         return self._choose(None, wanted)
+
+    def lane_by_default(self) -> Lane:
+        """Return the lane of a test that could not be parametrised, such as a method of a `unittest.TestCase`.
+
+        Raises
+        ------
+        DeviceUnreachable
+            If there are several devices, of which one would have to be chosen.
+        """
+        if self._options.distribution == "load":
+            return self.take_any(OpenLane(self._options.kind))
+        if len(self._options.devices) > 1:
+            raise DeviceUnreachable(
+                "this test cannot be run on each of several devices, since it asks for xdevice without naming it as "
+                "an argument of a test function; do that, or give one --xdevice"
+            )
+        return Lane(self._options.devices[0], self._options.kind)
 
     def take_early(self, lanes: Iterable[Lane | OpenLane]) -> None:
         """Have a device, if one is free, for a test whose turn may come; the start of a session takes a while."""
@@ -168,8 +189,13 @@ class Turns:
         notices, self._notices = self._notices, []
         return notices
 
+    @property
+    def reached_none(self) -> bool:
+        """Whether no session could be opened with any device."""
+        return all(self._sessions.cannot_reach(device) for device in self._options.devices)
+
     def _choose(self, item: pytest.Item | None, wanted: OpenLane) -> Lane:
-        patience = _Patience(self._lab.settings.lease_timeout)
+        patience = _Patience(self._options.settings.lease_timeout)
         errors = 0
         in_line: Lane | None = None
         while True:
@@ -181,7 +207,7 @@ class Turns:
                 return lane
             if attempt.error is not None:
                 errors += 1
-                if errors > _MOST_ERRORS * len(self._lab.devices):  # each is quarantined before that, as a rule
+                if errors > _MOST_ERRORS * len(self._options.devices):  # each is quarantined before that, as a rule
                     raise attempt.error
             elif not attempt.has_learned:
                 self._sessions.show(f"xdevice: waiting for a device: {attempt}")
@@ -207,7 +233,7 @@ class Turns:
     def _candidates(self, item: pytest.Item | None, wanted: OpenLane) -> list[Lane]:
         """Return where a test could run for all that is known, the device at hand first."""
         unmet, out, found = [], [], []
-        for device in self._lab.devices:
+        for device in self._options.devices:
             lane = Lane(device, wanted.kind)
             problem = self._unmet(item, lane)
             if problem is not None:
@@ -222,7 +248,7 @@ class Turns:
             return sorted(turned, key=lambda lane: not self._sessions.holds(lane.device))
         if not out:
             raise NoMatch(unmet[0] if len(unmet) == 1 else f"no device matches: {'; '.join(unmet)}")
-        if self._lab.reached_none:
+        if self.reached_none:
             raise DeviceUnreachable("\n".join(f"xdevice {line}" for line in out))
         raise DeviceLost(f"no device is left for this test: {'; '.join([*out, *unmet])}")
 

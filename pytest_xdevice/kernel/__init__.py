@@ -5,16 +5,17 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
-from .atomics import atomic_add
-from .atomics import atomic_cas
-from .atomics import atomic_max
-from .atomics import atomic_min
-from .barriers import barrier
+from .constructs import atomic_add
+from .constructs import atomic_cas
+from .constructs import atomic_max
+from .constructs import atomic_min
+from .constructs import barrier
+from .constructs import parallel
+from .constructs import private
+from .constructs import shared
 from .errors import KernelError
 from .kernel import Kernel
 from .kernel import kernel
-from .local_arrays import private
-from .local_arrays import shared
 from .mathtable import acos
 from .mathtable import asin
 from .mathtable import atan
@@ -45,7 +46,6 @@ from .mathtable import sqrt
 from .mathtable import tan
 from .mathtable import tanh
 from .mathtable import trunc
-from .parallel import parallel
 from .signature import Param
 from .signature import Signature
 from .types import bool_

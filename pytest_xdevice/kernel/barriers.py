@@ -1,4 +1,4 @@
-"""`barrier()`, where the items of a work-group wait for each other, and the rule that all of them come to it."""
+"""The rule that all items of a work-group come to a `barrier()`."""
 
 from __future__ import annotations
 
@@ -20,17 +20,6 @@ from .uniformity import free_jumps
 from .uniformity import Uniformity
 
 _UNIFORM: Final = "dims, parameters, constants and the group's index (i // block)"
-
-
-def barrier() -> None:
-    """Wait until every item of the work-group has come here; what they wrote before is seen by all after it.
-
-    Raises
-    ------
-    TypeError
-        Whenever Python itself runs it: it has a meaning only in a kernel.
-    """
-    raise TypeError("barrier() has a meaning only inside a @kernel, in a 'parallel(..., block=...)' loop.")
 
 
 def has_barrier(statements: Iterable[Stmt]) -> bool:

@@ -13,17 +13,20 @@ from typing import Final
 from typing import TYPE_CHECKING
 
 from . import fold
-from .atomics import is_atomic
-from .barriers import barrier
+from .constructs import barrier
+from .constructs import is_atomic
+from .constructs import parallel
+from .constructs import private
+from .constructs import shared
 from .ir import Call
 from .ir import Expr
 from .ir import Location
-from .local_arrays import private
-from .local_arrays import shared
 from .mathtable import FUNCTIONS
 from .mathtable import MathFunction
 from .mathtable import table_name
-from .parallel import parallel
+from .names import Names
+from .operators import extent_of
+from .operators import power
 from .promote import coerce
 from .promote import common_type
 from .promote import force
@@ -38,7 +41,7 @@ from .types import scalar_of_dtype
 from .types import ScalarType
 
 if TYPE_CHECKING:
-    from .expressions import Expressions
+    pass
 
 _PYTHON_CASTS: Final = {int: i64, float: f64, bool: bool_}
 _NO_HELPERS: Final = frozenset({"numpy", __name__.partition(".")[0]})
@@ -61,7 +64,7 @@ _OTHER_ADVICE: Final[dict[Any, str]] = {
 }
 
 
-def build_call(expressions: Expressions, node: ast.Call) -> Operand:
+def build_call(names: Names, node: ast.Call) -> Operand:
     """Return the operand that the call `node` is.
 
     Raises
@@ -69,37 +72,31 @@ def build_call(expressions: Expressions, node: ast.Call) -> Operand:
     KernelError, Refusal
         If the language does not have it.
     """
-    callee = _callee(expressions, node.func)
+    callee = _callee(names, node.func)
     if is_atomic(callee):
         raise Refusal(
             f"{ast.unparse(node.func)}() stands inside of an expression or another statement.",
             f"Give what it returns to a local first: old = {ast.unparse(node)}.",
         )
     if _is_helper(callee):
-        from .inline import inline_call
-
-        return inline_call(expressions, node, callee)
+        return names.calls.inline(names, node, callee)
     for keyword in node.keywords:
-        raise expressions.text.error(
-            keyword, f"'{ast.unparse(node.func)}' takes no keyword here.", "Give it by position."
-        )
+        raise names.text.error(keyword, f"'{ast.unparse(node.func)}' takes no keyword here.", "Give it by position.")
     cast = _cast_type(callee)
     if cast is not None:
-        return _cast(expressions, node, callee, cast)
+        return _cast(names, node, callee, cast)
     if callee is len:
-        return _len(expressions, node)
+        return _len(names, node)
     name = table_name(callee)
     if name is None:
         wrapped = getattr(callee, "__wrapped__", None)
-        if hasattr(callee, "llvm_ir") and wrapped in expressions.calls.stack:
-            from .inline import refuse_recursion
-
-            refuse_recursion(expressions.calls.stack, wrapped)
+        if hasattr(callee, "llvm_ir") and wrapped in names.calls.stack:
+            names.calls.refuse_recursion(wrapped)
         if isinstance(callee, (int, float)):
             raise Refusal(f"'{ast.unparse(node.func)}' is a number, and is called.", "Write '*' for a product.")
         raise Refusal(f"'{ast.unparse(node.func)}' cannot be called in a kernel.", _other_advice(callee))
-    arguments = [expressions.visit(argument) for argument in node.args]
-    return call_table(FUNCTIONS[name], arguments, expressions.text.location(node), as_float=callee is math.pow)
+    arguments = [names.visit(argument) for argument in node.args]
+    return call_table(FUNCTIONS[name], arguments, names.text.location(node), as_float=callee is math.pow)
 
 
 def _is_helper(callee: Any) -> bool:
@@ -114,24 +111,22 @@ def _is_known(callee: Any) -> bool:
     return str(getattr(callee, "__module__", "")).partition(".")[0] in _NO_HELPERS
 
 
-def _callee(expressions: Expressions, func: ast.expr) -> Any:
+def _callee(names: Names, func: ast.expr) -> Any:
     """Return the Python object that is called."""
     owner = func.value if isinstance(func, ast.Attribute) else func
-    if isinstance(owner, ast.Name) and expressions.array_named(owner) is not None:
+    if isinstance(owner, ast.Name) and names.array_named(owner) is not None:
         if owner is func:
             raise Refusal(f"the array '{owner.id}' is called.", f"Take an element with {owner.id}[i].")
         raise Refusal(
             f"arrays in a kernel have no methods such as '.{ast.unparse(func)[len(owner.id) + 1 :]}()'.",
             "Write a loop.",
         )
-    if expressions.is_local(func):
+    if names.is_local(func):
         raise Refusal(f"'{ast.unparse(func)}' is a scalar and cannot be called.", "Write '*' to multiply.")
-    if isinstance(func, ast.Attribute) and (
-        expressions.is_local(owner) or not isinstance(owner, (ast.Name, ast.Attribute))
-    ):
+    if isinstance(func, ast.Attribute) and (names.is_local(owner) or not isinstance(owner, (ast.Name, ast.Attribute))):
         known = f"Call the function {func.attr}(x)." if func.attr in FUNCTIONS else "Call a function or a cast: f32(x)."
         raise Refusal("numbers in a kernel have no methods.", known)
-    return expressions.resolve(func)
+    return names.resolve(func)
 
 
 def _cast_type(callee: Any) -> ScalarType | None:
@@ -146,7 +141,7 @@ def _cast_type(callee: Any) -> ScalarType | None:
     return None
 
 
-def _cast(expressions: Expressions, node: ast.Call, callee: Any, type_: ScalarType) -> Operand:
+def _cast(names: Names, node: ast.Call, callee: Any, type_: ScalarType) -> Operand:
     if len(node.args) != 1:
         raise Refusal(
             f"the cast {ast.unparse(node.func)}(...) takes one value, and got {len(node.args)}.", "Write one value."
@@ -154,10 +149,10 @@ def _cast(expressions: Expressions, node: ast.Call, callee: Any, type_: ScalarTy
     argument = node.args[0]
     python_cast = callee if isinstance(callee, type) and callee in _PYTHON_CASTS else None
     if python_cast is float and isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-        return Weak(_parsed(argument.value), expressions.text.location(node))
-    value = expressions.visit(argument)
+        return Weak(_parsed(argument.value), names.text.location(node))
+    value = names.visit(argument)
     if python_cast is not None and isinstance(value, Weak):
-        return fold.cast(python_cast, value, expressions.text.location(node))
+        return fold.cast(python_cast, value, names.text.location(node))
     return force(value, type_)
 
 
@@ -168,15 +163,15 @@ def _parsed(text: str) -> float:
         raise Refusal(f"float({text!r}) is no number.", "Write float('inf'), float('nan'), or a literal.") from None
 
 
-def _len(expressions: Expressions, node: ast.Call) -> Operand:
-    array = expressions.array_named(node.args[0]) if len(node.args) == 1 else None
-    if len(node.args) == 1 and expressions.is_outside(node.args[0]):
-        value = expressions.resolve(node.args[0])
+def _len(names: Names, node: ast.Call) -> Operand:
+    array = names.array_named(node.args[0]) if len(node.args) == 1 else None
+    if len(node.args) == 1 and names.is_outside(node.args[0]):
+        value = names.resolve(node.args[0])
         if isinstance(value, tuple):
-            return Weak(len(value), expressions.text.location(node))
+            return Weak(len(value), names.text.location(node))
     if array is None:
         raise Refusal("len() takes an array parameter.", "Use a dim, or a.shape[k].")
-    return expressions.extent_value(array, 0, expressions.text.location(node))
+    return extent_of(array.extents[0], names.text.location(node))
 
 
 def call_table(function: MathFunction, arguments: list[Operand], at: Location, *, as_float: bool = False) -> Operand:
@@ -198,8 +193,6 @@ def call_table(function: MathFunction, arguments: list[Operand], at: Location, *
     if type_.kind == "bool":
         raise Refusal(f"'{function.name}' of a bool_.", "Cast it, such as i32(x).")
     if function.name == "pow" and not as_float:
-        from .expressions import power
-
         return power(arguments[0], arguments[1], type_, at)
     if function.rule != "number" and not type_.is_float:
         type_ = f64

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import replace
-from typing import Any
-from typing import Union
 
 from ..errors import ArgumentError
 from .groups import has_groups
 from .ir import KernelIR
 from .ir import Parallel
 from .ir import Stmt
-
-Sizes = Union[int, "tuple[int, ...]", None]
+from .sizes import read_sizes
 
 _MOST_GROUPS = (1 << 31) - 1
 
@@ -44,7 +40,7 @@ class LaunchShape:
         ArgumentError
             If they are anything else, or not for one rank.
         """
-        shape = cls(_sizes("block", block), _sizes("grid", grid))
+        shape = cls(read_sizes("block", block, most=_MOST_GROUPS), read_sizes("grid", grid, most=_MOST_GROUPS))
         if shape.block and shape.grid and len(shape.block) != len(shape.grid):
             raise ArgumentError(
                 f"block={block!r} and grid={grid!r} are for loops of different ranks: give as many sizes"
@@ -93,23 +89,6 @@ def _reshaped(statement: Stmt, shape: LaunchShape) -> Stmt:
 
 def _loops(ir: KernelIR) -> Iterator[Parallel]:
     return (statement for statement in ir.body if isinstance(statement, Parallel))
-
-
-def _sizes(name: str, given: Any) -> tuple[int, ...] | None:
-    if given is None:
-        return None
-    sizes = tuple(map(_whole, given if isinstance(given, (tuple, list)) else (given,)))
-    if not all(1 <= size <= _MOST_GROUPS for size in sizes) or not 1 <= len(sizes) <= 3:
-        raise ArgumentError(f"{name} must be a positive integer, or a tuple of one to three of them; got {given!r}")
-    return sizes
-
-
-def _whole(given: Any) -> int:
-    """Return an integer of Python's or NumPy's as Python's, and 0 for anything else."""
-    try:
-        return 0 if isinstance(given, bool) else operator.index(given)
-    except TypeError:
-        return 0
 
 
 def _written(sizes: tuple[int, ...]) -> str:

@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
-from dataclasses import replace
-from types import FunctionType
 from typing import Any
 
-from .nesting import check_nesting
 from .signature import Signature
-from .source import KernelText
-from .source import read_source
 from .types import AnyArray
 from .types import ArrayType
 from .types import Dim
@@ -48,41 +43,3 @@ class Scope:
         params = {param.name: param.type for param in signature.params if isinstance(param.type, ours)}
         arrays = {param.name: param.name for param in signature.params if param.is_array}
         return cls(params, arrays, {name: Dim(name) for name in signature.dims})
-
-
-@dataclass(frozen=True)
-class Calls:
-    """The calls that lead from a kernel to the function that is being read.
-
-    Attributes
-    ----------
-    dims : mapping of str to Extent
-        The dims of the kernel.
-    stack : tuple of FunctionType
-        The kernel's function, and each helper that the one before it calls.
-    level : int
-        How many expressions stand around the last call, each in the next.
-    """
-
-    dims: Mapping[str, Extent]
-    stack: tuple[FunctionType, ...]
-    level: int = 0
-    _texts: dict[FunctionType, KernelText] = field(default_factory=dict)
-
-    def text(self, helper: FunctionType) -> KernelText:
-        """Return the source of a helper function, read once for a kernel.
-
-        Raises
-        ------
-        KernelError
-            If it cannot be read, or has an expression that nests too deep.
-        """
-        if helper not in self._texts:
-            text = read_source(helper, "helper")
-            check_nesting(text)
-            self._texts[helper] = text
-        return self._texts[helper]
-
-    def entering(self, helper: FunctionType, level: int) -> Calls:
-        """Return the calls that lead to the body of `helper`, which is called here within `level` expressions."""
-        return replace(self, stack=(*self.stack, helper), level=level)

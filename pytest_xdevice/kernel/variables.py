@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Optional
 
-from .local_arrays import check_size
+from .local_memory import check_size
 from .promote import Refusal
 from .types import LocalArray
 from .types import ScalarType

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from ..timing import format_bytes
 
 if TYPE_CHECKING:
+    from ..connection import Connection
     from ..remote import Device
     from ..remote import OpenCLDevice
-    from ..remote import Session
 
 
-def device_line(session: Session) -> str:
+def device_line(session: Connection) -> str:
     """Return one line on a device: its triple, CPU, cores, memory and Python."""
     info = session.info
     parts = [
@@ -25,7 +25,7 @@ def device_line(session: Session) -> str:
     return f"xdevice {session.name}: {', '.join(part for part in parts if part)}"
 
 
-def opencl_line(session: Session) -> str:
+def opencl_line(session: Connection) -> str:
     """Return one line on the OpenCL device that a session uses, or on why there is none."""
     devices = session.opencl_devices()
     if not devices:
@@ -48,7 +48,7 @@ def processor_name(device: Device) -> str:
     return device.session.opencl_devices()[0].name if device.kind == "opencl" else cpu_name(device.session)
 
 
-def cpu_name(session: Session) -> str:
+def cpu_name(session: Connection) -> str:
     """Return the name of a device's CPU as it gives it itself, else as LLVM calls it, else its architecture."""
     for key in ("model_name", "cpu_model", "uarch", "hardware"):
         name = session.info.cpu.get(key, "")

@@ -1,4 +1,4 @@
-"""The files that reports are written to: what is asked for, whether it can be written, and the writing."""
+"""Writing reports to the files that are asked for, each in the format of its name."""
 
 from __future__ import annotations
 
@@ -6,51 +6,31 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from typing import TYPE_CHECKING
 
-from ..writable import obstacle
+from .action_benchmark import smaller_is_better
+from .markdown import markdown
+from .page import page
+from .report_file import ReportFile
+from .run import RunResult
 
-if TYPE_CHECKING:
-    from .run import RunResult
-
-SUFFIXES: Final = (".html", ".json", ".md")
 # A file with such a name has the timings alone, for github-action-benchmark.
 _BENCHMARK: Final = ".benchmark.json"
 # GitHub shows no summary of a step that is larger than 1 MiB.
 _SUMMARY_BYTES: Final = 1_000_000
 
 
-@dataclass(frozen=True)
-class ReportFile:
-    """A report that is asked for."""
-
-    path: Path
-
-    def obstacle(self) -> str | None:
-        """Return why the file cannot be written."""
-        if self.path.suffix.lower() not in SUFFIXES:
-            return f"a report's name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-        return obstacle(self.path)
-
-    def text(self, run: RunResult) -> str:
-        """Return the report in the file's format."""
-        name = self.path.name.lower()
-        if name.endswith(_BENCHMARK):
-            from .action_benchmark import smaller_is_better
-
-            return _json_text(smaller_is_better(run))
-        if name.endswith(".json"):
-            return _json_text(run.to_json())
-        if name.endswith(".md"):
-            from .markdown import markdown
-
-            return markdown(run)
-        from .page import page
-
-        return page(run, self.path.parent)
+def text_of(file: ReportFile, run: RunResult) -> str:
+    """Return a report in the format that its file's name asks for."""
+    name = file.path.name.lower()
+    if name.endswith(_BENCHMARK):
+        return _json_text(smaller_is_better(run))
+    if name.endswith(".json"):
+        return _json_text(run.to_json())
+    if name.endswith(".md"):
+        return markdown(run)
+    return page(run, file.path.parent)
 
 
 def _json_text(data: object) -> str:
@@ -68,7 +48,7 @@ def write_all(files: Sequence[ReportFile], run: RunResult) -> list[str]:
 
 def _write(file: ReportFile, run: RunResult) -> str:
     """Write a report whole or not at all; where that cannot be, to the folder for temporary files."""
-    text = file.text(run)
+    text = text_of(file, run)
     try:
         _replace(file.path, text)
     except OSError as error:
@@ -92,8 +72,6 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _append_summary(path: Path, run: RunResult) -> list[str]:
-    from .markdown import markdown
-
     data = markdown(run).encode(errors="backslashreplace")
     if len(data) > _SUMMARY_BYTES:
         data = data[:_SUMMARY_BYTES].decode(errors="ignore").rpartition("\n")[0].encode() + b"\n\n(cut)\n"

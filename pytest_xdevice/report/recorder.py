@@ -21,8 +21,8 @@ import pytest
 from ..lab import LAB
 from ..lanes import identifiers
 from . import properties
-from .files import ReportFile
 from .files import write_all
+from .report_file import ReportFile
 from .run import ArtifactFacts
 from .run import DeviceFacts
 from .run import OpenCLFacts

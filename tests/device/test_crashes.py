@@ -17,16 +17,11 @@ from pytest_xdevice import Out
 from pytest_xdevice import parallel
 from pytest_xdevice.kernel.signature import Signature
 from pytest_xdevice.remote import Device
+from tests.faults.kernels import add_one
 from tests.toolchain.text_kernel import TextKernel
 
 pytestmark = pytest.mark.cpu
 n = dim("n")
-
-
-@kernel
-def add_one(a: In[f32, n], b: Out[f32, n]) -> None:
-    for i in parallel(n):
-        b[i] = a[i] + 1.0
 
 
 def native(name: str, body: str, declarations: str = "") -> TextKernel:

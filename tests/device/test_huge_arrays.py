@@ -9,9 +9,7 @@ import pytest
 
 from pytest_xdevice import DeviceError
 from pytest_xdevice import dim
-from pytest_xdevice import f32
 from pytest_xdevice import i64
-from pytest_xdevice import In
 from pytest_xdevice import InOut
 from pytest_xdevice import kernel
 from pytest_xdevice import Out
@@ -19,6 +17,7 @@ from pytest_xdevice import parallel
 from pytest_xdevice import u8
 from pytest_xdevice.device_array import DeviceArray
 from pytest_xdevice.remote import Device
+from tests.faults.kernels import add_one
 
 m, n = dim("m"), dim("n")
 pytestmark = [pytest.mark.cpu, pytest.mark.opencl]
@@ -45,12 +44,6 @@ def last_column(a: InOut[u8, m, n], b: Out[u8, m]) -> None:
         a[y, n - 1] = u8(y + 1)
     for y in parallel(m):
         b[y] = a[y, n - 1]
-
-
-@kernel
-def add_one(a: In[f32, n], b: Out[f32, n]) -> None:
-    for i in parallel(n):
-        b[i] = a[i] + 1.0
 
 
 def still_works(device: Device) -> None:

@@ -22,14 +22,9 @@ from pytest_xdevice import MemoryViolation
 from pytest_xdevice import Out
 from pytest_xdevice import parallel
 from pytest_xdevice.remote import Device
+from tests.faults.kernels import add_one
 
 n = dim("n")
-
-
-@kernel
-def add_one(a: In[f32, n], b: Out[f32, n]) -> None:
-    for i in parallel(n):
-        b[i] = a[i] + 1.0
 
 
 @kernel

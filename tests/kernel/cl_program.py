@@ -12,7 +12,7 @@ from pytest_xdevice.artifact import OpenCLProgram
 from pytest_xdevice.kernel.signature import Signature
 from pytest_xdevice.kernel.types import ArrayType
 from pytest_xdevice.kernel.types import Dim
-from pytest_xdevice.launch import work_sizes
+from pytest_xdevice.work_groups import work_sizes
 
 
 class NoDevice(LookupError):

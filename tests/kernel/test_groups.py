@@ -32,7 +32,7 @@ from pytest_xdevice.toolchain.elf import ElfFile
 from pytest_xdevice.toolchain.libraries import needed_by
 from pytest_xdevice.toolchain.llvm import CompilerProcess
 
-from .ways import interpreted
+from .ways import agree
 from .ways import Run
 
 n, m, p, g = dim("n"), dim("m"), dim("p"), dim("g")
@@ -198,14 +198,6 @@ def test_several_loops_have_memory_of_their_own(run: Run, size: int) -> None:
     np.testing.assert_array_equal(backwards, np.concatenate(blocks))
     blocks = [np.roll(backwards[at : at + 8], -1) for at in range(0, size, 8)]
     np.testing.assert_array_equal(rotated, np.concatenate(blocks))
-
-
-def agree(run: Run, source: Kernel, *arguments: Any) -> None:
-    expected, got = ([a.copy() if isinstance(a, np.ndarray) else a for a in arguments] for _ in "eg")
-    interpreted(source, *expected)
-    run(source, *got)
-    for wanted, found in zip(expected, got, strict=True):
-        np.testing.assert_array_equal(found, wanted)
 
 
 @kernel

@@ -25,19 +25,11 @@ from pytest_xdevice import u8
 from pytest_xdevice import u16
 from pytest_xdevice import u64
 
-from .ways import interpreted
+from .ways import agree
 from .ways import Run
 
 n, m = dim("n"), dim("m")
 DEPTH = 5
-
-
-def agree(run: Run, source: Any, *arguments: Any) -> None:
-    expected, got = ([a.copy() if isinstance(a, np.ndarray) else a for a in arguments] for _ in "eg")
-    interpreted(source, *expected)
-    run(source, *got)
-    for wanted, found in zip(expected, got, strict=True):
-        np.testing.assert_array_equal(found, wanted)
 
 
 @kernel

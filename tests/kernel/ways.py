@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 from typing import Final
 
+import numpy as np
+
 from pytest_xdevice.kernel import Kernel
 from pytest_xdevice.kernel.binding import bind
 from pytest_xdevice.kernel.llvm_threads import Threads
@@ -44,6 +46,15 @@ def by_opencl(kernel: Kernel, *arguments: Any, **keywords: Any) -> Any:
         Built(program.source, {kernel.name: (kernel.signature, program)}).run(kernel.name, *everything)
 
     return _with_missing(kernel, arguments, keywords, launch)
+
+
+def agree(run: Run, source: Kernel, *arguments: Any) -> None:
+    """Check that `run` writes what `interpreted` does, on copies of the same arguments."""
+    expected, got = ([a.copy() if isinstance(a, np.ndarray) else a for a in arguments] for _ in "eg")
+    interpreted(source, *expected)
+    run(source, *got)
+    for wanted, found in zip(expected, got, strict=True):
+        np.testing.assert_array_equal(found, wanted)
 
 
 def _with_missing(kernel: Kernel, arguments: tuple[Any, ...], keywords: dict[str, Any], launch: Run) -> Any:

@@ -15,9 +15,10 @@ import pytest
 
 from pytest_xdevice.report.action_benchmark import smaller_is_better
 from pytest_xdevice.report.figures import TimingRow
-from pytest_xdevice.report.files import ReportFile
+from pytest_xdevice.report.files import text_of
 from pytest_xdevice.report.markdown import markdown
 from pytest_xdevice.report.page import page
+from pytest_xdevice.report.report_file import ReportFile
 from pytest_xdevice.report.roofline import points_of
 from pytest_xdevice.report.roofline import roofs_of
 from pytest_xdevice.report.run import RunResult
@@ -214,10 +215,10 @@ def test_the_same_run_gives_the_same_page() -> None:
 
 def test_a_format_is_chosen_by_the_name() -> None:
     run = made_up_run()
-    assert json.loads(ReportFile(Path("r.JSON")).text(run))["schema_version"] == 1
-    assert json.loads(ReportFile(Path("r.benchmark.json")).text(run)) == smaller_is_better(run)
-    assert ReportFile(Path("r.md")).text(run) == markdown(run)
-    assert ReportFile(Path("r.html")).text(run) == page(run, Path())
+    assert json.loads(text_of(ReportFile(Path("r.JSON")), run))["schema_version"] == 1
+    assert json.loads(text_of(ReportFile(Path("r.benchmark.json")), run)) == smaller_is_better(run)
+    assert text_of(ReportFile(Path("r.md")), run) == markdown(run)
+    assert text_of(ReportFile(Path("r.html")), run) == page(run, Path())
 
 
 def test_figures_for_a_ci_have_stable_names_and_one_unit() -> None:

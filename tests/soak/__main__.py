@@ -19,14 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from pytest_xdevice import dim
-from pytest_xdevice import f32
-from pytest_xdevice import In
-from pytest_xdevice import kernel
-from pytest_xdevice import Out
-from pytest_xdevice import parallel
 from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.config import Settings
 from pytest_xdevice.remote import Session
+from tests.faults.kernels import add_one
 from tests.harness.certificate import make_certificate
 from tests.harness.server import DeviceServer
 from tests.harness.server import module_command
@@ -38,12 +34,6 @@ from tests.soak.usage import usage
 SETTLE_SECONDS = 20.0  # in which connections of strangers that say nothing are closed, and refusals are over
 WARM_UP = 5  # sessions, before what a server has counts
 n = dim("n")
-
-
-@kernel
-def add_one(a: In[f32, n], b: Out[f32, n]) -> None:
-    for i in parallel(n):
-        b[i] = a[i] + 1.0
 
 
 def main() -> int:

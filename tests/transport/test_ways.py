@@ -22,11 +22,6 @@ from pytest_xdevice import DeviceError
 from pytest_xdevice import DeviceLost
 from pytest_xdevice import DeviceUnreachable
 from pytest_xdevice import dim
-from pytest_xdevice import f32
-from pytest_xdevice import In
-from pytest_xdevice import kernel
-from pytest_xdevice import Out
-from pytest_xdevice import parallel
 from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.config import Settings
 from pytest_xdevice.device_info import DeviceKind
@@ -35,16 +30,11 @@ from pytest_xdevice.transport.spec import parse
 from pytest_xdevice.transport.spec import Spec
 from tests.boards.processes import still_running
 from tests.boards.processes import with_variable
+from tests.faults.kernels import add_one
 from tests.harness.server import DeviceServer
 from tests.transport.killed_host import killed_host
 
 n = dim("n")
-
-
-@kernel
-def add_one(a: In[f32, n], b: Out[f32, n]) -> None:
-    for i in parallel(n):
-        b[i] = a[i] + 1.0
 
 
 def open_session(address: str, **settings: Any) -> Session:

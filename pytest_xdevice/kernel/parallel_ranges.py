@@ -1,14 +1,12 @@
-"""`parallel(...)`, the loop whose iterations are independent, and how the front end reads its arguments."""
+"""How the front end reads the arguments of `parallel(...)`, the loop whose iterations are independent."""
 
 from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from typing import Final
-from typing import TYPE_CHECKING
 
 from .errors import KernelError
 from .ir import Binary
@@ -19,40 +17,14 @@ from .ir import DimValue
 from .ir import Expr
 from .ir import Local
 from .ir import Unary
+from .names import Names
 from .promote import force
-
-if TYPE_CHECKING:
-    from .expressions import Expressions
-
 from .types import i64
 
 _LARGEST_BLOCK: Final = 1024
 _OPERATORS: Final[dict[type[ast.operator], str]] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.FloorDiv: "floordiv", ast.Mod: "mod",
 }  # fmt: skip
-
-
-def parallel(*extents: Any, block: Any = None) -> Iterator[Any]:
-    """Loop over independent iterations: ``for i in parallel(n)``, ``for i, j in parallel(m, n, block=(8, 8))``.
-
-    Parameters
-    ----------
-    *extents : int or range
-        One to three numbers of iterations, or ``range(start, stop, step)`` with a constant step, outermost first; the
-        last variable runs fastest. They may use dims, ``a.shape[k]``, scalar parameters, integer literals,
-        ``+ - * // %``, `min` and `max`.
-    block : int or tuple of int, optional
-        Iterations in a work-group, one number for each extent. It need not divide the number of iterations.
-
-    Raises
-    ------
-    TypeError
-        Whenever Python itself runs it: it has a meaning only in a kernel.
-    """
-    raise TypeError(
-        "parallel(...) has a meaning only inside a @kernel: there, write 'for i in parallel(n):'. "
-        "To run a kernel in Python, call its .python(...)."
-    )
 
 
 @dataclass(frozen=True)
@@ -93,7 +65,7 @@ class ParallelRange:
     block: tuple[int, ...] | None
 
 
-def read_parallel(expressions: Expressions, call: ast.Call) -> ParallelRange:
+def read_parallel(names: Names, call: ast.Call) -> ParallelRange:
     """Return what the arguments of ``parallel(...)`` say.
 
     Raises
@@ -102,65 +74,63 @@ def read_parallel(expressions: Expressions, call: ast.Call) -> ParallelRange:
         If they are not what a launch can compute before it starts.
     """
     if not 1 <= len(call.args) <= 3:
-        raise expressions.text.error(
+        raise names.text.error(
             call, f"parallel() takes 1 to 3 extents, and got {len(call.args)}.", "Put a 'range' loop inside for more."
         )
     block = None
     for keyword in call.keywords:
         if keyword.arg != "block":
-            raise expressions.text.error(keyword, f"parallel() has no argument '{keyword.arg}'.", "It has 'block'.")
-        block = _block(expressions, keyword.value, len(call.args))
-    return ParallelRange(tuple(_axis(expressions, argument) for argument in call.args), block)
+            raise names.text.error(keyword, f"parallel() has no argument '{keyword.arg}'.", "It has 'block'.")
+        block = _block(names, keyword.value, len(call.args))
+    return ParallelRange(tuple(_axis(names, argument) for argument in call.args), block)
 
 
-def _axis(expressions: Expressions, node: ast.expr) -> Axis:
+def _axis(names: Names, node: ast.expr) -> Axis:
     """Return what an argument says: an extent, or a range."""
-    at = expressions.text.location(node)
-    if expressions.called(node) is not range:
-        return Axis(Const(0, i64, at), _extent(expressions, node), 1)
+    at = names.text.location(node)
+    if names.called(node) is not range:
+        return Axis(Const(0, i64, at), _extent(names, node), 1)
     assert isinstance(node, ast.Call)
     if node.keywords or not 1 <= len(node.args) <= 3:
-        raise expressions.text.error(
-            node, "range() takes 1 to 3 numbers.", "Write range(stop), or range(start, stop, step)."
-        )
-    bounds = [_extent(expressions, argument) for argument in node.args[:2]]
+        raise names.text.error(node, "range() takes 1 to 3 numbers.", "Write range(stop), or range(start, stop, step).")
+    bounds = [_extent(names, argument) for argument in node.args[:2]]
     start, stop = bounds if len(bounds) == 2 else (Const(0, i64, at), *bounds)
-    return Axis(start, stop, _step(expressions, node.args[2]) if len(node.args) == 3 else 1)
+    return Axis(start, stop, _step(names, node.args[2]) if len(node.args) == 3 else 1)
 
 
-def _step(expressions: Expressions, node: ast.expr) -> int:
-    step = getattr(expressions.visit(node), "value", None)
+def _step(names: Names, node: ast.expr) -> int:
+    step = getattr(names.visit(node), "value", None)
     if type(step) is not int:
-        raise expressions.text.error(
+        raise names.text.error(
             node,
             "the step of a range in parallel() is no constant integer.",
             "Write a literal or a name from outside, or compute the element from a loop of step 1.",
         )
     if step == 0:
-        raise expressions.text.error(node, "the step of range() is 0.", "Write a positive or negative step.")
+        raise names.text.error(node, "the step of range() is 0.", "Write a positive or negative step.")
     return step
 
 
-def _block(expressions: Expressions, node: ast.expr, count: int) -> tuple[int, ...] | None:
+def _block(names: Names, node: ast.expr, count: int) -> tuple[int, ...] | None:
     if isinstance(node, ast.Constant) and node.value is None:
         return None
-    if expressions.is_outside(node):
-        sizes = expressions.resolve(node)
+    if names.is_outside(node):
+        sizes = names.resolve(node)
         parts = list(sizes) if isinstance(sizes, tuple) else [sizes]
     else:
         nodes = node.elts if isinstance(node, ast.Tuple) else [node]
-        parts = [getattr(expressions.visit(part), "value", None) for part in nodes]
+        parts = [getattr(names.visit(part), "value", None) for part in nodes]
     if len(parts) != count:
         example = ", ".join(["8"] * count)
         wanted = f"({example})" if count > 1 else "32"
-        raise expressions.text.error(
+        raise names.text.error(
             node,
             f"block has {len(parts)} size{'s'[: len(parts) != 1]} for {count} extent{'s'[: count != 1]}.",
             f"Write block={wanted}.",
         )
     found = tuple(map(_size, parts))
     if not all(1 <= size <= _LARGEST_BLOCK for size in found):
-        raise expressions.text.error(
+        raise names.text.error(
             node,
             f"a block size is no constant integer from 1 to {_LARGEST_BLOCK}.",
             "Write a literal, or a name from outside.",
@@ -176,39 +146,37 @@ def _size(part: Any) -> int:
         return 0
 
 
-def _extent(expressions: Expressions, node: ast.expr) -> Expr:
+def _extent(names: Names, node: ast.expr) -> Expr:
     """Return an extent, all of it in i64 whatever the types of the parameters in it."""
-    at = expressions.text.location(node)
+    at = names.text.location(node)
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-        left, right = _extent(expressions, node.left), _extent(expressions, node.right)
+        left, right = _extent(names, node.left), _extent(names, node.right)
         return Binary(_OPERATORS[type(node.op)], left, right, i64, at)  # type: ignore[arg-type]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return Unary("neg", _extent(expressions, node.operand), i64, at)
+        return Unary("neg", _extent(names, node.operand), i64, at)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("min", "max"):
         if len(node.args) < 2 or node.keywords:
-            raise expressions.text.error(
-                node, f"'{node.func.id}' takes 2 values or more.", "Write as many as it takes."
-            )
-        first, *others = [_extent(expressions, argument) for argument in node.args]
+            raise names.text.error(node, f"'{node.func.id}' takes 2 values or more.", "Write as many as it takes.")
+        first, *others = [_extent(names, argument) for argument in node.args]
         for other in others:
             first = Call(node.func.id, (first, other), i64, at)
         return first
-    return _leaf(expressions, node)
+    return _leaf(names, node)
 
 
-def _leaf(expressions: Expressions, node: ast.expr) -> Expr:
+def _leaf(names: Names, node: ast.expr) -> Expr:
     """Return a dim, an integer parameter or a constant as an i64."""
-    operand = expressions.typed(node)
+    operand = names.typed(node)
     value = force(operand, i64)
     source = value.operand if isinstance(value, Cast) else value
-    known = isinstance(source, (Const, DimValue)) or (isinstance(source, Local) and source.name in expressions.params)
+    known = isinstance(source, (Const, DimValue)) or (isinstance(source, Local) and source.name in names.params)
     if known and operand.type.is_integer and source.type.is_integer:
         return value
-    raise _refuse(expressions, node)
+    raise _refuse(names, node)
 
 
-def _refuse(expressions: Expressions, node: ast.expr) -> KernelError:
-    return expressions.text.error(
+def _refuse(names: Names, node: ast.expr) -> KernelError:
+    return names.text.error(
         node,
         "this cannot be an extent of parallel(): it is computed before the kernel starts.",
         "Use dims, a.shape[k], integer parameters and literals, + - * // %, min and max.",
