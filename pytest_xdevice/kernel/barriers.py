@@ -14,17 +14,13 @@ from .ir import Parallel
 from .ir import Stmt
 from .ir import While
 from .source import KernelText
+from .traversal import has_barrier
 from .traversal import walk
 from .types import LocalArray
 from .uniformity import free_jumps
 from .uniformity import Uniformity
 
 _UNIFORM: Final = "dims, parameters, constants and the group's index (i // block)"
-
-
-def has_barrier(statements: Iterable[Stmt]) -> bool:
-    """Tell whether there is a barrier among the statements or inside them."""
-    return any(isinstance(statement, Barrier) for statement in walk(statements))
 
 
 def check_barriers(text: KernelText, loop: Parallel, arrays: Mapping[str, LocalArray]) -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from dataclasses import replace
 from functools import reduce
 
-from .barriers import has_barrier
 from .ir import Assign
 from .ir import Barrier
 from .ir import Binary
@@ -39,6 +38,7 @@ from .phases import read_in
 from .regions import cut
 from .rewrite import Rewriter
 from .traversal import arrays_accessed
+from .traversal import has_barrier
 from .traversal import walk
 from .types import bool_
 from .types import i64

@@ -19,7 +19,6 @@ from typing import Final
 
 import numpy as np
 
-from .barriers import has_barrier
 from .ir import Assign
 from .ir import Atomic
 from .ir import Barrier
@@ -55,6 +54,7 @@ from .scalar_operations import implementation
 from .scalar_operations import power
 from .scalar_operations import remainder
 from .scalar_operations import saturating
+from .traversal import has_barrier
 
 __tracebackhide__: Final = True  # pytest ends with the line of the test
 

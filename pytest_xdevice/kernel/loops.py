@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Final
 
 from .barriers import check_barriers
-from .barriers import has_barrier
 from .block import Block
 from .block import ParallelLoop
 from .constructs import parallel
@@ -26,6 +25,7 @@ from .parallel_ranges import ParallelRange
 from .parallel_ranges import read_parallel
 from .promote import force
 from .promote import Refusal
+from .traversal import has_barrier
 from .types import i64
 from .variables import LoopPaths
 from .variables import meet

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Final
 from typing import TypeGuard
 
-from .barriers import has_barrier
 from .bounds import fold_guards
 from .ir import For
 from .ir import KernelIR
@@ -25,6 +24,7 @@ from .opencl_text import Text
 from .opencl_tiles import TilePrinter
 from .tiles import find_tile
 from .tiles import Tile
+from .traversal import has_barrier
 from .traversal import walk
 from .types import ArrayType
 

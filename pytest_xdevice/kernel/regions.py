@@ -10,7 +10,6 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from dataclasses import replace
 
-from .barriers import has_barrier
 from .ir import Assign
 from .ir import Barrier
 from .ir import Break
@@ -24,6 +23,7 @@ from .ir import While
 from .phases import assigned_in
 from .phases import read_in
 from .traversal import expressions
+from .traversal import has_barrier
 from .traversal import walk
 from .uniformity import ends_iteration
 from .uniformity import Uniformity

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from .ir import Assign
 from .ir import Atomic
+from .ir import Barrier
 from .ir import Binary
 from .ir import Call
 from .ir import Cast
@@ -144,3 +145,8 @@ def writes_memory(expr: Expr) -> bool:
 def has_atomic(statements: Iterable[Stmt]) -> bool:
     """Tell whether there is an atomic operation among the statements or inside them."""
     return any(isinstance(statement, Atomic) for statement in walk(statements))
+
+
+def has_barrier(statements: Iterable[Stmt]) -> bool:
+    """Tell whether there is a barrier among the statements or inside them."""
+    return any(isinstance(statement, Barrier) for statement in walk(statements))
