@@ -18,13 +18,13 @@ from .llvm_spelling import param_name
 from .llvm_spelling import register
 from .llvm_statements import Body
 from .llvm_statements import Bounds
-from .llvm_threads import loops_of
-from .llvm_threads import own_weight
-from .llvm_threads import UNKNOWN_ITERATIONS
 from .phases import assigned_in
 from .phases import read_in
 from .traversal import arrays_accessed
 from .types import ScalarType
+from .weights import loops_of
+from .weights import own_weight
+from .weights import UNKNOWN_ITERATIONS
 
 
 class ThreadedBody(Body):

@@ -8,25 +8,11 @@ a few microseconds, then sleep on a futex, and leave when nothing came for a sec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from .ir import Call
-from .ir import Expr
-from .ir import For
-from .ir import If
-from .ir import Parallel
-from .ir import Stmt
-from .ir import While
-from .traversal import children
-from .traversal import expressions
-
 # A chunk of fewer innermost iterations than this is not worth waking a thread for: that takes some microseconds.
 CHUNK_ITERATIONS: Final = 16384
-UNKNOWN_ITERATIONS: Final = 256  # what a loop is taken for whose length nobody knows before it starts
-_CALL_WEIGHT: Final = 8  # simple iterations that a function of the math table stands for
 # Chunks for each thread: more of them even out threads that start late or run beside another process.
 _CHUNKS_PER_THREAD: Final = 4
 _SPINS: Final = 1000
@@ -72,28 +58,6 @@ def thread_pool(threads: Threads, pointer_bits: int) -> str:
         (_state(threads.count), _run(threads), _WEIGHT, _ENSURE, _WORK, _thread(threads.arch, pointer_bits),
          _wait(threads.arch), _STOP, _futex(threads.arch, pointer_bits), _DECLARATIONS)
     ).replace("COUNT", str(threads.count - 1))  # fmt: skip
-
-
-def own_weight(body: Iterable[Stmt]) -> int:
-    """Return about how many simple iterations one run of a body stands for, without the loops in it."""
-    outside = (statement for statement in _without_loops(body) if not isinstance(statement, (For, Parallel, While)))
-    return 1 + _CALL_WEIGHT * sum(_calls(expr) for statement in outside for expr in expressions(statement))
-
-
-def loops_of(body: Iterable[Stmt]) -> Iterator[For | Parallel | While]:
-    """Yield the loops of a body, not those inside of them."""
-    return (statement for statement in _without_loops(body) if isinstance(statement, (For, Parallel, While)))
-
-
-def _without_loops(body: Iterable[Stmt]) -> Iterator[Stmt]:
-    for statement in body:
-        yield statement
-        if isinstance(statement, If):
-            yield from _without_loops((*statement.then, *statement.otherwise))
-
-
-def _calls(expr: Expr) -> int:
-    return isinstance(expr, Call) + sum(map(_calls, children(expr)))
 
 
 def _state(count: int) -> str:
