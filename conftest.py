@@ -9,6 +9,9 @@ import pytest
 from tests.harness.requirement import everything_is_required
 from tests.harness.requirement import OPTION
 from tests.harness.requirement import VARIABLE
+from tests.harness.spread import forget_worker
+from tests.harness.spread import put_longest_first
+from tests.harness.spread import spread
 
 pytest_plugins = ["pytester"]
 
@@ -26,6 +29,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="draw N random kernels, new ones each time, in tests/device/test_drawn_kernels.py",
     )
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist's own, which starts workers
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Spread a run of everything over the processors."""
+    spread(config)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let the runs that tests start be runs of their own."""
+    forget_worker(session.config)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, where the run is spread."""
+    put_longest_first(config, items)
 
 
 @pytest.hookimpl(wrapper=True)

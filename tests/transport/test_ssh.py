@@ -161,8 +161,11 @@ class TestWhatWorks:
     ],
 )
 @pytest.mark.usefixtures("sshd")  # which skips where there cannot be one
-def test_an_sshd_that_forbids_something(setting: str, way: str, tmp_path: Path, folder: Path) -> None:
-    with running_sshd(tmp_path, setting) as sshd:
+def test_an_sshd_that_forbids_something(
+    setting: str, way: str, tmp_path_factory: pytest.TempPathFactory, folder: Path
+) -> None:
+    # Its path is shorter than `tmp_path`, so that sockets fit below it.
+    with running_sshd(tmp_path_factory.mktemp("sshd"), setting) as sshd:
         session = open_session(sshd.execnet_spec)
         check(session)
         assert stream_way(session) == way
