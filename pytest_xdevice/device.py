@@ -80,7 +80,7 @@ class Device:
         self._arrays: list[DeviceArray] = []
 
     def __repr__(self) -> str:
-        return f"<Device {self.name} {self.kind} ({self.target})>"
+        return f"<Device {self.name} {self.kind}: {self.target_summary}>"
 
     @property
     def name(self) -> str:
@@ -101,6 +101,11 @@ class Device:
     def target(self) -> Target | str:
         """What kernels are compiled for: a `Target`, or ``"opencl"``."""
         return self.session.target if self.kind == "cpu" else "opencl"
+
+    @property
+    def target_summary(self) -> str:
+        """The target in a few words; the extensions of a CPU would fill a screen."""
+        return self.session.target.summary if self.kind == "cpu" else "opencl"
 
     def compile(self, kernel: KernelSource, *, threads: int = 1) -> Function:
         """Compile a kernel for this device, upload it and load it there.
@@ -349,15 +354,19 @@ class Device:
         seconds: float,
         *,
         samples: int = 1,
+        between: float = 0.0,
         artifact: Artifact | None = None,
     ) -> list[Any]:
-        """Have `worker` carry out a batch in which `kernel` is launched, and turn what goes wrong into our errors."""
+        """Have `worker` carry out a batch in which `kernel` is launched, and turn what goes wrong into our errors.
+
+        The kernel is allowed `seconds`, each time where there are `samples`, with so many seconds `between` them.
+        """
         __tracebackhide__ = True
         try:
-            return worker.submit(batch, seconds * samples)
+            return worker.submit(batch, (seconds + between) * samples)
         except WorkerEnded as end:
             self.session.prepare(self.kind)
-            raise error_of_end(end, kernel, artifact, self, seconds) from None
+            raise error_of_end(end, kernel, artifact, self, seconds, timed=samples > 1) from None
         except DeviceLost as lost:
             raise DeviceLost(f"{self.name}: {lost}") from None
         except Problem as problem:

@@ -261,7 +261,7 @@ def test_several_are_measured_in_turns() -> None:
         {"number": 0}, {"number": -1}, {"number": 2.5}, {"number": True}, {"number": "3"}, {"repeat": 0}, {"warmup": 0},
         {"number": 1 << 63}, {"repeat": -1}, {"repeat": 1 << 32}, {"warmup": 1 << 64},
         {"min_repeat_ms": 0}, {"min_repeat_ms": float("inf")}, {"min_repeat_ms": float("nan")}, {"cooldown": -1},
-        {"cooldown": float("inf")}, {"flops": -1}, {"bytes": "many"},
+        {"cooldown": float("inf")}, {"cooldown": 601}, {"flops": -1}, {"bytes": "many"},
     ],
     ids=str,
 )  # fmt: skip
