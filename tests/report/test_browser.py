@@ -17,6 +17,7 @@ from pytest_xdevice.report.run import TestResult
 from tests.harness.requirement import unavailable
 
 from .runs import made_up_run
+from .runs import timing
 
 OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update",
@@ -74,6 +75,10 @@ setTimeout(() => {
   seen.opened = [failures[0].open, failures[0].offsetParent !== null];
   parent.postMessage(seen, "*");
 }, 50);
+"""
+LONG_NAME = """
+const cell = document.querySelector("#timings td");
+parent.postMessage({name: cell.offsetWidth, screen: innerWidth}, "*");
 """
 # No window is as narrow as a phone, but a frame is.
 FRAME = """<!DOCTYPE html><script>
@@ -146,3 +151,9 @@ def test_many_failures_are_filtered_and_a_link_shows_one_that_is_hidden(chromium
     seen = browse(chromium, tmp_path, 1200, run=run, steps=MANY_FAILURES)
     assert (seen["all"], seen["found"], seen["told"]) == (12, 1, "1 of 12")
     assert seen["opened"] == [True, True]
+
+
+def test_a_long_name_leaves_room_for_figures_on_a_phone(chromium: str, tmp_path: Path) -> None:
+    run = RunResult("2026-01-02T03:04:05+00:00", 1.0, {}, timings=(timing("k" * 80),))
+    seen = browse(chromium, tmp_path, 390, run=run, steps=LONG_NAME)
+    assert 100 < seen["name"] < seen["screen"] / 2
