@@ -33,7 +33,7 @@ class CommandQueue:
         self.kind: DeviceKind = kind
 
     def __repr__(self) -> str:
-        return f"<Device {self.name} {self.kind} ({self.target})>"
+        return f"<Device {self.name} {self.kind}: {self.target_summary}>"
 
     @property
     def name(self) -> str:
@@ -55,6 +55,11 @@ class CommandQueue:
         """What kernels are compiled for: a `Target`, or ``"opencl"``."""
         return self.session.target if self.kind == "cpu" else "opencl"
 
+    @property
+    def target_summary(self) -> str:
+        """The target in a few words; the extensions of a CPU would fill a screen."""
+        return self.session.target.summary if self.kind == "cpu" else "opencl"
+
     def worker(self) -> WorkerClient:
         """Return the worker that this device's operations go to."""
         __tracebackhide__ = True
@@ -71,15 +76,19 @@ class CommandQueue:
         seconds: float,
         *,
         samples: int = 1,
+        between: float = 0.0,
         artifact: Artifact | None = None,
     ) -> list[Any]:
-        """Have `worker` carry out a batch in which `kernel` is launched, and turn what goes wrong into our errors."""
+        """Have `worker` carry out a batch in which `kernel` is launched, and turn what goes wrong into our errors.
+
+        The kernel is allowed `seconds`, each time where there are `samples`, with so many seconds `between` them.
+        """
         __tracebackhide__ = True
         try:
-            return worker.submit(batch, seconds * samples)
+            return worker.submit(batch, (seconds + between) * samples)
         except WorkerEnded as end:
             self.session.prepare(self.kind)
-            raise error_of_end(end, kernel, artifact, self, seconds) from None
+            raise error_of_end(end, kernel, artifact, self, seconds, timed=samples > 1) from None
         except DeviceLost as lost:
             raise DeviceLost(f"{self.name}: {lost}") from None
         except Problem as problem:

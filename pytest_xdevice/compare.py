@@ -18,6 +18,7 @@ _TOLERANCES: Final = {"float16": (1e-3, 1e-5), "float32": (1.3e-6, 1e-5), "float
 
 # A sum in any sensible order is off by about eps * sum |a*b| at most, whatever its length; a wrong one by far more.
 _SCALED_EPS: Final = 4
+_MANY_ULP: Final = 1e6
 
 # Under this name an error has what it is about: pytest shows a class of our own with its module in front.
 _FOUND: Final = "_xdevice_mismatch"
@@ -291,7 +292,8 @@ def _worst(found: Mismatch) -> list[str]:
         scaled = error / (float(np.finfo(found.dtype).eps) * float(found.scale[index]))
         relative += f", {scaled:.4g} eps of the scale {found.scale[index]:.6g}"
     ulp = float(ulp_error(actual, desired))
-    distance = f", {ulp:.4g} ULP" if np.isfinite(ulp) else ""  # beside 0 it may be more than a float can say
+    # Beside 0 it counts denormals, which says something of few of them alone.
+    distance = f", {ulp:.4g} ULP" if np.isfinite(ulp) and (desired or ulp < _MANY_ULP) else ""
     return [*lines, f"    error    {error:.6g} (allowed {float(allowed[index]):.3g}){relative}{distance}"]
 
 

@@ -56,9 +56,9 @@ class Comparison:
 
     @property
     def differs(self) -> bool:
-        """Whether one is faster than the other as far as `confidence` goes: 1 lies outside of `interval`."""
+        """Whether one is faster than the other: 1 lies outside of an `interval` of at least 95 % confidence."""
         low, high = self.interval
-        return low > 1 or high < 1
+        return self.confidence >= _WANTED and (low > 1 or high < 1)
 
     def __str__(self) -> str:
         one, other = self.names
@@ -66,10 +66,11 @@ class Comparison:
         if not self._is_measurable:
             return f"{one} and {other} take no time that could be measured"
         low, high = self.interval
+        pairs = "1 pair" if len(self.ratios) == 1 else f"{len(self.ratios)} pairs"
         verdict = "" if self.differs else "; no difference can be told"
         return (
             f"{one} takes {self.ratio:.3f} times as long as {other} ({low:.3f} to {high:.3f} with "
-            f"{100 * self.confidence:.0f} % confidence, {len(self.ratios)} pairs; medians {times}{verdict})"
+            f"{100 * self.confidence:.0f} % confidence, {pairs}; medians {times}{verdict})"
         )
 
     @property

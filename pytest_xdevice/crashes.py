@@ -32,12 +32,19 @@ _LIKELY: Final = {
     "SIGKILL": "from outside: a device whose memory runs short ends processes like that",
 }
 _TAIL_LINES: Final = 20
+_SAMPLE: Final = "it was timed, and each sample, of `number` calls, may take that long: "
 
 
 def error_of_end(
-    end: WorkerEnded, kernel: str, artifact: Artifact | None, device: NamedDevice, seconds: float
+    end: WorkerEnded,
+    kernel: str,
+    artifact: Artifact | None,
+    device: NamedDevice,
+    seconds: float,
+    *,
+    timed: bool = False,
 ) -> XDeviceError:
-    """Return the error for a worker that ended while it ran `kernel` ("" for none), allowed `seconds`."""
+    """Return the error for a worker that ended while it ran, or timed, `kernel` ("" for none), allowed `seconds`."""
     signature = artifact.signature if artifact else None
     if not kernel:
         return DeviceLost(f"{device.name}: the worker on the device ended by {end.signal or f'exit status {end.code}'}")
@@ -45,7 +52,7 @@ def error_of_end(
     if end.signal == "SIGALRM" or (end.was_late and end.signal == "SIGKILL"):
         return KernelTimeout(
             f"{kernel} ran longer than {seconds:g} s on {device.name} and was ended there; "
-            f"allow more with timeout= or --xdevice-timeout{tail}",
+            f"{_SAMPLE if timed else ''}allow more with timeout= or --xdevice-timeout{tail}",
             kernel=kernel,
             seconds=seconds,
         )

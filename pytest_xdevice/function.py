@@ -207,7 +207,7 @@ class Function:
         __tracebackhide__ = True
         measurement = Measurement.read(
             number=number, repeat=repeat, min_repeat_ms=min_repeat_ms, warmup=warmup, flush_cache=flush_cache,
-            cooldown=cooldown, most=PAIRS,
+            cooldown=cooldown, most=PAIRS, of="compare",
         )  # fmt: skip
         sizes = {"global_size": global_size, "local_size": local_size, "offset": offset}
         if not isinstance(other, Function):

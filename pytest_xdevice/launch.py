@@ -21,6 +21,7 @@ from .device_array import DeviceArray
 from .device_array import NDArray
 from .disturbances import Conditions
 from .errors import ArgumentError
+from .errors import XDeviceError
 from .kernel.binding import Binding
 from .kernel.opencl_types import LocalType
 from .kernel.small_integers import LIMIT
@@ -118,7 +119,11 @@ class Run:
         self._free_temporary()
         samples = (measurement.samples + _CALIBRATIONS) * len(runs)
         between = measurement.cooldown + (_FLUSH_SECONDS if measurement.flush_cache else 0.0)
-        answers = self._submit(seconds + between, samples)
+        try:
+            answers = self._submit(seconds, samples, between)
+        except XDeviceError:
+            self._context.records.append(self._record)  # for what is told of the failure
+            raise
         return [run._took(answer, measurement) for run, answer in zip(runs, answers[position], strict=True)]
 
     def _timed(self, seconds: float) -> dict[str, Any]:
@@ -146,7 +151,7 @@ class Run:
         if self._temporary:
             self._batch.add("free", ids=self._temporary)
 
-    def _submit(self, seconds: float, samples: int) -> list[Any]:
+    def _submit(self, seconds: float, samples: int, between: float = 0.0) -> list[Any]:
         __tracebackhide__ = True
         answers = self._context.submit(
             self._batch,
@@ -154,6 +159,7 @@ class Run:
             self._artifact.name,
             seconds,
             samples=samples,
+            between=between,
             artifact=self._artifact,
         )
         self._worker.loaded.update(self._loads)
@@ -169,9 +175,15 @@ class Run:
         return {"timing_loop": loop.key}
 
     def _allowed(self, timeout: float | None) -> float:
-        seconds = self._context.session.settings.timeout if timeout is None else timeout
-        if seconds <= 0:
-            raise ArgumentError(f"timeout must be positive; got {seconds}")
+        __tracebackhide__ = True
+        if timeout is None:
+            return self._context.session.settings.timeout
+        try:
+            seconds = float(timeout)
+        except (TypeError, ValueError):
+            seconds = math.nan
+        if not 0 < seconds < math.inf:
+            raise ArgumentError(f"timeout must be positive, a number of seconds; got {timeout!r}")
         return seconds
 
     def _pack(self) -> None:

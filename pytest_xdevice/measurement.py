@@ -15,6 +15,7 @@ from .errors import ArgumentError
 DEFAULT_SAMPLES: Final = 31
 _MOST_CALLS: Final = 10**12  # of a kernel that does nothing these take longer than anybody waits
 _MOST_SAMPLES: Final = 10**6  # each of them is kept, and written to reports
+_MOST_REST: Final = 600.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,9 @@ class Measurement:
         flops: float | None = None,
         bytes: float | None = None,
         most: int = DEFAULT_SAMPLES,
+        of: str = "time",
     ) -> Measurement:
-        """Check what a test gave.
+        """Check what a test gave to the function `of`.
 
         Raises
         ------
@@ -75,18 +77,18 @@ class Measurement:
         __tracebackhide__ = True
         if flush_cache and min_repeat_ms is not None:
             raise ArgumentError(
-                "time: flush_cache measures calls that find nothing in the caches, one a sample; min_repeat_ms would "
+                f"{of}: flush_cache measures calls that find nothing in the caches, one a sample; min_repeat_ms would "
                 "have many follow each other: leave one of them out"
             )
         return cls(
-            number=None if number is None else whole_count("time: number", number, _MOST_CALLS),
-            repeat=None if repeat is None else whole_count("time: repeat", repeat, _MOST_SAMPLES),
-            min_repeat_ms=_maybe(_positive, "min_repeat_ms", min_repeat_ms),
-            warmup=whole_count("time: warmup", warmup, _MOST_CALLS),
+            number=None if number is None else whole_count(f"{of}: number", number, _MOST_CALLS),
+            repeat=None if repeat is None else whole_count(f"{of}: repeat", repeat, _MOST_SAMPLES),
+            min_repeat_ms=_maybe(_positive, f"{of}: min_repeat_ms", min_repeat_ms),
+            warmup=whole_count(f"{of}: warmup", warmup, _MOST_CALLS),
             flush_cache=bool(flush_cache),
-            cooldown=_amount("cooldown", cooldown),
-            flops=_maybe(_whole, "flops", flops),
-            bytes=_maybe(_whole, "bytes", bytes),
+            cooldown=_rest(f"{of}: cooldown", cooldown),
+            flops=_maybe(_whole, f"{of}: flops", flops),
+            bytes=_maybe(_whole, f"{of}: bytes", bytes),
             most=most,
         )
 
@@ -145,7 +147,7 @@ def _positive(name: str, value: Any) -> float:
     __tracebackhide__ = True
     amount = _number(value)
     if not 0 < amount < math.inf:
-        raise ArgumentError(f"time: {name} must be positive; got {value!r}")
+        raise ArgumentError(f"{name} must be positive; got {value!r}")
     return amount
 
 
@@ -153,8 +155,17 @@ def _amount(name: str, value: Any) -> float:
     __tracebackhide__ = True
     amount = _number(value)
     if not 0 <= amount < math.inf:
-        raise ArgumentError(f"time: {name} must be 0 or more, and finite; got {value!r}")
+        raise ArgumentError(f"{name} must be 0 or more, and finite; got {value!r}")
     return amount
+
+
+def _rest(name: str, value: Any) -> float:
+    """Return seconds, which nobody would wait for where they are many."""
+    __tracebackhide__ = True
+    seconds = _amount(name, value)
+    if seconds > _MOST_REST:
+        raise ArgumentError(f"{name} must be at most {_MOST_REST:g} s; got {value!r}")
+    return seconds
 
 
 def _whole(name: str, value: Any) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Generator
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from .writable import obstacle
 if TYPE_CHECKING:
     from .baseline import Baseline
     from .baseline import Figure
+    from .baseline import Verdict
 
 _WORKER_INPUT: Final = "xdevice_baseline"
 _DEFAULT_THRESHOLD: Final = 0.1  # for what is told, where no test fails for it
@@ -73,9 +75,11 @@ class RegressionCheck:
         verdicts = self._baseline.compare(item.nodeid, _figures(item.user_properties), threshold)
         for verdict in verdicts:
             properties.add_property(item, properties.BASELINE, json.dumps(asdict(verdict)))
-        slower = [verdict.message for verdict in verdicts if verdict.finding == "slower"]
+        slower = [verdict for verdict in verdicts if verdict.finding == "slower"]
         if slower and self._threshold is not None:
-            pytest.fail("\n".join([f"slower by more than {self._threshold:.0%}", *slower]), pytrace=False)
+            pytest.fail(
+                "\n".join([_headline(slower, self._threshold), *(each.message for each in slower)]), pytrace=False
+            )
         return result
 
 
@@ -121,6 +125,9 @@ class BaselineKeeper:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self._findings and not self._problem:
             return
+        nothing_new = set(self._findings) <= {"as before", "faster"}
+        if terminalreporter.verbosity < 0 and nothing_new and not self._problem:
+            return
         terminalreporter.write_sep("=", "xdevice baseline")
         counts = ", ".join(f"{count} {finding}" for finding, count in self._findings.items())
         terminalreporter.write_line(f"{self._path}: {counts}")
@@ -139,6 +146,13 @@ class BaselineKeeper:
             terminalreporter.write_line(f"The new figures {added}. Later runs are compared with them.")
 
 
+def _headline(slower: Sequence[Verdict], threshold: float) -> str:
+    """Return the line that a test's failure is told by: the worst of its kernels."""
+    most = max((verdict.ratio or 0.0 for verdict in slower), default=0.0)
+    took = f": {most:.2f} times the baseline" if most else ""
+    return f"slower by more than {threshold * 100:g}%{took}"
+
+
 def _figures(found: list[tuple[str, object]]) -> list[Figure]:
     """Return the measurements among a test's properties."""
     from .baseline import Figure
@@ -150,6 +164,9 @@ def _read(path: Path) -> Baseline | None:
     """Return the baseline that is in a file; None where there is no file yet."""
     from .baseline import Baseline
 
+    if path.exists() and not path.is_file():
+        problem = "it is a folder; give a file in it" if path.is_dir() else "it is no file; give one"
+        raise pytest.UsageError(f"--xdevice-baseline {path}: {problem}")
     advice = "mend it, or remove it to have this run write a new one"
     try:
         return Baseline.from_text(path.read_text(encoding="utf-8"))

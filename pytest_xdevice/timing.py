@@ -213,9 +213,9 @@ def format_in(seconds: float, unit: float) -> str:
 def format_rate(per_second: float) -> str:
     """Write a rate in units of 10⁹ a second (GB/s, GFLOP/s) with three significant digits."""
     giga = per_second / 1e9
-    if giga >= 100:
+    if giga >= 99.95:
         return f"{giga:.0f}"
-    return f"{giga:.1f}" if giga >= 10 else f"{giga:.2f}" if giga >= 0.1 else f"{giga:.2g}"
+    return f"{giga:.1f}" if giga >= 9.995 else f"{giga:.2f}" if giga >= 0.0995 else f"{giga:.2g}"
 
 
 def format_bytes(count: int) -> str:

@@ -100,6 +100,13 @@ def test_the_message_names_count_worst_element_both_values_and_ulp() -> None:
     )
 
 
+def test_beside_zero_only_few_ulp_are_told() -> None:
+    zero = np.zeros(1, np.float32)
+    assert message(np.ones(1, np.float32), zero).endswith("    error    1 (allowed 1e-05)")
+    tiny = message(np.full(1, 3e-45, np.float32), zero, atol=0)
+    assert tiny.endswith("    error    2.8026e-45 (allowed 0), 2 ULP")
+
+
 def test_the_worst_element_is_the_one_furthest_beyond_its_tolerance() -> None:
     desired = np.array([1e6, 1.0], np.float32)
     assert "worst element: [0]" in message(desired + np.array([100, 1], np.float32), desired)

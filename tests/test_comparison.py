@@ -34,6 +34,14 @@ def test_noise_is_no_difference() -> None:
     assert str(found).endswith("; no difference can be told)")
 
 
+def test_a_few_pairs_tell_no_difference() -> None:
+    found = compare([2.0], [1.0])
+    assert not found.differs
+    assert "(2.000 to 2.000 with 0 % confidence, 1 pair; " in str(found)
+    assert not compare([2.0] * 5, [1.0] * 5).differs
+    assert compare([2.0] * 6, [1.0] * 6).differs
+
+
 def test_nothing_measurable_has_no_ratio() -> None:
     found = compare([0.0, 0.0], [0.0, 0.0])
     assert math.isnan(found.ratio)

@@ -115,7 +115,8 @@ def test_a_duration_has_the_unit_that_suits_it(seconds: float, text: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("rate", "text"), [(2.3734e12, "2373"), (43.21e9, "43.2"), (1.234e9, "1.23"), (5.2e6, "0.0052")]
+    ("rate", "text"),
+    [(2.3734e12, "2373"), (99.96e9, "100"), (43.21e9, "43.2"), (9.996e9, "10.0"), (1.234e9, "1.23"), (5.2e6, "0.0052")],
 )
 def test_a_rate_has_about_three_digits(rate: float, text: str) -> None:
     assert format_rate(rate) == text
@@ -155,8 +156,26 @@ def test_a_table_gives_way_in_its_texts_to_fit() -> None:
     assert max(map(len, lines)) <= 80
     assert lines == [
         "device             kernel             shape         median µs  stdev ns     GB/s",
-        "exec:/opt/boards…  a_kernel_of_fort…  float32[4×8]      1.000     0.000  1000000",
+        "exec:/op…hon3 cpu  a_kernel…its_name  float32[4×8]      1.000     0.000  1000000",
         "local cpu          add_one            float32[4×8]      1.000     0.000",
+    ]
+
+
+def test_a_narrow_table_leaves_out_figures_before_its_texts_are_all_the_same() -> None:
+    records = [
+        TimingRecord("add_one", "llvm", (f"a: float32[{size}]",), Timing((1e-4, 2e-4), 1, 8 * size, size))
+        for size in (1024, 1 << 20)
+    ]
+    timings = [TimedKernel("local", "opencl", record) for record in records]
+    assert timing_table(timings, 80)[0].endswith("GB/s  GFLOP/s")
+    assert timing_table(timings, 60) == [
+        "device        kernel   shape             median µs  stdev µs",
+        "local opencl  add_one  float32[1024]         150.0     70.71",
+        "local opencl  add_one  float32[1048576]      150.0     70.71",
+    ]
+    assert timing_table(timings, 40)[1:] == [
+        "loca…encl  add_one  floa…024]      150.0",
+        "loca…encl  add_one  floa…576]      150.0",
     ]
 
 
@@ -261,7 +280,7 @@ def test_several_are_measured_in_turns() -> None:
         {"number": 0}, {"number": -1}, {"number": 2.5}, {"number": True}, {"number": "3"}, {"repeat": 0}, {"warmup": 0},
         {"number": 1 << 63}, {"repeat": -1}, {"repeat": 1 << 32}, {"warmup": 1 << 64},
         {"min_repeat_ms": 0}, {"min_repeat_ms": float("inf")}, {"min_repeat_ms": float("nan")}, {"cooldown": -1},
-        {"cooldown": float("inf")}, {"flops": -1}, {"bytes": "many"},
+        {"cooldown": float("inf")}, {"cooldown": 601}, {"flops": -1}, {"bytes": "many"},
     ],
     ids=str,
 )  # fmt: skip

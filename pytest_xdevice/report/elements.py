@@ -52,14 +52,29 @@ def table(
         f"<tr{attribute}>{''.join(cell if cell.startswith('<td') else f'<td>{cell}</td>' for cell in row)}</tr>"
         for attribute, row in zip(attributes, rows, strict=True)
     ]
-    is_long = len(rows) >= _FILTERED_FROM
-    search = '<input type="search" placeholder="filter" aria-label="filter">' if is_long else ""
-    tools = f'<p class="tools">{search}{controls}<output></output></p>' if search or controls else ""
+    tools = _tools(len(rows), controls)
     body = "\n".join(lines)
     return (
         f'<div class="table">{tools}<div class="scroll"><table><thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n'
         "</tbody></table></div></div>"
     )
+
+
+def listed(items: Sequence[str]) -> str:
+    """Return ``<details>`` below each other, filtered where they are many."""
+    return f'<div class="list">{_tools(len(items))}{"".join(items)}</div>'
+
+
+def notes(lines: Iterable[str]) -> str:
+    """Return short texts as a list, empty where there is none."""
+    items = "".join(f"<li>{text(line)}</li>" for line in lines)
+    return f'<ul class="notes">{items}</ul>' if items else ""
+
+
+def _tools(count: int, controls: str = "") -> str:
+    """Return what is above so many rows to choose among them."""
+    search = '<input type="search" placeholder="filter" aria-label="filter">' if count >= _FILTERED_FROM else ""
+    return f'<p class="tools">{search}{controls}<output></output></p>' if search or controls else ""
 
 
 def _head(title: str, cells: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ def describe_run(device: Device) -> str:
     """Return what ran where in a test: device, kind, target, CPU, and the last kernel with its arguments."""
     session = device.session
     place = device.name if device.name == device.address else f"{device.name} at {device.address}"
-    rows = [("device", place), ("kind", device.kind), ("target", str(device.target)), ("CPU", _cpu(device))]
+    rows = [("device", place), ("kind", device.kind), ("target", device.target_summary), ("CPU", _cpu(device))]
     if device.kind == "opencl":
         rows += [("OpenCL", opencl_text(found)) for found in session.opencl_devices()[:1]]
     rows += _last_kernel(device)

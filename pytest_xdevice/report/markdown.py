@@ -126,7 +126,7 @@ def _counted(run: RunResult) -> Iterator[str]:
     """Yield a table of what the processor counted, and one of where the time of OpenCL launches went, where known."""
     rows = [TimingRow.of(timing) for timing in run.timings[:_MOST_ROWS]]
     for title, every, found in (
-        ("Counted by the processor, for each call", COUNTERS, [row.counters for row in rows]),
+        ("Counted for each call", COUNTERS, [row.counters for row in rows]),
         ("Where the time of an OpenCL launch went", EVENTS, [row.events for row in rows]),
     ):
         columns = known_columns(every, found)

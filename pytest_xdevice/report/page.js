@@ -1,5 +1,25 @@
 "use strict";
-// Tables that sort by a click on a heading, and show the rows that match a text and a chosen word.
+// What is in a box that matches its text and its chosen word is shown.
+const connect = (box, items) => {
+  const search = box.querySelector("input");
+  const choice = box.querySelector("select");
+  const output = box.querySelector("output");
+  const filter = () => {
+    const words = search ? search.value.toLowerCase().split(/\s+/) : [];
+    let shown = 0;
+    for (const item of items) {
+      const text = item.textContent.toLowerCase();
+      const marked = !choice || !choice.value || (item.dataset.marks || "").split(" ").includes(choice.value);
+      item.hidden = !(marked && words.every((word) => text.includes(word)));
+      shown += item.hidden ? 0 : 1;
+    }
+    if (output) output.textContent = shown === items.length ? "" : shown + " of " + items.length;
+  };
+  if (search) search.addEventListener("input", filter);
+  if (choice) choice.addEventListener("change", filter);
+};
+for (const box of document.querySelectorAll(".list")) connect(box, Array.from(box.querySelectorAll("details")));
+// Tables also sort by a click on a heading.
 for (const box of document.querySelectorAll(".table")) {
   const body = box.querySelector("tbody");
   const rows = Array.from(body.rows);
@@ -24,27 +44,16 @@ for (const box of document.querySelectorAll(".table")) {
       body.append(...rows);
     });
   });
-  const search = box.querySelector("input");
-  const choice = box.querySelector("select");
-  const output = box.querySelector("output");
-  const filter = () => {
-    const words = search ? search.value.toLowerCase().split(/\s+/) : [];
-    let shown = 0;
-    for (const row of rows) {
-      const text = row.textContent.toLowerCase();
-      const marked = !choice || !choice.value || (row.dataset.marks || "").split(" ").includes(choice.value);
-      row.hidden = !(marked && words.every((word) => text.includes(word)));
-      shown += row.hidden ? 0 : 1;
-    }
-    if (output) output.textContent = shown === rows.length ? "" : shown + " of " + rows.length;
-  };
-  if (search) search.addEventListener("input", filter);
-  if (choice) choice.addEventListener("change", filter);
+  connect(box, rows);
 }
 // A link to a failure opens it.
 const open = () => {
   const target = location.hash && document.getElementById(location.hash.slice(1));
-  if (target && target.tagName === "DETAILS") target.open = true;
+  if (!target || target.tagName !== "DETAILS") return;
+  target.open = true;
+  if (!target.hidden) return;
+  target.hidden = false;
+  target.scrollIntoView();
 };
 addEventListener("hashchange", open);
 open();

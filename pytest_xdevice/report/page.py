@@ -55,7 +55,7 @@ def page(run: RunResult, folder: Path | None = None) -> str:
         script=_read("page.js"),
         state="bad" if run.failures else "good",
         counts=" ".join(chip(outcome, f"{count} {outcome}") for outcome, count in run.counts.items()) or "no tests ran",
-        when=f"{text(run.started)} · {run.seconds:.1f} s",
+        when=f"{text(run.started.replace('T', ' '))} · {run.seconds:.1f} s",
         links="".join(f'<a href="#{name}">{title}</a>' for name, title, _ in shown),
         sections="\n".join(
             f'<section id="{name}"><h2>{title}</h2>\n{content}</section>' for name, title, content in shown
@@ -83,6 +83,9 @@ def _devices(devices: Sequence[DeviceFacts]) -> str:
         for found in devices
     ]
     titles = ["name", "address", "CPU", "cores", "memory", "target", "OpenCL", "system", "Python"]
+    if not any(found.opencl for found in devices):
+        column = titles.index("OpenCL")
+        titles, *rows = [[*row[:column], *row[column + 1 :]] for row in (titles, *rows)]
     return table(titles, rows) if rows else ""
 
 

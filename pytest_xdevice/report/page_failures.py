@@ -10,6 +10,7 @@ from typing import Final
 from . import svg
 from .elements import chip
 from .elements import figure
+from .elements import listed
 from .elements import text
 from .heat_map import mismatches
 from .run import TestResult
@@ -27,9 +28,13 @@ def failures_section(failures: Sequence[TestResult], folder: Path | None) -> str
         Of the page, which links to what tests left.
     """
     drawn = [test for test in failures if test.picture is not None][:_MOST_PICTURES] if svg.is_there() else []
-    return "\n".join(
-        _failure(test, folder, is_open=len(failures) == 1, picture=_picture(test) if test in drawn else "")
-        for test in failures
+    if not failures:
+        return ""
+    return listed(
+        [
+            _failure(test, folder, is_open=len(failures) == 1, picture=_picture(test) if test in drawn else "")
+            for test in failures
+        ]
     )
 
 

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Final
 
+from ..timing import format_rate
 from ..timing import format_seconds
 from . import plots
 from . import svg
 from .elements import chip
 from .elements import figure
+from .elements import notes
 from .elements import number
 from .elements import table
 from .elements import text
@@ -37,10 +39,10 @@ def timings_section(run: RunResult) -> str:
     rows = [TimingRow.of(timing) for timing in run.timings]
     if not rows:
         return ""
-    doubts = "".join(f"<p>Warning: {text(line)}</p>" for line in run.disturbances)
+    doubts = notes(f"Warning: {line}" for line in run.disturbances)
     parts = [doubts, table(_TITLES, [_cells(row) for row in rows]), _distributions(rows)]
     parts += [
-        _more("Counted by the processor, for each call", COUNTERS, rows, [row.counters for row in rows]),
+        _more("Counted for each call", COUNTERS, rows, [row.counters for row in rows]),
         _not_counted(rows),
         _more("Where the time of an OpenCL launch went", EVENTS, rows, [row.events for row in rows]),
     ]
@@ -56,7 +58,7 @@ def roofline_section(run: RunResult) -> str:
     cells = [
         [
             text(point.row.kernel), f'<td class="lane">{text(point.row.lane)}</td>', text(point.row.shape),
-            number(point.intensity, f"{point.intensity:.3g}"), number(point.flops, f"{point.flops / 1e9:.3g}"),
+            number(point.intensity, f"{point.intensity:.3g}"), number(point.flops, format_rate(point.flops)),
         ]
         for point in points
     ]  # fmt: skip
@@ -136,9 +138,12 @@ def _more(
 
 
 def _not_counted(rows: Sequence[TimingRow]) -> str:
-    """Return why what of a CPU was not counted, once for each device."""
-    found = dict.fromkeys((row.lane, row.counters_missing) for row in rows if row.counters_missing and not row.events)
-    return "".join(f"<p>Not counted on {text(lane)}: {text(why)}</p>" for lane, why in found)
+    """Return why what of a CPU was not counted, once for each reason."""
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row.counters_missing and not row.events:
+            found.setdefault(row.counters_missing, {})[row.lane] = None
+    return notes(f"Not counted on {', '.join(lanes)}: {why}" for why, lanes in found.items())
 
 
 def _distributions(rows: Sequence[TimingRow]) -> str:
@@ -155,6 +160,8 @@ def _distributions(rows: Sequence[TimingRow]) -> str:
 
 
 def _plot(kernel: str, rows: Sequence[TimingRow], lanes: Sequence[str]) -> str:
+    shapes = list(dict.fromkeys(row.shape for row in rows))
+    rows = sorted(rows, key=lambda row: shapes.index(row.shape))  # what devices take for the same is side by side
     more = len(rows) - plots.MOST_ROWS
     note = f" (the first {plots.MOST_ROWS} of {len(rows)} timings)" if more > 0 else ""
     return figure(kernel + note, plots.distributions(kernel, rows, lanes))

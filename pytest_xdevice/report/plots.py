@@ -16,7 +16,7 @@ from .svg import lane_colour
 from .svg import short
 from .svg import TEXT
 
-MOST_ROWS: Final = 24
+MOST_ROWS: Final = 36
 _MOST_POINTS: Final = 200
 # Of the page's style, in the light and in the dark; what is as before has the colour of the text.
 _FINDINGS: Final = {"slower": "#d55e00", "faster": "#029e73"}
@@ -45,7 +45,7 @@ def distributions(kernel: str, rows: Sequence[TimingRow], lanes: Sequence[str]) 
 
         for position, row in enumerate(rows):
             _draw_row(axes, position, row, lane_colour(row.lane, lanes))
-        _label_rows(axes, [f"{row.lane} {row.shape}" for row in rows])
+        _label_rows(axes, [f"{row.shape} {row.lane}".strip() for row in rows])
         if are_far_apart([value for row in rows for value in (row.least, row.most)]):
             axes.set_xscale("log")
         else:

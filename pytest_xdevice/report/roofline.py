@@ -21,6 +21,7 @@ from .svg import short
 from .svg import TEXT
 
 _MOST_LABELS: Final = 16
+_CLOSE: Final = 2.0  # times as much, on logarithmic axes
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,17 @@ def _labels(points: Sequence[Point]) -> Iterator[tuple[float, float, str]]:
         known = best.setdefault((point.row.kernel, point.row.lane), point)
         if point.flops > known.flops:
             best[point.row.kernel, point.row.lane] = point
-    for point in list(best.values())[:_MOST_LABELS]:
-        yield point.intensity, point.flops, short(point.row.kernel)
+    shown: list[Point] = []
+    for point in sorted(best.values(), key=lambda point: -point.flops):
+        if len(shown) < _MOST_LABELS and not any(_is_beside(point, other) for other in shown):
+            shown.append(point)
+            yield point.intensity, point.flops, short(point.row.kernel)
+
+
+def _is_beside(point: Point, other: Point) -> bool:
+    """Return whether a label of another point says the same at the same place, as of a kernel on devices of a kind."""
+    ratios = point.intensity / other.intensity, point.flops / other.flops
+    return point.row.kernel == other.row.kernel and all(1 / _CLOSE < ratio < _CLOSE for ratio in ratios)
 
 
 def _finish(axes: Any) -> None:

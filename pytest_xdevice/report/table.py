@@ -22,6 +22,9 @@ from .properties import TIMING
 
 _GAP: Final = "  "
 _NARROWEST: Final = 6
+_READABLE: Final = 12  # characters of a text, by which most are told from each other
+# Figures that give way, in this order, where texts would get shorter than that.
+_DISPENSABLE: Final = ("GFLOP/s", "GB/s", "stdev")
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def timing_table(timings: Sequence[TimedKernel], width: int) -> list[str]:
     timings : sequence of TimedKernel
         At least one.
     width : int
-        Characters in a line, 60 or more.
+        Characters in a line, 40 or more.
     """
     records = [timed.record for timed in timings]
     columns = [
@@ -78,7 +81,7 @@ def timing_table(timings: Sequence[TimedKernel], width: int) -> list[str]:
         _Column("GB/s", tuple(_rate(record.timing.bytes_per_second) for record in records), True),
         _Column("GFLOP/s", tuple(_rate(record.timing.flops_per_second) for record in records), True),
     ]
-    columns = [column for column in columns if any(column.cells)]
+    columns = _affordable([column for column in columns if any(column.cells)], width)
     widths = _fit(columns, width)
     rows = [[column.title for column in columns], *(list(row) for row in zip(*(c.cells for c in columns), strict=True))]
     return [_line(row, columns, widths) for row in rows]
@@ -115,6 +118,17 @@ def _rate(per_second: float | None) -> str:
     return "" if per_second is None else format_rate(per_second)
 
 
+def _affordable(columns: Sequence[_Column], width: int) -> list[_Column]:
+    """Return the columns for which a line has room."""
+    kept = list(columns)
+    for title in _DISPENSABLE:
+        least = [column.width if column.is_number else min(column.width, _READABLE) for column in kept]
+        if sum(least) + len(_GAP) * (len(least) - 1) <= width:
+            break
+        kept = [column for column in kept if not column.title.startswith(title)]
+    return kept
+
+
 def _fit(columns: Sequence[_Column], width: int) -> list[int]:
     """Return the columns' widths; texts give way, the widest first, until a line fits."""
     widths = [column.width for column in columns]
@@ -132,9 +146,17 @@ def _fit(columns: Sequence[_Column], width: int) -> list[int]:
 def _line(row: Sequence[str], columns: Sequence[_Column], widths: Sequence[int]) -> str:
     cells = []
     for text, column, width in zip(row, columns, widths, strict=True):
-        shown = text if len(text) <= width else text[: width - 1] + "…"
+        shown = _shortened(text, width)
         cells.append(shown.rjust(width) if column.is_number else shown.ljust(width))
     return _GAP.join(cells).rstrip()
+
+
+def _shortened(text: str, width: int) -> str:
+    """Return a text, without its middle where it is too long: ends say which port, which kind, how many elements."""
+    if len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
 
 
 def _record(data: dict[str, Any]) -> TimingRecord:

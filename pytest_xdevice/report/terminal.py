@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 from typing import Any
+from typing import Final
 
 import pytest
 
 from .properties import DEVICE
 from .properties import QUARANTINED
 from .properties import TIMING
+
+_PLAIN: Final = str.maketrans("µ×…", "ux~")
 
 
 class TimingSection:
@@ -32,10 +35,20 @@ class TimingSection:
 
         timings = [timing for report in self._reports for timing in timings_of(report.user_properties)]
         terminalreporter.write_sep("=", "xdevice timings")
-        for line in timing_table(timings, max(60, shutil.get_terminal_size().columns)):
-            terminalreporter.write_line(line)
+        for line in timing_table(timings, max(40, shutil.get_terminal_size().columns)):
+            terminalreporter.write_line(_writable(line, terminalreporter))
         for line in told((timed.device, timed.record.timing.conditions) for timed in timings):
             terminalreporter.write_line(f"warning: {line}", yellow=True)
+
+
+def _writable(line: str, reporter: pytest.TerminalReporter) -> str:
+    """Return a line in letters that a terminal without Unicode has as well, as many of them, so that columns stay."""
+    encoding = getattr(reporter._tw._file, "encoding", None) or "utf-8"
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        return line.translate(_PLAIN)
+    return line
 
 
 class QuarantineSection:

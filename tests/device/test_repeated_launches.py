@@ -137,11 +137,12 @@ class TestErrors:
         with pytest.raises(AttributeError):
             xdevice.empty(8).shape = (2, 4)  # type: ignore[misc]
 
-    def test_a_timeout_that_is_none(self, xdevice: Device) -> None:
+    @pytest.mark.parametrize("timeout", [0, float("nan"), float("inf"), "soon"])
+    def test_a_timeout_that_is_none(self, xdevice: Device, timeout: Any) -> None:
         array, function = xdevice.array(np.zeros(8, np.int32)), xdevice.compile(count)
         function(array)
-        with pytest.raises(ArgumentError, match="timeout must be positive"):
-            function(array, timeout=0)
+        with pytest.raises(ArgumentError, match=f"timeout must be positive, .*; got {timeout!r}"):
+            function(array, timeout=timeout)
 
     @pytest.mark.parametrize("index", [5, -1])
     def test_a_canary_that_a_later_launch_changes(self, xdevice: Device, index: int) -> None:

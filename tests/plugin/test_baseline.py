@@ -76,7 +76,11 @@ def test_what_is_slower_fails_in_junit_too(speed: pytest.Pytester, workers: list
     result = speed.runpytest(*OPTIONS, *workers, "--junit-xml=report.xml")
     result.assert_outcomes(failed=3)
     result.stdout.fnmatch_lines(
-        ["slower by more than 10%", "add_one(a: float32[[]*) takes *, * times the * of the baseline (*", "*: 4 slower"]
+        [
+            "slower by more than 10%: * times the baseline",
+            "add_one(a: float32[[]*) takes *, * times the * of the baseline (*",
+            "*: 4 slower",
+        ]
     )
     report = ElementTree.parse(speed.path / "report.xml")
     assert len(list(report.iter("failure"))) == 3
@@ -179,7 +183,21 @@ def test_a_path_that_cannot_be_written_is_told_before_any_test(speed: pytest.Pyt
     result.stderr.fnmatch_lines(["ERROR: --xdevice-baseline *: it cannot be written: *(/proc)"])
     result = speed.runpytest(f"--xdevice-baseline={speed.path}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --xdevice-baseline *: it cannot be read (*Is a directory*"])
+    result.stderr.fnmatch_lines(["ERROR: --xdevice-baseline *: it is a folder; give a file in it"])
+
+
+def test_a_device_file_is_no_baseline(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest("--xdevice-baseline=/dev/zero")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --xdevice-baseline /dev/zero: it is no file; give one"])
+
+
+def test_quiet_runs_tell_what_is_new_or_slower_alone(speed: pytest.Pytester) -> None:
+    speed.runpytest("-q", "-k2000", *OPTIONS[:1]).stdout.fnmatch_lines(["*figures.json: 1 new"])
+    change(speed, factor=1e3)
+    speed.runpytest("-q", "-k2000", *OPTIONS[:1]).stdout.no_fnmatch_line("*figures.json*")
+    change(speed, factor=1e-6)
+    speed.runpytest("-q", "-k2000", *OPTIONS[:1]).stdout.fnmatch_lines(["*figures.json: 1 slower"])
 
 
 def test_a_path_that_ceases_to_be_writable_loses_no_result(speed: pytest.Pytester) -> None:
