@@ -30,6 +30,7 @@ from .info import device_info
 from .leftovers import hold
 from .leftovers import sweep
 from .line import Line
+from .oom import OomWatch
 from .output import open_log
 from .output import Trimmer
 from .relay import Relay
@@ -51,6 +52,7 @@ class Worker:
 
     def __init__(self, process: subprocess.Popen[bytes], output: Trimmer, report: int, handoff: socket.socket) -> None:
         self.process = process
+        self.oom = OomWatch()
         self.output = output
         self.report = report
         self.handoff = handoff
@@ -68,8 +70,9 @@ class Worker:
         Returns
         -------
         dict
-            ``signal`` or ``code``, its last ``output``, the ``fault`` that it reported, or None, and whether it went
-            on without its stream and was ``killed`` for that.
+            ``signal`` or ``code``, its last ``output``, the ``fault`` that it reported, or None, whether it went on
+            without its stream and was ``killed`` for that, and, where memory had run out, what `OomWatch` says of it as
+            ``oom``, else None.
         """
         killed = False
         try:
@@ -82,7 +85,10 @@ class Worker:
         fault = read_report(self.report)
         os.close(self.report)
         code = None if status < 0 else status
-        return {"signal": name, "code": code, "output": self.output.stop(), "fault": fault, "killed": killed}
+        oom = self.oom.killed() if name == "SIGKILL" else None
+        return {
+            "signal": name, "code": code, "output": self.output.stop(), "fault": fault, "killed": killed, "oom": oom
+        }  # fmt: skip
 
 
 class Session:
