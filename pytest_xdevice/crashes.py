@@ -63,10 +63,7 @@ def error_of_end(
         violation = _violation(fault, signature, f"{place}: {end.signal}{tail}")
         if violation is not None:
             return violation
-    has_address = fault.get("place", "code") != "code"
-    why = _describe(fault, signature) if has_address else _LIKELY.get(end.signal, "")
-    if end.oom:
-        why = _out_of_memory(end.oom)
+    why = _out_of_memory(end.oom) if end.oom else _describe(fault, signature) or _LIKELY.get(end.signal, "")
     text = f"{kernel} crashed with {end.signal} {place}" + (f": {why}" if why else "")
     return KernelCrash(text + tail, kernel=kernel, signal=end.signal)
 
@@ -130,7 +127,11 @@ def _width(param: Param) -> int:
 
 
 def _describe(fault: dict[str, Any], signature: Signature | None) -> str:
-    """Say what a faulting address is."""
+    """Say what a faulting address is, or that there was no fault; nothing where no address has to do with it."""
+    if fault.get("place", "code") == "code":
+        return ""
+    if fault["place"] == "sent":
+        return "no fault: raise() or kill() sent it, in the code itself or from another process"
     if fault["address"] is None:
         return "it used an address that no memory can have"
     access, address = fault["access"], f"address {fault['address']:#x}"
