@@ -71,6 +71,8 @@ class WorkerEnded(XDeviceError):
         Whether it was ended since it did not answer in time.
     outlived_its_stream : bool
         Whether it was ended since it went on when its stream had broken.
+    oom : dict or None
+        What `runtime.oom.OomWatch.killed` says, where the device had run out of memory.
     """
 
     def __init__(self, end: dict[str, Any], *, was_late: bool = False) -> None:
@@ -80,6 +82,7 @@ class WorkerEnded(XDeviceError):
         self.fault: dict[str, Any] | None = end["fault"]
         self.was_late = was_late
         self.outlived_its_stream: bool = end["killed"]
+        self.oom: dict[str, Any] | None = end["oom"]
         super().__init__(f"the worker ended by {self.signal or f'exit status {self.code}'}")
 
 

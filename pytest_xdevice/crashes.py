@@ -7,6 +7,7 @@ from typing import Final
 from typing import TYPE_CHECKING
 
 from .client import WorkerEnded
+from .errors import DeviceError
 from .errors import DeviceLost
 from .errors import KernelCrash
 from .errors import KernelTimeout
@@ -16,6 +17,7 @@ from .kernel.signature import Param
 from .kernel.signature import Signature
 from .kernel.types import ArrayType
 from .kernel.types import PointerType
+from .timing import format_bytes
 from .toolchain.symbolise import line_of
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ _LIKELY: Final = {
     "SIGTRAP": "code that is not to be reached, or a check of the compiler's",
     "SIGFPE": "an integer was divided by zero, or the least one by -1",
     "SIGABRT": "abort() was called, by the code itself, by an assertion, or by a library that found damage",
-    "SIGKILL": "from outside: a device whose memory runs short ends processes like that",
+    "SIGKILL": "signal 9, from outside: a device whose memory runs short may end processes like that",
 }
 _TAIL_LINES: Final = 20
 _SAMPLE: Final = "it was timed, and each sample, of `number` calls, may take that long: "
@@ -47,7 +49,8 @@ def error_of_end(
     """Return the error for a worker that ended while it ran, or timed, `kernel` ("" for none), allowed `seconds`."""
     signature = artifact.signature if artifact else None
     if not kernel:
-        return DeviceLost(f"{device.name}: the worker on the device ended by {end.signal or f'exit status {end.code}'}")
+        reason = f"{device.name}: the worker on the device ended by {end.signal or f'exit status {end.code}'}"
+        return DeviceError(f"{reason}: {_out_of_memory(end.oom)}") if end.oom else DeviceLost(reason)
     tail = _tail(end.output)
     if end.signal == "SIGALRM" or (end.was_late and end.signal == "SIGKILL"):
         return KernelTimeout(
@@ -67,10 +70,15 @@ def error_of_end(
         violation = _violation(fault, signature, f"{place}: {end.signal}{tail}")
         if violation is not None:
             return violation
-    has_address = fault.get("place", "code") != "code"
-    why = _describe(fault, signature) if has_address else _LIKELY.get(end.signal, "")
+    why = _out_of_memory(end.oom) if end.oom else _describe(fault, signature) or _LIKELY.get(end.signal, "")
     text = f"{kernel} crashed with {end.signal} {place}" + (f": {why}" if why else "")
     return KernelCrash(text + tail, kernel=kernel, signal=end.signal)
+
+
+def _out_of_memory(oom: dict[str, Any]) -> str:
+    """Say that the device's kernel ended a worker for want of memory."""
+    limit = f", of which its control group may have {format_bytes(oom['limit'])}" if oom["limit"] else ""
+    return f"signal 9, from the device's kernel, which had run out of memory{limit}"
 
 
 def _line(fault: dict[str, Any], artifact: Artifact | None) -> str:
@@ -126,7 +134,11 @@ def _width(param: Param) -> int:
 
 
 def _describe(fault: dict[str, Any], signature: Signature | None) -> str:
-    """Say what a faulting address is."""
+    """Say what a faulting address is, or that there was no fault; nothing where no address has to do with it."""
+    if fault.get("place", "code") == "code":
+        return ""
+    if fault["place"] == "sent":
+        return "no fault: raise() or kill() sent it, in the code itself or from another process"
     if fault["address"] is None:
         return "it used an address that no memory can have"
     access, address = fault["access"], f"address {fault['address']:#x}"

@@ -41,6 +41,7 @@ _OF_CODE = (signal.SIGFPE, signal.SIGILL, signal.SIGTRAP)  # an instruction's ow
 _SIGNALS = (signal.SIGSEGV, signal.SIGBUS, *_OF_CODE)
 _SA_SIGINFO, _SA_ONSTACK = 4, 0x08000000  # <asm/signal.h>, the same on all our architectures
 _SIGNAL_STACK = 64 << 10  # bytes; AVX-512 or SVE registers alone take several thousand
+_SI_USER = 0  # <asm/siginfo.h>, and what is below: kill(), raise() and their like
 _SI_KERNEL = 128  # <asm/siginfo.h>: the address is none
 _STACK_REACH = 64 << 10  # how far below the stack pointer code may reach into a frame that it has just made
 _NULL_REACH = 64 << 10  # what counts as a field or an early element of a null pointer
@@ -129,8 +130,9 @@ def read_report(descriptor: int) -> Optional[Dict[str, Any]]:
     dict or None
         ``access`` ("read", "wrote" or "touched"), ``address`` (None where the processor has none), ``instruction``
         (bytes from the kernel's entry), and ``place``: "argument", "null", "stack", "code" (where no address has to do
-        with it) or "elsewhere". With the first of them come ``position`` (which argument), ``offset`` (bytes from its
-        start) and its ``nbytes``; with the last those of the nearest argument, if any.
+        with it), "sent" (no fault: a process sent the signal) or "elsewhere". With the first of them come ``position``
+        (which argument), ``offset`` (bytes from its start) and its ``nbytes``; with the last those of the nearest
+        argument, if any.
     """
     os.set_blocking(descriptor, False)
     try:
@@ -145,6 +147,8 @@ def read_report(descriptor: int) -> Optional[Dict[str, Any]]:
         "address": address,
         "instruction": counter - entry,
     }
+    if code <= _SI_USER:
+        return dict(report, address=None, place="sent")
     if number in _OF_CODE:
         return dict(report, address=None, place="code")
     if code == _SI_KERNEL:

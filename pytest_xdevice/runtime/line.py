@@ -4,10 +4,14 @@ Each has a file in a folder of this user's, which it keeps locked: the kernel le
 however it does. All that the line needs is in the file's name, since a full disk takes a name but no contents: a number
 that grows, the process, and the identity of the host's session. The folder is locked for as long as somebody looks or
 changes it.
+
+A disk may be too full even for a name. Then the line is in memory, in /dev/shm, until nobody is left there: whoever has
+got into one line looks whether there is somebody in the other, and if so goes there instead.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -23,12 +27,16 @@ from typing import Iterator
 from typing import List
 from typing import NamedTuple
 from typing import Optional
+from typing import Tuple
 
 from .leftovers import sweep
-from .scratch import shared_folder
+from .scratch import shared_parent
 
 _NAME = re.compile("([0-9]+)-([0-9]+)-([0-9A-Za-z]+)")
 _END_SECONDS = 2.0  # that a session which was told to end may take
+_IN_MEMORY = "/dev/shm"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_TRIES = 10  # to find a line that stays, while others come and go
 
 
 class Place(NamedTuple):
@@ -65,17 +73,18 @@ class Line:
         -------
         dict
             ``state`` is "granted"; or "waiting", and then there are ``holder``, ``held`` (seconds) and ``ahead``.
+
+        Raises
+        ------
+        OSError
+            If there is no room for a line; the message says what to do.
         """
         if not identity.isalnum():
             raise ValueError(f"{identity!r:.80} is no identity")
-        with self._opened() as folder:
+        if self._lock is None:
+            self._join(holder[:200], identity)
+        with _opened(self._folder) as folder:
             places = _living(folder)
-            if self._lock is None:
-                for earlier in places:
-                    if earlier.identity == identity:
-                        _end(earlier.pid)
-                places = _living(folder)
-                places.append(self._enter(folder, places, holder[:200], identity))
             ahead = [place.name for place in places].index(self._name)
             if ahead:
                 return dict(_state(places), state="waiting", ahead=ahead)
@@ -86,12 +95,14 @@ class Line:
 
     def who(self) -> Dict[str, Any]:
         """Return the ``holder``, None where nobody has the device, since how many seconds, and who is ``waiting``."""
-        with self._opened() as folder:
-            return _state(_living(folder))
+        return _state(_line_of(_folders())[1])
 
     def release(self) -> Optional[str]:
         """End the session that holds the device; return whose it was."""
-        with self._opened() as folder:
+        path, places = _line_of(_folders())
+        if not places:
+            return None
+        with _opened(path) as folder:
             places = _living(folder)
             if not places:
                 return None
@@ -103,19 +114,41 @@ class Line:
         """Get out of line."""
         if self._lock is None:
             return
-        with self._opened() as folder:
+        with _opened(self._folder) as folder:
             os.unlink(self._name, dir_fd=folder)
             os.close(self._lock)
             self._lock = None
 
-    def _enter(self, folder: int, places: List[Place], holder: str, identity: str) -> Place:
+    def _join(self, holder: str, identity: str) -> None:
+        """Get into the line that there is, or make one."""
+        first, spare = _folders()
+        for path, other in ((first, spare), (spare, first)) * _TRIES:
+            try:
+                with _opened(path, make=True) as folder:
+                    for earlier in _living(folder):
+                        if earlier.identity == identity:
+                            _end(earlier.pid)
+                    self._enter(folder, _living(folder), holder, identity)
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                continue
+            self._folder = path
+            if not _living_in(other):
+                return
+            self.leave()
+        parents = " and ".join(dict.fromkeys(map(os.path.dirname, (first, spare))))
+        raise OSError(
+            f"{parents} on the device have no room for another file, by which sessions take turns: free some there, or "
+            "name another folder in TMPDIR, the same for all sessions"
+        )
+
+    def _enter(self, folder: int, places: List[Place], holder: str, identity: str) -> None:
         number = places[-1].number + 1 if places else 1
         self._name = f"{number:012d}-{os.getpid()}-{identity}"
         self._lock = os.open(self._name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        now = time.time()
-        self._write(holder, now)
-        return Place(self._name, number, os.getpid(), identity, holder, now)
+        self._write(holder, time.time())
 
     def _write(self, holder: str, since: float) -> None:
         """Write what others are told; on a full disk they are told less."""
@@ -125,32 +158,63 @@ class Line:
             os.pwrite(self._lock, text, 0)
             os.ftruncate(self._lock, len(text))
 
-    @contextmanager
-    def _opened(self) -> Iterator[int]:
-        """Have the folder, made where it is missing, to this process alone; an empty one is removed."""
-        folder = self._open()
-        try:
-            yield folder
-        finally:
-            with suppress(OSError):  # not empty, as a rule
-                os.rmdir(self._folder)
-            os.close(folder)
 
-    def _open(self) -> int:
-        while True:
-            self._folder = shared_folder(f"xdevice-lease-{os.getuid()}")
-            try:
-                folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            except FileNotFoundError:
+def _folders() -> Tuple[str, str]:
+    """Return where the line is, and where it is when there is no room for it; the name of that one says for which."""
+    name = f"xdevice-lease-{os.getuid()}"
+    parent = shared_parent(name)
+    status = os.stat(parent)
+    return os.path.join(parent, name), os.path.join(_IN_MEMORY, f"{name}-{status.st_dev:x}-{status.st_ino:x}")
+
+
+def _line_of(folders: Tuple[str, str]) -> Tuple[str, List[Place]]:
+    """Return which of the folders has a line, and that; the first one, where there is none."""
+    for path in folders:
+        places = _living_in(path)
+        if places:
+            return path, places
+    return folders[0], []
+
+
+def _living_in(path: str) -> List[Place]:
+    try:
+        with _opened(path) as folder:
+            return _living(folder)
+    except FileNotFoundError:
+        return []
+
+
+@contextmanager
+def _opened(path: str, make: bool = False) -> Iterator[int]:
+    """Have a folder, made where it is missing, to this process alone; an empty one is removed."""
+    folder = _open(path, make)
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):  # not empty, as a rule
+            os.rmdir(path)
+        os.close(folder)
+
+
+def _open(path: str, make: bool) -> int:
+    while True:
+        if make:
+            with suppress(FileExistsError):
+                os.mkdir(path, 0o700)
+        try:
+            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if make:
                 continue  # removed meanwhile
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            status = os.fstat(folder)
-            if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
-                os.close(folder)
-                raise PermissionError(f"{self._folder} is not this user's alone: remove it, or chmod 700 it")
-            if status.st_nlink:
-                return folder
-            os.close(folder)  # removed while this process waited for the lock
+            raise
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        status = os.fstat(folder)
+        if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
+            os.close(folder)
+            raise PermissionError(f"{path} is not this user's alone: remove it, or chmod 700 it")
+        if status.st_nlink:
+            return folder
+        os.close(folder)  # removed while this process waited for the lock
 
 
 def _living(folder: int) -> List[Place]:

@@ -5,7 +5,6 @@ This module is shipped as source to the device, where it unpacks the rest of the
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import shutil
@@ -14,8 +13,6 @@ import zipfile
 from typing import List
 
 PREFIX = "xdevice-"  # of every session's folder
-# What says of a folder that it is not there, or not for this user, whatever room there is.
-_UNUSABLE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def candidates() -> List[str]:
@@ -57,29 +54,21 @@ def _unpack_below(parent: str, archive: bytes) -> str:
     return folder
 
 
-def shared_folder(name: str) -> str:
-    """Return a folder called `name`, made where it is missing, that is the same for all sessions of this user.
+def shared_parent(name: str) -> str:
+    """Return the folder for what is called `name` and is the same for all sessions of this user: the first usable one.
 
     It does not depend on how much room a candidate has at the moment, or two sessions would have two of them.
 
     Raises
     ------
     OSError
-        If there is no candidate that can be written to, or no room in the first one for a folder.
+        If there is no candidate that can be written to.
     """
     refused = []
     for parent in candidates():
-        folder = os.path.join(parent, name)
-        try:
-            os.mkdir(folder, 0o700)
-        except FileExistsError:
-            if not os.access(folder, os.W_OK):
-                refused.append(f"{folder}: not writable")
-                continue
-        except OSError as error:
-            if error.errno not in _UNUSABLE:
-                raise
-            refused.append(f"{parent}: {error.strerror}")
-            continue
-        return folder
-    raise OSError("the device has no folder for temporary files that can be written to ({})".format("; ".join(refused)))
+        path = os.path.join(parent, name)
+        taken = os.path.lexists(path) and not os.access(path, os.W_OK)
+        if not taken and os.path.isdir(parent) and os.access(parent, os.W_OK | os.X_OK):
+            return parent
+        refused.append(path if taken else parent)
+    raise OSError("the device has no folder for temporary files that can be written to: {}".format(", ".join(refused)))

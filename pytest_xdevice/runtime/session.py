@@ -30,10 +30,11 @@ from .info import device_info
 from .leftovers import hold
 from .leftovers import sweep
 from .line import Line
+from .oom import OomWatch
 from .output import open_log
 from .output import Trimmer
+from .pulse import Pulse
 from .relay import Relay
-from .ssh_peer import end_when_silent
 
 _REAP_SECONDS = 3.0  # a process whose stream closed is dead or about to leave, unless a kernel keeps it
 
@@ -51,6 +52,7 @@ class Worker:
 
     def __init__(self, process: subprocess.Popen[bytes], output: Trimmer, report: int, handoff: socket.socket) -> None:
         self.process = process
+        self.oom = OomWatch()
         self.output = output
         self.report = report
         self.handoff = handoff
@@ -68,8 +70,9 @@ class Worker:
         Returns
         -------
         dict
-            ``signal`` or ``code``, its last ``output``, the ``fault`` that it reported, or None, and whether it went
-            on without its stream and was ``killed`` for that.
+            ``signal`` or ``code``, its last ``output``, the ``fault`` that it reported, or None, whether it went on
+            without its stream and was ``killed`` for that, and, where memory had run out, what `OomWatch` says of it as
+            ``oom``, else None.
         """
         killed = False
         try:
@@ -82,7 +85,10 @@ class Worker:
         fault = read_report(self.report)
         os.close(self.report)
         code = None if status < 0 else status
-        return {"signal": name, "code": code, "output": self.output.stop(), "fault": fault, "killed": killed}
+        oom = self.oom.killed() if name == "SIGKILL" else None
+        return {
+            "signal": name, "code": code, "output": self.output.stop(), "fault": fault, "killed": killed, "oom": oom
+        }  # fmt: skip
 
 
 class Session:
@@ -228,7 +234,7 @@ def _python_options(options: Dict[str, Any]) -> List[str]:
     return [] if options["kind"] == "opencl" else ["-S"]
 
 
-def serve(channel: Any, code: str, passed: Optional[int], is_ssh: bool) -> None:
+def serve(channel: Any, code: str, passed: Optional[int], beats: Any) -> None:
     """Run a session over an execnet channel, in the main thread.
 
     Parameters
@@ -238,15 +244,21 @@ def serve(channel: Any, code: str, passed: Optional[int], is_ssh: bool) -> None:
         The folder this runtime was unpacked in.
     passed : int or None
         The descriptor of the socket that a device server passes on streams by.
-    is_ssh : bool
-        Whether the host's ssh carries the channel, and is heard from every few seconds.
+    beats : execnet.Channel or None
+        Where something comes every few seconds for as long as the host is there, if it does.
     """
     for name in ("SIGTERM", "SIGHUP"):
         signal.signal(getattr(signal, name), _leave)
     session = Session(channel, code, None if passed is None else socket.socket(fileno=passed))
-    if is_ssh:
-        end_when_silent()
+    if beats is not None:
+        beats.setcallback(_forget)
+        Pulse(channel.gateway._io).start()
+    signal.alarm(0)  # by which the host's first line bounded how long that may take
     session.serve()
+
+
+def _forget(beat: None) -> None:
+    """Take a beat from its channel, where it would be kept."""
 
 
 def _leave(number: int, frame: Any) -> Tuple[()]:

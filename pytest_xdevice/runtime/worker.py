@@ -33,6 +33,7 @@ from .handover import receive_socket
 from .launch import DeviceProblem
 from .launch import Launch
 from .libraries import Libraries
+from .oom import be_the_first_to_go
 from .output import Output
 from .timing import Plan
 from .wire import Buffer
@@ -320,6 +321,7 @@ def main(arguments: List[str]) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     if os.getppid() == 1:
         sys.exit(0)  # the session died before that took effect
+    be_the_first_to_go()
     options = json.loads(arguments[1])
     try:
         stream = open_stream(receive_socket(socket.socket(fileno=int(arguments[0]))), options["stream"])

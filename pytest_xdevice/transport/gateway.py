@@ -30,19 +30,21 @@ from ..errors import DeviceUnreachable
 from ..runtime import gateway_io
 from ..runtime import scratch
 from ..runtime.relay import Relay
+from .pulse import SharedPipe
 
 BOOT_SECONDS: Final = 30.0
 ANSWER_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 5.0
 EXIT_SECONDS: Final = 0.5
 NEEDS: Final = "The device needs Python 3.8 or newer, and a folder for temporary files"
-BOOT_LINE: Final = "import sys;exec(eval(sys.stdin.readline()))"
+# A host that vanishes before there is a session leaves it to the alarm to end this.
+BOOT_LINE: Final = f"import signal,sys;signal.alarm({BOOT_SECONDS + 10:.0f});exec(eval(sys.stdin.readline()))"
 
 # Runs on the device, in execnet's gateway, behind the source of `runtime.scratch`: unpacks the runtime and hands over
 # to it. What it cannot do it says in answer to the first request.
 _LAUNCH: Final = """
 import sys
-archive, is_ssh = channel.receive()
+archive, beats = channel.receive()
 try:
     code = unpack(archive)
 except OSError as error:
@@ -54,7 +56,7 @@ else:
     except BaseException:
         shutil.rmtree(code, ignore_errors=True)
         raise
-    serve(channel, code, getattr(sys.modules["__main__"], "xdevice_passed", None), is_ssh)
+    serve(channel, code, getattr(sys.modules["__main__"], "xdevice_passed", None), beats)
 """
 
 
@@ -69,11 +71,13 @@ class PipeIO(gateway_base.Popen2IO):
         super().__init__(process.stdin, process.stdout, execmodel=execmodel)
         self._process = process
         self._kill = kill
-        self._lock = threading.Lock()
+        self._pipe = SharedPipe(self.outfile.fileno())
+        self.begin_beats = self._pipe.begin_beats
+        self.end_beats = self._pipe.end_beats
 
     def write(self, data: bytes) -> None:
-        """Write all of `data`, whole even when several threads write."""
-        with self._lock:
+        """Write all of `data`, whole even when several threads write, and another process does."""
+        with self._pipe.locked():
             super().write(data)
 
     def wait(self) -> int:
@@ -83,6 +87,21 @@ class PipeIO(gateway_base.Popen2IO):
     def kill(self) -> None:
         """End the process."""
         self._kill()
+
+
+class SocketIO(gateway_io.SocketIO):
+    """execnet's message stream over a connected socket."""
+
+    def __init__(self, sock: Any, execmodel: Any) -> None:
+        super().__init__(sock, execmodel)
+        self._pipe = SharedPipe(sock.fileno())
+        self.begin_beats = self._pipe.begin_beats
+        self.end_beats = self._pipe.end_beats
+
+    def write(self, data: bytes) -> None:
+        """Write all of `data`, whole even when several threads write, and another process does."""
+        with self._pipe.locked():
+            super().write(data)
 
 
 class Control:
@@ -95,8 +114,8 @@ class Control:
     gateway : execnet.Gateway
     io : object
         What carries the gateway's messages; ``kill()`` ends it at once.
-    is_ssh : bool
-        Whether that is ssh, and the device is to notice when it falls silent.
+    beats : bool
+        Whether the device is to hear, over a pipe, that its host is still there.
 
     Attributes
     ----------
@@ -106,13 +125,16 @@ class Control:
 
     info: dict[str, Any]
 
-    def __init__(self, group: execnet.Group, gateway: execnet.Gateway, io: Any, is_ssh: bool) -> None:
+    def __init__(self, group: execnet.Group, gateway: execnet.Gateway, io: Any, *, beats: bool = False) -> None:
         self._group = group
         self._gateway = gateway
         self._io = io
         self._lost: DeviceLost | None = None
         self._channel: Any = gateway.remote_exec(inspect.getsource(scratch) + _LAUNCH)
-        self._channel.send((runtime_archive(), is_ssh))
+        pulse = gateway.newchannel() if beats else None
+        self._channel.send((runtime_archive(), pulse))
+        if beats:
+            io.begin_beats(pulse)
 
     @property
     def lost(self) -> DeviceLost | None:
@@ -182,6 +204,7 @@ class Control:
         if self.lost is not None:
             self._io.kill()  # to a peer that is silent nothing can be said
         with _killed_after(CLOSE_SECONDS, self._io):
+            self._io.end_beats()
             with contextlib.suppress(OSError):  # the connection may be broken, and execnet not know it yet
                 self._channel.close()
             self._group.terminate(timeout=CLOSE_SECONDS)
@@ -214,7 +237,12 @@ def _killed_after(seconds: float, io: Any) -> Iterator[None]:
 
 
 def over_process(
-    command: Sequence[str], *, label: str, advise: Callable[[str, int | None], str] | None = None, is_ssh: bool = False
+    command: Sequence[str],
+    *,
+    label: str,
+    advise: Callable[[str, int | None], str] | None = None,
+    is_ssh: bool = False,
+    beats: bool = True,
 ) -> Control:
     """Open a gateway to the Python that `command` starts, which reads its first line from stdin.
 
@@ -227,8 +255,10 @@ def over_process(
     advise : callable, optional
         Given what the command said and its exit status, returns the sentence that says what to do when it fails.
     is_ssh : bool
-        Whether it is ssh, which says something every few seconds. It is started in a session of its own: what the
-        terminal sends passes it by, and it is killed with all that it started.
+        Whether it is ssh, which asks nothing of a terminal. It is started in a session of its own: what the terminal
+        sends passes it by, and it is killed with all that it started.
+    beats : bool
+        Whether the device may be another machine, and is to hear that this one is still there.
 
     Raises
     ------
@@ -236,9 +266,10 @@ def over_process(
     """
     with tempfile.TemporaryFile() as errors:
         try:
-            process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=is_ssh
-            )
+            with _not_stopped_by_the_terminal():
+                process = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=is_ssh
+                )
         except OSError as error:
             raise DeviceUnreachable(f"{label}: cannot run {command[0]!r}: {error.strerror}") from None
 
@@ -261,12 +292,22 @@ def over_process(
                 gateway_bootstrap.bootstrap_exec,
                 label,
                 explain,
-                is_ssh,
+                beats,
             )
         except BaseException:
             kill()
             _reap(process)
             raise
+
+
+@contextlib.contextmanager
+def _not_stopped_by_the_terminal() -> Iterator[None]:
+    """Have what is started in the block go on at Ctrl-Z, as the device does, which hears nothing otherwise."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _status(process: subprocess.Popen[bytes]) -> int | None:
@@ -284,8 +325,16 @@ def _reap(process: subprocess.Popen[bytes]) -> None:
             stream and stream.close()
 
 
-def over_socket(sock: Any, label: str) -> Control:
+def over_socket(sock: Any, label: str, *, beats: bool = False) -> Control:
     """Open a gateway over an authenticated connection whose other end executes one line of source.
+
+    Parameters
+    ----------
+    sock : socket
+    label : str
+        What to call the device in messages.
+    beats : bool
+        Whether TCP does not tell the device that this machine is still there. They go past TLS: not with that.
 
     Raises
     ------
@@ -306,10 +355,11 @@ def over_socket(sock: Any, label: str) -> Control:
             raise EOFError("the session did not start")
 
     return _open(
-        lambda execmodel: gateway_io.SocketIO(sock, execmodel),
+        lambda execmodel: SocketIO(sock, execmodel),
         bootstrap,
         label,
         lambda: f"the server closed the connection. {NEEDS}",
+        beats,
     )
 
 
@@ -318,7 +368,7 @@ def _open(
     bootstrap: Callable[[Any, Any], None],
     label: str,
     explain: Callable[[], str],
-    is_ssh: bool = False,
+    beats: bool = False,
 ) -> Control:
     group = execnet.Group()
     spec = execnet.XSpec("popen")
@@ -339,7 +389,7 @@ def _open(
         bootstrap(io, spec)
         gateway = execnet.Gateway(io, spec)
         group._register(gateway)
-        control = Control(group, gateway, io, is_ssh)
+        control = Control(group, gateway, io, beats=beats)
         control.post("info", timeout=BOOT_SECONDS)
         control.info = control.answer("start", BOOT_SECONDS)
     except (AssertionError, EOFError, OSError, DeviceLost, gateway_bootstrap.HostNotFound) as error:
@@ -349,8 +399,13 @@ def _open(
         else:
             reason += f"{error}; {explain()}" if isinstance(error, DeviceLost) else explain()
         io.kill()
+        io.end_beats()
         group.terminate(timeout=1.0)
         raise DeviceUnreachable(f"{label}: no session could be started: {reason}") from None
+    except BaseException:
+        io.kill()
+        io.end_beats()
+        raise
     finally:
         alarm.cancel()
     return control

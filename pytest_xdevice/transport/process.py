@@ -45,7 +45,7 @@ class ProcessTransport:
 
     def _start(self) -> Control:
         command = [*(self._spec.command or (sys.executable,)), "-u", "-c", gateway.BOOT_LINE]
-        self._control = gateway.over_process(command, label=self._label)
+        self._control = gateway.over_process(command, label=self._label, beats=self._spec.kind != "local")
         return self._control
 
     def stream(self, path: str) -> socket.socket:

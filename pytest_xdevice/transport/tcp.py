@@ -50,7 +50,9 @@ class SocketTransport:
             self._sock = sock = self._connect(request)
             undo.callback(sock.close)
             self._session = str(applicant.wait(self._label, lambda: self._read(sock))["session"])
-            self._control = gateway.over_socket(sock, self._label)
+            # Through jump hosts TCP tells the device of the last of them alone.
+            beats = self._tunnel is not None and not self._credentials.tls_fingerprint
+            self._control = gateway.over_socket(sock, self._label, beats=beats)
             undo.pop_all()
         return self._control
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from pytest_xdevice import DeviceError
+from pytest_xdevice import DeviceLost
 from pytest_xdevice import DeviceUnreachable
 from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.config import Settings
@@ -202,6 +204,37 @@ def test_a_full_disk_leads_nobody_to_another_line(enter: Enter) -> None:
         open_session(address, 0.2)
     with_it.close()
     open_session(address).close()
+
+
+# Not even a folder can be made there.
+WITHOUT_A_NAME_LEFT = "mount -t tmpfs -o nr_inodes=1 tmpfs {}"
+
+
+def test_a_disk_too_full_for_a_name_has_its_line_in_memory(enter: Enter) -> None:
+    inside = enter(WITHOUT_A_NAME_LEFT.format("/tmp"))
+    address = behind(inside.enter)
+    with_it = open_session(address)
+    check(with_it)
+    with pytest.raises(DeviceUnreachable, match=rf"not free within 0\.2 s: .*\(process {os.getpid()}\) since"):
+        open_session(address, 0.2)
+    subprocess.run([*inside.enter, "mount", "-o", "remount,nr_inodes=100", "/tmp"], check=True)
+    with pytest.raises(DeviceUnreachable, match=r"not free within 0\.2 s"):  # that is still where the line is
+        open_session(address, 0.2)
+    transport = transport_to(DeviceConfig("device", address), Settings())
+    assert f"(process {os.getpid()})" in str(transport.release())
+    open_session(address).close()
+    with_it.close()
+    assert not list(Path("/dev/shm").glob(f"xdevice-lease-*-{inside.path('/tmp').stat().st_ino:x}"))
+
+
+def test_no_room_for_a_line_anywhere_says_what_to_do(enter: Enter) -> None:
+    inside = enter("; ".join(WITHOUT_A_NAME_LEFT.format(folder) for folder in ("/tmp", "/dev/shm")))
+    with pytest.raises(DeviceLost) as caught:
+        open_session(behind(inside.enter))
+    assert str(caught.value) == (
+        "the session could not lease: OSError: /tmp and /dev/shm on the device have no room for another file, by which "
+        "sessions take turns: free some there, or name another folder in TMPDIR, the same for all sessions"
+    )
 
 
 def test_an_array_larger_than_a_process_may_have() -> None:

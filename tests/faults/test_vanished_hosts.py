@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
-import socket
+import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from execnet import gateway_base
 
-from pytest_xdevice.runtime.ssh_peer import Connection
-from pytest_xdevice.runtime.ssh_peer import silence
-from pytest_xdevice.runtime.ssh_peer import ssh_connection
+from pytest_xdevice.config import DeviceConfig
+from pytest_xdevice.config import Settings
+from pytest_xdevice.remote import Session
+from pytest_xdevice.transport import pulse
+from pytest_xdevice.transport.pulse import SharedPipe
 from tests.boards.processes import still_running
 from tests.faults.matrix import add
 from tests.faults.matrix import GONE_SECONDS
 from tests.faults.matrix import sessions_on
 from tests.faults.matrix import ways_to
 from tests.harness.far_machine import FarMachine
-from tests.harness.sshd import Sshd
+from tests.harness.server import module_command
+from tests.harness.server import running_server
+from tests.harness.sshd import running_sshd
 from tests.transport.killed_host import host_with_session
 
 NOISE = 3.0  # seconds that a busy machine may add
 
 
 def test_nothing_of_it_is_left_on_the_device(machine: FarMachine, tmp_path: Path) -> None:
-    with ways_to(machine, tmp_path, "socket", "ssh") as sessions:
+    with ways_to(machine, tmp_path) as sessions:
         running = sessions_on(machine)
         assert len(running) >= 2 * len(sessions)  # a session and a worker each
         machine.cut_the_link()
@@ -38,31 +46,51 @@ def test_nothing_of_it_is_left_on_the_device(machine: FarMachine, tmp_path: Path
             add(session)
 
 
-def test_the_ssh_of_a_stopped_host_is_still_heard(sshd: Sshd) -> None:
-    with host_with_session(sshd.execnet_spec) as host:
-        connection = connection_of(sshd)
-        os.killpg(host.pid, signal.SIGSTOP)  # as Ctrl-Z does
+def test_nothing_is_left_on_a_server_behind_a_jump_host(
+    machine: FarMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ssh").mkdir()
+    with (
+        running_server([*machine.enter, *module_command()], tmp_path) as server,
+        running_sshd(tmp_path / "ssh", address=machine.address, enter=machine.enter) as sshd,
+    ):
+        monkeypatch.setenv("XDEVICE_SSH_CONFIG", str(sshd.config))
+        device = DeviceConfig("board", f"{server.address}?via=xdevice-sshd")
+        session = Session.open(device, Settings(timeout=1.0, token_file=server.token_file))
+        add(session)
+        running = sessions_on(machine)
+        machine.cut_the_link()
+        assert not still_running(running, limit=GONE_SECONDS + NOISE)
+        machine.mend_the_link()
+        session.reconnect()
+        add(session)
+        session.close()
+
+
+def test_a_stopped_host_is_still_heard(tmp_path: Path) -> None:
+    heard = tmp_path / "heard"
+    script = tmp_path / "listening-python"
+    script.write_text(f'#!/bin/sh\ntee {heard} | {shlex.quote(sys.executable)} "$@"\n')
+    script.chmod(0o755)
+    with host_with_session(f"exec:{script}") as host:
+        os.kill(host.pid, signal.SIGSTOP)
+        wait_until(lambda: state_of(host.pid) == "T")
         for _ in range(2):
-            wait_until(lambda: silence_of(connection) > 0.5)
-            wait_until(lambda: silence_of(connection) < 0.5)
+            size = heard.stat().st_size
+            wait_until(lambda: heard.stat().st_size > size)  # noqa: B023 - called at once
 
 
-def connection_of(sshd: Sshd) -> Connection:
-    """Return the connection that the session of an ssh server came over."""
-    for pid in sshd.processes():
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        for variable in variables:
-            if variable.startswith(b"SSH_CONNECTION="):
-                connection = ssh_connection(variable.decode().partition("=")[2])
-                assert connection is not None
-                return connection
-    raise AssertionError("nobody has logged in")
+def test_ctrl_z_does_not_stop_what_leads_to_the_device() -> None:
+    with host_with_session(f"exec:{sys.executable}") as host:
+        children = Path(f"/proc/{host.pid}/task/{host.pid}/children").read_text().split()
+        command = next(pid for pid in children if "sys.stdin.readline" in Path(f"/proc/{pid}/cmdline").read_text())
+        blocked = re.search("^SigBlk:\\s*(\\w+)$", Path(f"/proc/{command}/status").read_text(), re.MULTILINE)
+        assert blocked is not None
+        assert int(blocked[1], 16) >> (signal.SIGTSTP - 1) & 1
 
 
-def silence_of(connection: Connection) -> float:
-    seconds = silence(connection)
-    assert seconds is not None
-    return seconds
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
@@ -72,28 +100,49 @@ def wait_until(happened: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-IPV6 = Path("/proc/net/if_inet6")
-NO_IPV6 = pytest.mark.skipif(not (IPV6.exists() and IPV6.read_text()), reason="this machine has no IPv6")
+def test_beats_come_between_messages_never_within_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulse, "BEAT_SECONDS", 0.001)
+    read_end, write_end = os.pipe()
+    shared = SharedPipe(write_end)
+    shared.begin_beats(Channel())
+    message = b"\x07" + bytes.fromhex("00000001") + (100_000).to_bytes(4, "big") + bytes(100_000)
+
+    def write() -> None:
+        with open(write_end, "wb", buffering=0, closefd=False) as pipe:
+            for _ in range(200):
+                with shared.locked():
+                    pipe.write(message)
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    beats = messages = 0
+    with open(read_end, "rb") as pipe:
+        while messages < 400 or not beats:
+            kind, channel, size = pipe.read(1)[0], *(int.from_bytes(pipe.read(4), "big") for _ in range(2))
+            pipe.read(size)
+            assert (kind, channel) in ((7, 1), (gateway_base.Message.CHANNEL_DATA, Channel.id))
+            messages += kind == 7
+            beats += channel == Channel.id
+        for writer in writers:
+            writer.join()
+        shared.end_beats()
+        os.close(write_end)
 
 
-@pytest.mark.parametrize(
-    ("family", "host"), [(socket.AF_INET, "127.0.0.1"), pytest.param(socket.AF_INET6, "::1", marks=NO_IPV6)]
-)
-def test_silence_ends_with_what_comes(family: socket.AddressFamily, host: str) -> None:
-    with socket.create_server((host, 0), family=family) as listener:
-        peer = socket.create_connection(listener.getsockname()[:2])
-        ours, (peer_host, peer_port, *_) = listener.accept()
-        with ours, peer:
-            connection = ssh_connection(f"{peer_host} {peer_port} {host} {ours.getsockname()[1]}")
-            assert connection is not None
-            wait_until(lambda: silence_of(connection) > 0.2)
-            peer.send(b"data")
-            wait_until(lambda: silence_of(connection) < 0.2)
-    assert silence(connection) is None
+class Channel:
+    id = 5
 
 
-@pytest.mark.parametrize(
-    "text", ["", "UNKNOWN 65535 UNKNOWN 65535", "127.0.0.1 x 127.0.0.1 22", "1.2.3.4 5 6", "fe80::1%none 1 fe80::2 22"]
-)
-def test_what_names_no_connection(text: str) -> None:
-    assert ssh_connection(text) is None
+def test_nobody_beats_for_a_host_that_has_died(tmp_path: Path) -> None:
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            SharedPipe(write_end).begin_beats(Channel())
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    os.waitpid(child, 0)
+    with open(read_end, "rb") as pipe:
+        pipe.read()  # ends when nobody has the other end

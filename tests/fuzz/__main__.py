@@ -13,13 +13,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from types import FunctionType
-from types import ModuleType
 
-from pytest_xdevice import client
-from pytest_xdevice.runtime import handshake
-from pytest_xdevice.runtime import wire
-from pytest_xdevice.runtime import worker
+from tests.fuzz.coverage_guided import fuzz
 from tests.fuzz.mutate import mutated
 from tests.fuzz.targets import seeds
 from tests.fuzz.targets import Target
@@ -41,7 +36,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="xdevice-fuzz-") as folder, _quiet():
         chosen = {name: target for name, target in targets(folder).items() if options.target in (None, name)}
         if options.atheris:
-            return _atheris(chosen, options.cases)
+            return _coverage_guided(chosen, options.cases)
         return max(_run(name, target, options.cases // len(chosen), options.seed) for name, target in chosen.items())
 
 
@@ -97,29 +92,11 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _atheris(chosen: dict[str, Target], cases: int) -> int:
-    """Let atheris make the cases: the first byte chooses the target."""
+def _coverage_guided(chosen: dict[str, Target], cases: int) -> int:
     if importlib.util.find_spec("atheris") is None:
-        print("atheris is not installed: leave --atheris out")
+        print("atheris is not installed: pip install --group fuzz, or leave --atheris out")
         return 1
-    import atheris  # type: ignore[import-not-found]
-
-    ordered = list(chosen.values())
-    for module in (handshake, wire, worker, client):
-        for function in _functions(module):
-            atheris.instrument_func(function)
-    atheris.Setup(
-        [sys.argv[0], f"-runs={cases}"], lambda data: ordered[data[0] % len(ordered)](data[1:]) if data else ""
-    )
-    atheris.Fuzz()
-    return 0
-
-
-def _functions(module: ModuleType) -> Iterator[FunctionType]:
-    """Yield the functions of a module, and the methods of its classes."""
-    for value in [*vars(module).values()]:
-        members = vars(value).values() if isinstance(value, type) else [value]
-        yield from (f for f in members if isinstance(f, FunctionType) and f.__module__ == module.__name__)
+    return fuzz(chosen, cases, HANG_SECONDS)
 
 
 if __name__ == "__main__":
