@@ -24,7 +24,7 @@ from .errors import ArgumentError
 from .errors import XDeviceError
 from .kernel.binding import Binding
 from .kernel.opencl_types import LocalType
-from .kernel.small_integers import LIMIT
+from .kernel.passes.small_integers import LIMIT
 from .kernel.types import ArrayType
 from .kernel.types import PointerType
 from .kernel.types import ScalarType

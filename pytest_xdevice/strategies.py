@@ -16,8 +16,8 @@ import numpy.typing as npt
 from .artifact import KernelSource
 from .errors import ArgumentError
 from .kernel.binding import omittable
+from .kernel.frontend.promote import integer_range
 from .kernel.oracle import poisoned
-from .kernel.promote import integer_range
 from .kernel.signature import Param
 from .kernel.signature import Signature
 from .kernel.types import ArrayType

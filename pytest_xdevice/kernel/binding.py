@@ -12,11 +12,11 @@ from typing import Final
 from typing import Union
 
 from ..errors import ArgumentError
+from .frontend.promote import integer_range
 from .opencl_types import LocalBytes
 from .opencl_types import LocalType
 from .opencl_types import RecordType
 from .opencl_types import VectorType
-from .promote import integer_range
 from .signature import Param
 from .signature import Signature
 from .types import ArrayType

@@ -16,11 +16,11 @@ from typing import overload
 from typing import TYPE_CHECKING
 from typing import Union
 
-from .captured import Captured
-from .captured import names_of_annotations
-from .captured import Reads
 from .errors import KernelError
-from .parameters import read_signature
+from .frontend.captured import Captured
+from .frontend.captured import names_of_annotations
+from .frontend.captured import Reads
+from .frontend.parameters import read_signature
 from .signature import Signature
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Kernel:
         """
         __tracebackhide__ = True
         if self._built is None or not self._built[1].still_hold():
-            from .frontend import build_ir
+            from .frontend.function import build_ir
 
             reads = Reads()
             captured = Captured(self._function, self._enclosing, reads)
@@ -126,22 +126,22 @@ class Kernel:
     def llvm_ir(self, target: Target) -> str:
         """Return LLVM IR text that defines ``i64 @xd_<name>(ptr)`` for `target`, not yet optimised."""
         __tracebackhide__ = True
-        from .llvm import kernel_module
+        from .llvm.entry import kernel_module
 
         return kernel_module(self.ir, pointer_bits=target.bits)
 
     def threaded_llvm_ir(self, target: Target, threads: int) -> str:
         """Return the same with the parallel loops run by `threads` threads, 2 to 256."""
         __tracebackhide__ = True
-        from .llvm import kernel_module
-        from .llvm_threads import Threads
+        from .llvm.entry import kernel_module
+        from .llvm.threads import Threads
 
         return kernel_module(self.ir, pointer_bits=target.bits, threads=Threads(threads, target.arch))
 
     def opencl_program(self) -> OpenCLProgram:
         """Return the kernel as OpenCL C."""
         __tracebackhide__ = True
-        from .opencl import kernel_program
+        from .opencl.program import kernel_program
 
         return kernel_program(self.ir)
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from dataclasses import replace
 
 from ..errors import ArgumentError
-from .groups import has_groups
 from .ir import KernelIR
 from .ir import Parallel
 from .ir import Stmt
+from .passes.groups import has_groups
 from .sizes import read_sizes
 
 _MOST_GROUPS = (1 << 31) - 1

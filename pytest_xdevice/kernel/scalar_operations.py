@@ -14,10 +14,10 @@ import numpy as np
 
 from .elementary import ELEMENTARY
 from .elementary import on_scalars
-from .promote import arithmetic_type
-from .promote import cast_constant
-from .promote import integer_range
-from .promote import promote
+from .frontend.promote import arithmetic_type
+from .frontend.promote import cast_constant
+from .frontend.promote import integer_range
+from .frontend.promote import promote
 from .types import f32
 from .types import f64
 from .types import i64

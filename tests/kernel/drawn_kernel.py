@@ -19,9 +19,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 import pytest_xdevice as xd
+from pytest_xdevice.kernel.frontend.promote import promote
+from pytest_xdevice.kernel.frontend.promote import Refusal
 from pytest_xdevice.kernel.kernel import Kernel
-from pytest_xdevice.kernel.promote import promote
-from pytest_xdevice.kernel.promote import Refusal
 from pytest_xdevice.kernel.types import ArrayType
 from pytest_xdevice.kernel.types import bool_
 from pytest_xdevice.kernel.types import f32

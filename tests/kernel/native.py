@@ -9,8 +9,8 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from pytest_xdevice.kernel.ir import KernelIR
-from pytest_xdevice.kernel.llvm import kernel_module
-from pytest_xdevice.kernel.llvm_threads import Threads
+from pytest_xdevice.kernel.llvm.entry import kernel_module
+from pytest_xdevice.kernel.llvm.threads import Threads
 from pytest_xdevice.kernel.signature import Signature
 from pytest_xdevice.kernel.types import ArrayType
 from pytest_xdevice.kernel.types import Dim

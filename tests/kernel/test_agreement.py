@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pytest_xdevice.kernel.interpret import run
 from pytest_xdevice.kernel.ir import Expr
 from pytest_xdevice.kernel.ir import KernelIR
-from pytest_xdevice.kernel.opencl import kernel_program
+from pytest_xdevice.kernel.opencl.program import kernel_program
 from pytest_xdevice.kernel.types import ArrayType
 from pytest_xdevice.kernel.types import bool_
 from pytest_xdevice.kernel.types import Dim

@@ -264,6 +264,6 @@ def test_random_python_compiles_or_is_refused_with_advice(parts: list[list[str]]
         check(error)
         return
     assert made.opencl_program().source
-    from pytest_xdevice.kernel.llvm import kernel_module
+    from pytest_xdevice.kernel.llvm.entry import kernel_module
 
     assert kernel_module(made.ir, pointer_bits=64)

@@ -7,13 +7,13 @@ import itertools
 import numpy as np
 import pytest
 
-from pytest_xdevice.kernel.bounds import fold_guards
 from pytest_xdevice.kernel.ir import Continue
 from pytest_xdevice.kernel.ir import Expr
 from pytest_xdevice.kernel.ir import For
 from pytest_xdevice.kernel.ir import If
 from pytest_xdevice.kernel.ir import KernelIR
 from pytest_xdevice.kernel.ir import Parallel
+from pytest_xdevice.kernel.passes.bounds import fold_guards
 from pytest_xdevice.kernel.types import i64
 
 from .irbuild import array

@@ -20,8 +20,8 @@ from pytest_xdevice.kernel.elementary import ELEMENTARY
 from pytest_xdevice.kernel.elementary import elementary
 from pytest_xdevice.kernel.elementary import on_scalars
 from pytest_xdevice.kernel.ir import KernelIR
-from pytest_xdevice.kernel.llvm import kernel_module
-from pytest_xdevice.kernel.opencl import kernel_program
+from pytest_xdevice.kernel.llvm.entry import kernel_module
+from pytest_xdevice.kernel.opencl.program import kernel_program
 from pytest_xdevice.kernel.types import f32
 from pytest_xdevice.kernel.types import i64
 from pytest_xdevice.target import Target

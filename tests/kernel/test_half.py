@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pytest_xdevice.kernel.ir import KernelIR
-from pytest_xdevice.kernel.llvm import kernel_module
-from pytest_xdevice.kernel.opencl import kernel_program
+from pytest_xdevice.kernel.llvm.entry import kernel_module
+from pytest_xdevice.kernel.opencl.program import kernel_program
 from pytest_xdevice.kernel.types import bool_
 from pytest_xdevice.kernel.types import f16
 from pytest_xdevice.kernel.types import f32

@@ -26,7 +26,7 @@ from pytest_xdevice import private
 from pytest_xdevice import shared
 from pytest_xdevice import u8
 from pytest_xdevice.kernel import ir
-from pytest_xdevice.kernel.legalise import legalise
+from pytest_xdevice.kernel.passes.legalise import legalise
 from tests.kernel.ways import Run
 from tests.kernel.ways import WAYS
 

@@ -15,9 +15,9 @@ from pytest_xdevice import InOut
 from pytest_xdevice import kernel
 from pytest_xdevice import Out
 from pytest_xdevice import parallel
-from pytest_xdevice.kernel.jam import jam_loops
 from pytest_xdevice.kernel.kernel import Kernel
-from pytest_xdevice.kernel.legalise import legalise
+from pytest_xdevice.kernel.passes.jam import jam_loops
+from pytest_xdevice.kernel.passes.legalise import legalise
 
 from .native import Native
 

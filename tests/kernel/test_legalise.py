@@ -24,7 +24,7 @@ from pytest_xdevice.kernel.ir import Stmt
 from pytest_xdevice.kernel.ir import Store
 from pytest_xdevice.kernel.ir import Unary
 from pytest_xdevice.kernel.ir import While
-from pytest_xdevice.kernel.legalise import legalise
+from pytest_xdevice.kernel.passes.legalise import legalise
 from pytest_xdevice.kernel.traversal import children
 from pytest_xdevice.kernel.traversal import expressions
 from pytest_xdevice.kernel.traversal import walk

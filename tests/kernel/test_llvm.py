@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pytest_xdevice.kernel.ir import KernelIR
-from pytest_xdevice.kernel.llvm import kernel_module
+from pytest_xdevice.kernel.llvm.entry import kernel_module
 from pytest_xdevice.kernel.mathtable import FUNCTIONS
 from pytest_xdevice.kernel.types import bool_
 from pytest_xdevice.kernel.types import f32

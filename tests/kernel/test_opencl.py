@@ -15,8 +15,8 @@ from pytest_xdevice.kernel.ir import KernelIR
 from pytest_xdevice.kernel.ir import Return
 from pytest_xdevice.kernel.ir import Stmt
 from pytest_xdevice.kernel.mathtable import FUNCTIONS
-from pytest_xdevice.kernel.opencl import kernel_program
-from pytest_xdevice.kernel.opencl_spelling import literal
+from pytest_xdevice.kernel.opencl.program import kernel_program
+from pytest_xdevice.kernel.opencl.spelling import literal
 from pytest_xdevice.kernel.types import bool_
 from pytest_xdevice.kernel.types import f32
 from pytest_xdevice.kernel.types import f64

@@ -15,8 +15,8 @@ from pytest_xdevice import kernel
 from pytest_xdevice import Out
 from pytest_xdevice import parallel
 from pytest_xdevice.kernel.kernel import Kernel
-from pytest_xdevice.kernel.legalise import legalise
-from pytest_xdevice.kernel.small_integers import SmallIntegers
+from pytest_xdevice.kernel.passes.legalise import legalise
+from pytest_xdevice.kernel.passes.small_integers import SmallIntegers
 
 from .ways import Run
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_xdevice.kernel.bounds import fold_guards
 from pytest_xdevice.kernel.ir import Break
 from pytest_xdevice.kernel.ir import For
 from pytest_xdevice.kernel.ir import If
 from pytest_xdevice.kernel.ir import KernelIR
 from pytest_xdevice.kernel.ir import Parallel
 from pytest_xdevice.kernel.ir import Stmt
-from pytest_xdevice.kernel.legalise import legalise
-from pytest_xdevice.kernel.split import split_loops
+from pytest_xdevice.kernel.passes.bounds import fold_guards
+from pytest_xdevice.kernel.passes.legalise import legalise
+from pytest_xdevice.kernel.passes.split import split_loops
 from pytest_xdevice.kernel.traversal import walk
 from pytest_xdevice.kernel.types import i64
 

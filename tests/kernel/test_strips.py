@@ -19,8 +19,8 @@ from pytest_xdevice import Out
 from pytest_xdevice import parallel
 from pytest_xdevice import private
 from pytest_xdevice.kernel.kernel import Kernel
-from pytest_xdevice.kernel.legalise import legalise
-from pytest_xdevice.kernel.strips import strip_mine
+from pytest_xdevice.kernel.passes.legalise import legalise
+from pytest_xdevice.kernel.passes.strips import strip_mine
 
 from .native import Native
 

@@ -10,7 +10,7 @@ import llvmlite.binding as llvm
 import numpy as np
 import pytest
 
-from pytest_xdevice.kernel import llvm_wide
+from pytest_xdevice.kernel.llvm import wide
 from pytest_xdevice.kernel.types import f32
 from pytest_xdevice.kernel.types import f64
 from pytest_xdevice.kernel.types import i64
@@ -38,7 +38,7 @@ PAIRS = [(whole, real) for whole in (i64, u64) for real in (f32, f64)]
 
 def converter(source: ScalarType, target: ScalarType) -> Callable[[Array], Array]:
     """Return the conversion, as 32-bit targets have it, run in this process on each element."""
-    define = llvm_wide.to_float if target.is_float else llvm_wide.from_float
+    define = wide.to_float if target.is_float else wide.from_float
     operand, result = TYPES[source.name], TYPES[target.name]
     text = f"""{define("@convert", source, target)}
 define void @one(ptr %from, ptr %to) {{
@@ -47,7 +47,7 @@ define void @one(ptr %from, ptr %to) {{
   store {result} %y, ptr %to
   ret void
 }}
-""" + "\n".join(llvm_wide.DECLARATIONS.values())
+""" + "\n".join(wide.DECLARATIONS.values())
     machine = llvm.Target.from_default_triple().create_target_machine(opt=3)
     engine = llvm.create_mcjit_compiler(optimised(text, machine, "none"), machine)
     engine.finalize_object()

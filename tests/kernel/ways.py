@@ -10,7 +10,7 @@ import numpy as np
 
 from pytest_xdevice.kernel import Kernel
 from pytest_xdevice.kernel.binding import bind
-from pytest_xdevice.kernel.llvm_threads import Threads
+from pytest_xdevice.kernel.llvm.threads import Threads
 from pytest_xdevice.kernel.oracle import poisoned
 from pytest_xdevice.kernel.types import ArrayType
 from pytest_xdevice.target import Target

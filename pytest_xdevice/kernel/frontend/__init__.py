@@ -1,0 +1,1 @@
+"""The front end: from Python functions to typed IR."""

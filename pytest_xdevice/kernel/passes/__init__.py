@@ -1,0 +1,1 @@
+"""What is found of typed IR, and what rearranges it before it is printed."""
