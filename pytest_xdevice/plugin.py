@@ -85,6 +85,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     session.config.stash[LAB].check_configuration()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # Others are not to wait for a device until everything has been said about the run.
+    session.config.stash[LAB].sessions.close()
+
+
 def pytest_report_header(config: pytest.Config) -> list[str]:
     lab = config.stash[LAB]
     lines = []

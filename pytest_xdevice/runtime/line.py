@@ -106,18 +106,20 @@ class Line:
             places = _living(folder)
             if not places:
                 return None
-            _end(places[0].pid)
+            _end(folder, places[0])
         sweep()  # what a session leaves that had to be killed
         return places[0].holder
 
     def leave(self) -> None:
-        """Get out of line."""
+        """Get out of line, without a wait for others: one of them may be waiting for this process to end."""
         if self._lock is None:
             return
-        with _opened(self._folder) as folder:
-            os.unlink(self._name, dir_fd=folder)
-            os.close(self._lock)
-            self._lock = None
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(self._folder, self._name))
+        os.close(self._lock)
+        self._lock = None
+        with suppress(OSError), _opened(self._folder, wait=False):
+            pass  # it is removed if it is empty; if somebody is there, by them
 
     def _join(self, holder: str, identity: str) -> None:
         """Get into the line that there is, or make one."""
@@ -127,7 +129,7 @@ class Line:
                 with _opened(path, make=True) as folder:
                     for earlier in _living(folder):
                         if earlier.identity == identity:
-                            _end(earlier.pid)
+                            _end(folder, earlier)
                     self._enter(folder, _living(folder), holder, identity)
             except OSError as error:
                 if error.errno not in _NO_ROOM:
@@ -185,9 +187,9 @@ def _living_in(path: str) -> List[Place]:
 
 
 @contextmanager
-def _opened(path: str, make: bool = False) -> Iterator[int]:
+def _opened(path: str, *, make: bool = False, wait: bool = True) -> Iterator[int]:
     """Have a folder, made where it is missing, to this process alone; an empty one is removed."""
-    folder = _open(path, make)
+    folder = _open(path, make, wait)
     try:
         yield folder
     finally:
@@ -196,7 +198,7 @@ def _opened(path: str, make: bool = False) -> Iterator[int]:
         os.close(folder)
 
 
-def _open(path: str, make: bool) -> int:
+def _open(path: str, make: bool, wait: bool) -> int:
     while True:
         if make:
             with suppress(FileExistsError):
@@ -207,7 +209,11 @@ def _open(path: str, make: bool) -> int:
             if make:
                 continue  # removed meanwhile
             raise
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(folder)
+            raise
         status = os.fstat(folder)
         if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
             os.close(folder)
@@ -221,13 +227,17 @@ def _living(folder: int) -> List[Place]:
     """Return the places of sessions that live, in order, and remove those of others."""
     places = []
     for name in sorted(os.listdir(folder)):
-        descriptor = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            descriptor = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        except FileNotFoundError:
+            continue  # whose it was has just left
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             places.append(_read(name, descriptor))
         else:
-            os.unlink(name, dir_fd=folder)
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
         finally:
             os.close(descriptor)
     return places
@@ -254,13 +264,13 @@ def _state(places: List[Place]) -> Dict[str, Any]:
     return {"holder": first.holder, "held": held, "waiting": [place.holder for place in others]}
 
 
-def _end(pid: int) -> None:
+def _end(folder: int, place: Place) -> None:
     """End a session of this user: it cleans up, unless it is stuck."""
     for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.kill(place.pid, number)
         until = time.monotonic() + _END_SECONDS
         while time.monotonic() < until:
-            try:
-                os.kill(pid, number if number is signal.SIGKILL else 0)
-            except ProcessLookupError:
+            if place.name not in [living.name for living in _living(folder)]:
                 return
             time.sleep(0.01)

@@ -1,7 +1,7 @@
 """The session: the gateway process on the device. It starts workers, hands them their streams, and says how they ended.
 
 Requests come over the control channel as tuples ``(name, arguments)``; each is answered by one item,
-``("ok", result)`` or ``("error", text)``.
+``("ok", result)`` or ``("error", text)``. A session that is told to end says ``("over", text)`` unasked.
 """
 
 from __future__ import annotations
@@ -143,6 +143,8 @@ class Session:
         except EOFError as end:  # the host is done, or gone
             if isinstance(end, _Terminated):
                 self.close()
+                with suppress(OSError, EOFError):
+                    self._channel.send(("over", str(end)))
                 os._exit(1)  # the connection may live on, and with it execnet's main loop
         finally:
             self.close()
@@ -262,4 +264,5 @@ def _forget(beat: None) -> None:
 
 
 def _leave(number: int, frame: Any) -> Tuple[()]:
-    raise _Terminated(f"ended by signal {number}")
+    name = signal.Signals(number).name
+    raise _Terminated(f"it was ended on the device by {name}, as `xdevice release --force` and a server that stops do")

@@ -32,6 +32,7 @@ from ..runtime import scratch
 from ..runtime.relay import Relay
 from .pulse import SharedPipe
 
+_HEADER_WORDS: Final = "couldn't load message header, "  # execnet's own
 BOOT_SECONDS: Final = 30.0
 ANSWER_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 5.0
@@ -181,6 +182,9 @@ class Control:
         except self._channel.TimeoutError:
             self._lost = DeviceLost(f"the session did not answer {name!r} within {timeout:.3g} s")
             raise self._lost from None
+        if status == "over":
+            self._lost = DeviceLost(f"the session is over: {answer}")
+            raise self._lost
         if status != "ok":
             raise Refusal(f"the session could not {name}: {answer}")
         return answer
@@ -219,9 +223,25 @@ class Control:
         except gateway_base.TimeoutError:
             raise
         except (EOFError, OSError) as error:
-            self._lost = DeviceLost(f"the connection to the session broke: {error or 'end of stream'}")
+            self._lost = self._lost or self._end(error)
         if self._lost is not None:
             raise self._lost from None
+
+    def _end(self, error: EOFError | OSError) -> DeviceLost:
+        """Return why the session is out of reach: what it said before it ended, else how its connection broke."""
+        with contextlib.suppress(EOFError, OSError, gateway_base.RemoteError, gateway_base.TimeoutError):
+            while True:
+                status, answer = self._channel.receive(EXIT_SECONDS)  # it may be on its way still
+                if status == "over":
+                    return DeviceLost(f"the session is over: {answer}")
+        return DeviceLost(f"the connection to the session broke: {_broken(error)}")
+
+
+def _broken(error: EOFError | OSError) -> str:
+    """Say how a connection broke; execnet and its streams word an end in several ways."""
+    text = str(error)
+    is_end = any(words in text for words in ("got 0", "0 bytes came of", "already closed"))
+    return "it was closed at the other end" if is_end or not text else text.replace(_HEADER_WORDS, "")
 
 
 @contextlib.contextmanager

@@ -142,7 +142,7 @@ def test_it_can_be_seen_and_taken_by_force(device: Device) -> None:
     taken = device.command("release", "--force")
     assert taken.returncode == 0, taken.stderr
     assert "taken from " in taken.stdout
-    with pytest.raises(DeviceLost):
+    with pytest.raises(DeviceLost, match=r"is over: it was ended on the device .*`xdevice release --force`"):
         with_it.device("cpu").listdir()
     device.open(5.0).close()
     with_it.close()

@@ -161,3 +161,25 @@ def test_nothing_is_left_open(
     result = add_one.runpytest_subprocess(f"--xdevice={spec}")
     result.assert_outcomes(passed=1)
     assert not result.errlines
+
+
+def test_the_device_is_free_before_the_run_has_been_told_of(pytester: pytest.Pytester, server: DeviceServer) -> None:
+    pytester.makeconftest(
+        f"""
+        import time
+        from pathlib import Path
+        from pytest_xdevice.config import DeviceConfig, Settings
+        from pytest_xdevice.remote import transport_to
+
+        def pytest_terminal_summary(terminalreporter):
+            settings = Settings(token_file=Path({str(server.token_file)!r}))
+            transport = transport_to(DeviceConfig("board", {server.address!r}), settings)
+            end = time.monotonic() + 20
+            while transport.who().holder is not None:  # the server may know of the end a moment later
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            terminalreporter.write_line("xdevice is free")
+        """
+    )
+    pytester.makepyfile(TEST)
+    pytester.runpytest(*server.options).stdout.fnmatch_lines(["xdevice is free"])
