@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Any
 from typing import Final
 from typing import Protocol
@@ -20,6 +21,7 @@ from .errors import KernelTimeout
 from .kernel.binding import omittable
 from .kernel.kernel import Kernel
 from .kernel.signature import Signature
+from .measurement import whole_count
 
 Reference = Callable[..., Any]
 # Of arrays with more elements only the first and the last ones are shown.
@@ -59,8 +61,7 @@ def check(
     __tracebackhide__ = True
     from . import strategies
 
-    if max_examples < 1:
-        raise ArgumentError(f"check: max_examples must be positive; got {max_examples}")
+    max_examples = whole_count("check: max_examples", max_examples)
     if reference is None and isinstance(kernel, Kernel):
         reference = kernel.python
     if reference is None:
@@ -76,7 +77,7 @@ def check(
     examples = _Examples(device, kernel, reference, tolerances)
     error = examples.search(arguments, max_examples)
     if error is not None:
-        raise error.with_traceback(None) from None
+        raise error.with_traceback(_within(reference, error)) from None
 
 
 class _Examples:
@@ -160,6 +161,14 @@ class _Examples:
         with np.printoptions(threshold=_SHOWN_ELEMENTS, floatmode="unique", linewidth=100):
             lines += [_argument_text(name, value) for name, value in zip(names, self._failing, strict=False)]
         return "\n".join(lines)
+
+
+def _within(reference: Reference, error: Exception) -> TracebackType | None:
+    """Return where in the reference an error was raised; None where it was elsewhere, which the message says all of."""
+    code, place = getattr(reference, "__code__", None), error.__traceback__
+    while place is not None and place.tb_frame.f_code is not code:
+        place = place.tb_next
+    return place
 
 
 def _argument_text(name: str, value: Any) -> str:

@@ -48,6 +48,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--xdevice-report",
         action="append",
+        type=_not_empty,
         default=[],
         metavar="FILE",
         help="Write a report of the run to FILE.html, .json or .md, or its timings alone to FILE.benchmark.json for "

@@ -85,6 +85,7 @@ def arguments(
     ArgumentError
         If the kernel does not say how large its arrays are, a size is not possible, or a name is none of its own.
     """
+    __tracebackhide__ = True
     signature = kernel.signature
     _check(signature, min_size, max_size, strategies)
     left_out = omittable(signature)
@@ -218,6 +219,7 @@ def _scalar_type(param: Param) -> ScalarType:
 
 
 def _check(signature: Signature, min_size: int, max_size: int, strategies: Mapping[str, Strategy]) -> None:
+    __tracebackhide__ = True
     for param in signature.params:
         if not isinstance(param.type, (ArrayType, ScalarType)):
             raise ArgumentError(

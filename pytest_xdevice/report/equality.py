@@ -13,11 +13,22 @@ def explain_equality(op: str, left: object, right: object, *, detailed: bool) ->
     from ..compare import difference
     from .histogram import ulp_histogram
 
+    heading = f"{_text(left)} == {_text(right)}"
+    if _is_number(left) or _is_number(right):
+        return [heading, "an array equals one of its shape, and no number; xdevice.assert_close takes a number as well"]
     error = difference(left, right)
     if error is None:
         return None
+    if isinstance(error, TypeError):
+        return [heading, "an array equals arrays of bools, integers and real floats alone"]
     details = ulp_histogram(error) if detailed else []
-    return [f"{_text(left)} == {_text(right)}", *str(error).splitlines(), *details]
+    return [heading, *str(error).splitlines(), *details]
+
+
+def _is_number(value: object) -> bool:
+    import numpy as np
+
+    return isinstance(value, (bool, int, float, np.number, np.bool_))
 
 
 def _text(value: object) -> str:

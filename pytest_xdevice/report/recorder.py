@@ -22,6 +22,7 @@ from ..lab import LAB
 from ..lanes import identifiers
 from . import properties
 from .files import write_all
+from .progress import ProgressLine
 from .report_file import ReportFile
 from .run import ArtifactFacts
 from .run import DeviceFacts
@@ -128,7 +129,10 @@ class Recorder:
         for facts in self._notes.facts():
             self._add(facts)
         self._artifacts.update(dict.fromkeys(self._notes.artifacts()))
+        progress = ProgressLine(self._config)
+        progress("writing reports")  # the plots of a large run take a while
         self._lines = write_all(self._files, self.result())
+        progress("")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for line in self._lines:

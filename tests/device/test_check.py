@@ -135,8 +135,9 @@ def test_what_cannot_be_checked_is_refused(xdevice: Any) -> None:
     in_c = c_kernel("void f(float *x) { *x = 1; }", "void f(float *x)")
     with pytest.raises(ArgumentError, match="f has no Python to be compared with: give a reference"):
         xdevice.check(in_c)
-    with pytest.raises(ArgumentError, match="max_examples must be positive; got 0"):
-        xdevice.check(add_one, max_examples=0)
+    for wrong in (0, "many"):
+        with pytest.raises(ArgumentError, match=f"max_examples must be positive, .*; got {wrong!r}"):
+            xdevice.check(add_one, max_examples=wrong)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="the reference returned 3 arrays, and scale writes 2: a, index"):
         xdevice.check(scale, lambda factor, a: (a, a, a))
 
@@ -149,3 +150,16 @@ def test_a_mistake_in_the_kernel_is_told_without_arguments(xdevice: Any) -> None
     with pytest.raises(KernelError) as caught:
         xdevice.check(wrong, lambda a: a)
     assert "simplest" not in str(caught.value)
+
+
+def test_an_error_of_the_reference_is_told_with_its_line(xdevice):
+    def reference(a: Any) -> Any:
+        whole = a.sum()
+        return whole[len(a)]  # a mistake
+
+    with pytest.raises(IndexError, match="the simplest arguments that fail") as caught:
+        xdevice.check(add_one, reference)
+    assert str(caught.traceback[-1].statement).strip() == "return whole[len(a)]  # a mistake"
+    with pytest.raises(AssertionError) as other:
+        xdevice.check(add_one, lambda a: a)
+    assert other.traceback[-1].name == "check"  # a mismatch has no place in the reference

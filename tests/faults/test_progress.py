@@ -40,6 +40,14 @@ def test_a_first_connection(pytester: pytest.Pytester, server: DeviceServer, opt
     assert (f"xdevice {server.address}: connecting" in output) is shown
 
 
+@pytest.mark.parametrize(("options", "shown"), [([], True), (["-q"], False)], ids=["as it is", "quiet"])
+def test_reports_that_are_drawn(pytester: pytest.Pytester, options: list[str], shown: bool) -> None:
+    pytester.makepyfile("def test_nothing(): pass")
+    output = on_a_terminal([sys.executable, "-m", "pytest", "--xdevice-report=report.html", *options])
+    assert "1 passed" in output
+    assert ("writing reports" in output) is shown
+
+
 def on_a_terminal(command: list[str]) -> str:
     """Run a command on a terminal of its own and return what it wrote there."""
     ours, theirs = pty.openpty()

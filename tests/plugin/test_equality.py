@@ -57,3 +57,29 @@ def test_a_plain_assert_says_where_they_differ(pytester: pytest.Pytester) -> Non
             "E *assert [[]1] == [[]2]",
         ]
     )
+
+
+def test_a_number_or_nothing_is_told_as_such(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import numpy as np
+
+        def test_number(xdevice):
+            zeros = xdevice.array(np.zeros(3))
+            assert zeros == 0
+
+        def test_nothing(xdevice):
+            zeros = xdevice.array(np.zeros(3))
+            assert zeros == None
+        """
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "E *assert <DeviceArray float64[[]3] on local> == 0",
+            "E *an array equals one of its shape, and no number; *",
+            "E *assert <DeviceArray float64[[]3] on local> == None",
+            "E *an array equals arrays of bools, integers and real floats alone",
+        ]
+    )

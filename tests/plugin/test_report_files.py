@@ -106,6 +106,12 @@ def test_files_that_cannot_be_collected_are_told(pytester: pytest.Pytester) -> N
     assert "no_such_module" in broken["message"]
 
 
+def test_a_report_without_a_name_is_refused(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest("--xdevice-report=")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--xdevice-report: the value is empty; leave the option out for the default"])
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
