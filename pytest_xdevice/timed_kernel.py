@@ -101,6 +101,10 @@ class XBenchmark:
             repeat = None if rounds is None else whole_count(f"{FIXTURE}: rounds", rounds)
             how.update(flops=flops, bytes=bytes, number=number, repeat=repeat)
             function = self._loaded(kernel, threads)
+            if "repeat" in options and all(param.name != "repeat" for param in function.artifact.signature.params):
+                raise ArgumentError(
+                    f"{FIXTURE} takes the number of samples as rounds=, like pytest-benchmark; not repeat="
+                )
             call = _Call(self._device, function, args, options)
             result = call.once(launch)
             self.timing = function.time(*call.arguments, **how, **launch)

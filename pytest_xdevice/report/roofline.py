@@ -21,6 +21,7 @@ from .svg import short
 from .svg import TEXT
 
 _MOST_LABELS: Final = 16
+_LEGEND_COLUMNS: Final = 3
 _CLOSE: Final = 2.0  # times as much, on logarithmic axes
 
 
@@ -118,8 +119,12 @@ def roofline(rows: Sequence[TimingRow], lanes: Sequence[str]) -> str:
         for x, y, text in _labels(points):
             axes.annotate(text, (x, y / 1e9), (4, -3), textcoords="offset points", va="top", fontsize=7.5)
         _finish(axes)
+        # Above the axes, where no point or label is.
+        title = "the most of this run"
+        figure.legend(frameon=False, loc="outside upper left", ncols=_LEGEND_COLUMNS, title=title, alignment="left")
 
-    return draw("roofline", "Roofline", (6.4, 3.8), paint)
+    lines = math.ceil(len(roofs) / _LEGEND_COLUMNS)
+    return draw("roofline", "Roofline", (6.4, 3.8 + 0.2 * lines), paint)
 
 
 def _ends(points: Sequence[Point], roofs: Sequence[Roof]) -> tuple[float, float]:
@@ -159,4 +164,3 @@ def _finish(axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel("operations a byte")
     axes.set_ylabel("GFLOP/s")
-    axes.legend(frameon=False, loc="lower right", title="the most of this run")

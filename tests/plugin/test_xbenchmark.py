@@ -265,8 +265,17 @@ def test_rounds_that_are_none_are_told_by_their_name(add_one: pytest.Pytester) -
 
         def test_speed(xbenchmark):
             xbenchmark(add_one, np.zeros(3, np.float32), rounds=0)
+
+
+        def test_repeat(xbenchmark):
+            xbenchmark(add_one, np.zeros(3, np.float32), repeat=3)
         """
     )
     result = add_one.runpytest()
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E *ArgumentError: xbenchmark: rounds must be positive, a whole number *; got 0"])
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "E *ArgumentError: xbenchmark: rounds must be positive, a whole number *; got 0",
+            "E *ArgumentError: xbenchmark takes the number of samples as rounds=, *; not repeat=",
+        ]
+    )

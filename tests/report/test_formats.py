@@ -268,3 +268,14 @@ def test_a_kernel_has_one_label_where_devices_are_alike() -> None:
 
     assert rooflines(1.1).count(">add_one</text>") == 1
     assert rooflines(10.0).count(">add_one</text>") == 2
+
+
+def test_the_legend_of_the_roofline_hides_no_point() -> None:
+    drawn = page(made_up_run()).partition('id="roofline"')[2]
+
+    def height(label: str) -> float:
+        found = re.search(rf'<text [^>]*\by="([\d.]+)"[^>]*>\s*{label}\s*</text>', drawn)
+        assert found, label
+        return float(found[1])
+
+    assert height("the most of this run") < height("rk cpu") < height("add_one")
