@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from ..runtime.leftovers import hold
+from ..runtime.scratch import hold
 from ..runtime.scratch import PREFIX
 
 _WORKER_INPUT: Final = "xdevice_run_folder"

@@ -8,19 +8,8 @@ import shutil
 from typing import List
 
 from .scratch import candidates
+from .scratch import LOCK
 from .scratch import PREFIX
-
-_LOCK = "lock"
-
-
-def hold(folder: str) -> int:
-    """Mark a folder as in use for as long as this process lives, or until the descriptor returned is closed."""
-    unlocked = os.path.join(folder, _LOCK + ".new")
-    descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    # Under its name it is never seen without the lock.
-    os.rename(unlocked, os.path.join(folder, _LOCK))
-    return descriptor
 
 
 def sweep() -> None:
@@ -49,7 +38,7 @@ def _is_own_folder(entry: os.DirEntry[str]) -> bool:
 def _is_abandoned(folder: str) -> bool:
     """Return whether a session held this folder that does not run any more."""
     try:
-        descriptor = os.open(os.path.join(folder, _LOCK), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return False  # not a session's, or one that is just being made or removed
     try:

@@ -5,14 +5,17 @@ This module is shipped as source to the device, where it unpacks the rest of the
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import shutil
 import tempfile
 import zipfile
 from typing import List
+from typing import Optional
 
 PREFIX = "xdevice-"  # of every session's folder
+LOCK = "lock"
 
 
 def candidates() -> List[str]:
@@ -24,7 +27,7 @@ def candidates() -> List[str]:
 
 
 def unpack(archive: bytes) -> str:
-    """Unpack a zip archive into a new folder that is this user's alone, and return the folder.
+    """Unpack a zip archive into a new folder that is this user's alone and marked as in use, and return the folder.
 
     Raises
     ------
@@ -43,13 +46,27 @@ def unpack(archive: bytes) -> str:
     )
 
 
+def hold(folder: str) -> int:
+    """Mark a folder as in use for as long as this process lives, or until the descriptor returned is closed."""
+    unlocked = os.path.join(folder, LOCK + ".new")
+    descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    # Under its name it is never seen without the lock.
+    os.rename(unlocked, os.path.join(folder, LOCK))
+    return descriptor
+
+
 def _unpack_below(parent: str, archive: bytes) -> str:
     folder = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
+    lock: Optional[int] = None
     try:
+        lock = hold(folder)  # at once: of a process that is killed from now on the next session removes the folder
         with zipfile.ZipFile(io.BytesIO(archive)) as contents:
             contents.extractall(folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
         raise
     return folder
 

@@ -27,7 +27,6 @@ from .conditions import conditions
 from .faults import read_report
 from .handover import send_socket
 from .info import device_info
-from .leftovers import hold
 from .leftovers import sweep
 from .line import Line
 from .oom import OomWatch
@@ -107,7 +106,6 @@ class Session:
         self._channel = channel
         self._code = code
         self._passed = passed
-        self._lock = hold(code)
         sweep()
         self._directory = tempfile.mkdtemp(prefix="work-", dir=code)
         self._socket_path = os.path.join(self._directory, "s")

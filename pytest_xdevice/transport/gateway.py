@@ -180,7 +180,10 @@ class Control:
             with self._losing():
                 status, answer = self._channel.receive(timeout)
         except self._channel.TimeoutError:
-            self._lost = DeviceLost(f"the session did not answer {name!r} within {timeout:.3g} s")
+            self._lost = DeviceLost(
+                f"the session did not answer within {timeout:.3g} s (to {name!r}): the device or its link is down "
+                "or stands still"
+            )
             raise self._lost from None
         if status == "over":
             self._lost = DeviceLost(f"the session is over: {answer}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from pytest_xdevice.runtime.leftovers import hold
 from pytest_xdevice.runtime.leftovers import sweep
+from pytest_xdevice.runtime.scratch import hold
+from pytest_xdevice.runtime.scratch import unpack
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +32,22 @@ def test_a_folder_that_nobody_holds_any_more_is_removed(tmp_path: Path) -> None:
     sweep()
     assert list(tmp_path.iterdir()) == [held]
     os.close(lock)
+    sweep()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_a_process_that_was_killed_before_it_was_a_session_is_removed(tmp_path: Path) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as contents:
+        contents.writestr("file", "")
+    child = os.fork()
+    if not child:
+        try:
+            unpack(archive.getvalue())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert len([*tmp_path.iterdir()]) == 1
     sweep()
     assert not list(tmp_path.iterdir())
 
