@@ -1,9 +1,12 @@
 """How much faster eight devices run the tests than one: ``python -m benchmarks.fleet``.
 
-The devices are servers on loopback behind relays that make them 20 ms away. One of them is served by one process, eight
-by as many workers of pytest-xdist. Tests of one round trip (`xdevice.run`) are run, and tests that take the same in
-five, step by step. Beside the time of the tests stands that of the whole command: to start, eight workers need
-processor time, which is divided by the cores of this machine, and this machine also has to be all eight devices.
+The devices are servers on loopback behind a relay that makes them 20 ms away. One of them is served by one process,
+eight by as many workers of pytest-xdist; pytest has no other plugins. Tests of one round trip (`xdevice.run`) are run,
+tests that take the same step by step, in four, and a fifth as many that launch a kernel over and over, in twenty.
+Beside the time of the tests stands that of the whole command.
+
+Eight devices are at most eight times as fast, and less where this machine has no processor time left: it also has to
+be all eight devices. So the processor time that pytest's own processes take is shown, too.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -22,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from .delay import far_away
+from .delay import all_far_away
 from .figures import Figure
 from .figures import print_table
 from .sessions import loopback_server
@@ -53,6 +57,8 @@ STEP_BY_STEP: Final = """f = xdevice.compile(add_one)
     a, b = xdevice.array(values), xdevice.empty(100, np.float32)
     f(a, b)
     result = b.numpy()"""
+OVER_AND_OVER: Final = STEP_BY_STEP.replace("    f(a, b)", "    for _ in range(17):\n        f(a, b)")
+LENGTHS: Final = (("in one round trip", AT_ONCE, 1), ("in four", STEP_BY_STEP, 1), ("in twenty", OVER_AND_OVER, 5))
 
 # Notes, where all reports come together, when the first test began and the last one ended.
 CONFTEST: Final = """
@@ -78,31 +84,39 @@ def pytest_configure(config):
 
 @dataclass(frozen=True)
 class Run:
-    """How long a run took: the whole command, and from the first test's begin to the last one's end, in seconds."""
+    """How long a run took, in seconds.
+
+    Attributes
+    ----------
+    command, tests : float
+        The whole command, and from the first test's begin to the last one's end.
+    processor : float
+        What pytest's processes took of the processor; not the devices.
+    """
 
     command: float
     tests: float
+    processor: float
 
     @classmethod
     def best(cls, runs: Sequence[Run]) -> Run:
         """Return the shortest times of several runs."""
-        return cls(min(run.command for run in runs), min(run.tests for run in runs))
+        return cls(*(min(getattr(run, name) for run in runs) for name in cls.__annotations__))
 
 
 def run_tests(folder: Path, devices: Sequence[str], workers: int) -> Run:
     """Run the tests in `folder` on `devices`, with `workers` of xdist or without it where there are none."""
-    plugins = ["-p", "no:benchmark", "-p", "no:hypothesispytest"]
-    options = ["-q", *plugins, "--xdevice-dist=load", f"--xdevice-token-file={folder / 'token'}"]
+    options = ["-q", "--xdevice-dist=load", f"--xdevice-token-file={folder / 'token'}"]
     options += [f"--xdevice={device}" for device in devices]
-    options += ["-n", str(workers)] if workers else ["-p", "no:xdist"]
-    began = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options], cwd=folder, env=_environment(), capture_output=True, text=True
-    )
-    seconds = time.perf_counter() - began
+    options += ["-n", str(workers)] if workers else []
+    plugins = ["pytest_xdevice.plugin", *(["xdist.plugin"] if workers else [])]
+    command = [sys.executable, "-m", "pytest", *options]
+    began, processor = time.perf_counter(), _processor_seconds()
+    done = subprocess.run(command, cwd=folder, env=_environment(plugins), capture_output=True, text=True)
+    seconds, processor = time.perf_counter() - began, _processor_seconds() - processor
     if done.returncode:
         raise SystemExit(f"the tests failed:\n{done.stdout}{done.stderr}")
-    return Run(seconds, json.loads((folder / "span.json").read_text()))
+    return Run(seconds, json.loads((folder / "span.json").read_text()), processor)
 
 
 def fleet_figures(tests: int, rounds: int) -> Iterator[Figure]:
@@ -110,24 +124,37 @@ def fleet_figures(tests: int, rounds: int) -> Iterator[Figure]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "conftest.py").write_text(CONFTEST)
-        devices = [_start_device(stack, folder) for _ in range(DEVICES)]
-        for what, body in (("in one round trip", AT_ONCE), ("step by step", STEP_BY_STEP)):
-            (folder / "test_fleet.py").write_text(TESTS.format(tests=tests, body=body))
+        devices = stack.enter_context(far_devices(folder))
+        for what, body, share in LENGTHS:
+            (folder / "test_fleet.py").write_text(TESTS.format(tests=tests // share, body=body))
             run_tests(folder, devices[:1], 0)  # compiles the kernel
             runs = [(run_tests(folder, devices[:1], 0), run_tests(folder, devices, DEVICES)) for _ in range(rounds)]
             one, several = (Run.best(side) for side in zip(*runs, strict=True))
-            yield _figure(f"{tests} tests {what}", one.tests, several.tests)
-            yield _figure("the whole command", one.command, several.command)
+            yield _figure(f"{tests // share} tests {what}", one.tests, several.tests)
+            yield _figure("  the whole command", one.command, several.command)
+            processor = f"{several.processor:.2f} s for {DEVICES} devices", f"{one.processor:.2f} s for one"
+            yield Figure("  pytest's time of the processor", *processor)
 
 
-def _start_device(stack: contextlib.ExitStack, folder: Path) -> str:
-    server = stack.enter_context(loopback_server(folder / "token"))
-    return f"127.0.0.1:{stack.enter_context(far_away(server.port, ROUND_TRIP))}"
+@contextlib.contextmanager
+def far_devices(folder: Path) -> Iterator[list[str]]:
+    """Have the addresses of devices that are far away, whose token is in `folder`."""
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(loopback_server(folder / "token")) for _ in range(DEVICES)]
+        ports = stack.enter_context(all_far_away([server.port for server in servers], ROUND_TRIP))
+        yield [f"127.0.0.1:{port}" for port in ports]
 
 
-def _environment() -> dict[str, str]:
+def _environment(plugins: Sequence[str]) -> dict[str, str]:
+    """Return an environment in which pytest has these plugins and no others."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDEVICE", "PYTEST_"))}
-    return {**kept, "PYTHONDONTWRITEBYTECODE": ""}
+    chosen = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": ",".join(plugins)}
+    return {**kept, **chosen, "PYTHONDONTWRITEBYTECODE": ""}
+
+
+def _processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _figure(what: str, one: float, several: float) -> Figure:

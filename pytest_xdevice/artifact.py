@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Literal
 from typing import Protocol
 from typing import runtime_checkable
 from typing import TYPE_CHECKING
+from typing import TypeGuard
 
 from .errors import XDeviceError
 from .kernel.geometry import Phase
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from .toolchain.parts import Parts
     from .toolchain.parts import Workshop
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 SECTION: Final = ".xdevice"
 ENTRY: Final = "entry.ll"  # among the inputs of a kernel in another language
 _OPENCL_HEADER: Final = "// xdevice "
@@ -345,3 +347,20 @@ class ThreadedSource(KernelSource, Protocol):
     def threaded_llvm_ir(self, target: Target, threads: int) -> str:
         """Return LLVM IR as of `llvm_ir`, with the loops run by so many threads, the caller's included."""
         ...
+
+
+_SOURCES: Final[weakref.WeakSet[type]] = weakref.WeakSet()  # classes of which an instance was seen to be a source
+
+
+def is_source(kernel: object) -> TypeGuard[KernelSource]:
+    """Return what `isinstance` says of a `KernelSource`, which is slow at it: each class is looked at once."""
+    if type(kernel) not in _SOURCES:
+        if not isinstance(kernel, KernelSource):
+            return False
+        _SOURCES.add(type(kernel))
+    return True
+
+
+def is_linked(source: KernelSource) -> TypeGuard[LinkedSource]:
+    """Return whether a source is a `LinkedSource`, asked at every launch."""
+    return hasattr(source, "parts") and hasattr(source, "revision")

@@ -32,6 +32,11 @@ def cache_key(text: str, signature: Signature, target: Target, linker: Linker | 
     )
 
 
+def host_cpu_key(boot: str) -> str:
+    """Return the key of what LLVM calls the CPU of the machine that was started as `boot`."""
+    return digest_of("host CPU", boot, _tools())
+
+
 def digest_of(*texts: str) -> str:
     """Return 64 hexadecimal digits that are others for other texts."""
     digest = hashlib.sha256()

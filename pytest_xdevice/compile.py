@@ -9,6 +9,7 @@ import contextlib
 import functools
 import json
 import weakref
+from collections.abc import Callable
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import replace
@@ -18,19 +19,23 @@ from typing import Final
 from .artifact import Artifact
 from .artifact import describe
 from .artifact import ENTRY
+from .artifact import is_linked
 from .artifact import KernelSource
 from .artifact import LinkedSource
 from .artifact import SECTION
 from .artifact import ThreadedSource
 from .cached_artifacts import cache_key
 from .cached_artifacts import digest_of
+from .cached_artifacts import host_cpu_key
 from .cached_artifacts import pack
 from .cached_artifacts import unpack
 from .device_info import DeviceInfo
 from .errors import ArgumentError
 from .errors import CompileError
 from .kernel.signature import Signature
+from .target import llvm_host_cpu
 from .target import Target
+from .target import this_boot
 from .toolchain import llvm
 from .toolchain.cache import Cache
 from .toolchain.cache import default_directory
@@ -122,7 +127,7 @@ class Compiler:
             return found[2]
         if isinstance(chosen, str):
             artifact = _build_opencl(source)
-        elif isinstance(source, LinkedSource):
+        elif is_linked(source):
             artifact = self._build_linked(source, chosen)
             revision = source.revision(chosen)
         else:
@@ -140,6 +145,15 @@ class Compiler:
         """Keep what was learnt of a device, for later runs."""
         self._cache.put(key, data)
 
+    def host_cpu(self) -> str:
+        """Return LLVM's name of this machine's CPU; LLVM is started for it once, until the machine starts again."""
+        key = host_cpu_key(this_boot())
+        kept = self.recall(key)
+        if kept is None:
+            kept = llvm_host_cpu().encode()
+            self.remember(key, kept)
+        return kept.decode()
+
     def timing_loop(self, target: Target) -> Artifact:
         """Build the library that times kernels on `target`, or return what was built before.
 
@@ -154,7 +168,7 @@ class Compiler:
         TargetError, CompileError
             As of `build`.
         """
-        return self._own_library(TIMING_LOOP, timing_loop(target.bits), target)
+        return self._own_library(TIMING_LOOP, target, lambda: timing_loop(target.bits))
 
     def fault_reporter(self, target: Target) -> Artifact:
         """Build the library that reports where kernels fault on `target`, or return what was built before.
@@ -169,7 +183,7 @@ class Compiler:
         TargetError, CompileError
             As of `build`.
         """
-        return self._own_library(FAULT_REPORTER, fault_reporter(target.arch, target.bits), target)
+        return self._own_library(FAULT_REPORTER, target, lambda: fault_reporter(target.arch, target.bits))
 
     def check(self, target: Target, info: DeviceInfo) -> None:
         """Check that a device can run `target`, names of CPU and features included; see `Target.check_runs_on`.
@@ -189,10 +203,10 @@ class Compiler:
             return OPENCL
         return _parsed(target)
 
-    def _own_library(self, signature: Signature, text: str, target: Target) -> Artifact:
+    def _own_library(self, signature: Signature, target: Target, text: Callable[[], str]) -> Artifact:
         key = (signature.name, target, target.glibc)
         if key not in self._own:
-            self._own[key] = self._build_ir(text, signature, target)
+            self._own[key] = self._build_ir(text(), signature, target)
         return self._own[key]
 
     def _build_linked(self, source: LinkedSource, target: Target) -> Artifact:
@@ -371,7 +385,7 @@ def _build_opencl(source: KernelSource) -> Artifact:
 def _revision(source: KernelSource, target: Target | str) -> object:
     """Return another object when what the source would become has changed."""
     __tracebackhide__ = True
-    if isinstance(source, LinkedSource) and not isinstance(target, str):
+    if not isinstance(target, str) and is_linked(source):
         return source.revision(target)
     # A new one when something has changed that a kernel in Python captured, or a file of one in OpenCL C.
     return getattr(source, "ir", None)

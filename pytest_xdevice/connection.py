@@ -244,7 +244,7 @@ class Connection:
 
 def _target(text: str | None, info: DeviceInfo, compiler: Compiler) -> Target:
     if text is None:
-        return Target.of_device(info)
+        return Target.of_device(info, compiler.host_cpu)
     target = Target.parse(text).completed(info)
     compiler.check(target, info)
     return target

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from numpy.typing import DTypeLike
 
 from .artifact import Artifact
+from .artifact import is_source
 from .artifact import KernelSource
 from .artifact import ShapedSource
 from .client import Batch
@@ -128,10 +129,10 @@ class Context(CommandQueue):
         """
         __tracebackhide__ = True
         try:
-            source = kernel if isinstance(kernel, KernelSource) else self.session.translate(kernel)
+            source = kernel if is_source(kernel) else self.session.translate(kernel)
         except KernelError as mistake:  # Python before 3.12 looks whether there is a signature by reading it
             raise mistake.with_traceback(None) from None
-        if not isinstance(source, KernelSource):
+        if not is_source(source):
             raise ArgumentError(f"{kernel!r} is no kernel: decorate the function with @kernel")
         return source
 

@@ -18,6 +18,7 @@ from .options import is_strict
 from .report import properties
 
 _LANE: pytest.StashKey[Lane] = pytest.StashKey()
+_TURN: pytest.StashKey[Lane] = pytest.StashKey()
 _NO_TURN: pytest.StashKey[BaseException] = pytest.StashKey()
 _FAILED_REQUIREMENT: pytest.StashKey[bool] = pytest.StashKey()
 
@@ -25,7 +26,7 @@ _FAILED_REQUIREMENT: pytest.StashKey[bool] = pytest.StashKey()
 def await_turn(item: pytest.Item) -> None:
     """Wait for the device of a test; what goes wrong is told by `place`, where a test may fail."""
     try:
-        item.config.stash[LAB].turns.take(item)
+        item.stash[_TURN] = item.config.stash[LAB].turns.take(item)
     # A fixture on the last device, which is torn down now, may raise anything.
     except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:  # noqa: BLE001
         item.stash[_NO_TURN] = error
@@ -83,7 +84,7 @@ def _unmet_on_its_device(item: pytest.Item) -> str | None:
     unmet: str | None = None
     if problem is None:
         try:
-            lane = item.stash[_LANE] = lab.turns.take(item)
+            lane = item.stash[_LANE] = _turn(item) or lab.turns.take(item)
             note_lane(item, lane)
             unmet = unmet_requirement(item, lane, lab.sessions.take(lane.device))
         except XDeviceError as error:
@@ -97,6 +98,14 @@ def _unmet_on_its_device(item: pytest.Item) -> str | None:
     if problem is not None:
         _give_up(item, problem)
     return unmet
+
+
+def _turn(item: pytest.Item) -> Lane | None:
+    """Return where a test runs that has waited for its turn, once: another attempt has a turn of its own."""
+    lane = item.stash.get(_TURN, None)
+    if lane is not None:
+        del item.stash[_TURN]
+    return lane
 
 
 def _give_up(item: pytest.Item, error: BaseException) -> NoReturn:

@@ -9,11 +9,13 @@ import difflib
 import functools
 import re
 import shlex
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 from typing import NoReturn
@@ -88,6 +90,9 @@ class Target:
     abi: str = ""
     glibc: tuple[int, int] | None = field(default=None, compare=False)
 
+    def __hash__(self) -> int:
+        return hash(self._spelling)  # by which every launch looks up its kernel, and which keeps its own hash
+
     @classmethod
     def parse(cls, text: str) -> Target:
         """Read a bare triple, or TVM's ``llvm -mtriple=... -mcpu=... -mattr=+a,-b``; ``llvm`` alone is this host.
@@ -123,8 +128,14 @@ class Target:
         return _host()
 
     @classmethod
-    def of_device(cls, info: DeviceInfo) -> Target:
+    def of_device(cls, info: DeviceInfo, host_cpu: Callable[[], str] | None = None) -> Target:
         """Return the target that a device is: triple from architecture, bitness and C library; CPU; extensions.
+
+        Parameters
+        ----------
+        info : DeviceInfo
+        host_cpu : callable, optional
+            Returns LLVM's name of this machine's CPU, which the device may be; by default LLVM is asked.
 
         Raises
         ------
@@ -133,7 +144,7 @@ class Target:
         """
         triple = _device_triple(info)
         arch = cls._make(triple).arch
-        cpu = _device_cpu(info, arch)
+        cpu = _device_cpu(info, arch, host_cpu or llvm_host_cpu)
         enabled = device_features(info, arch)
         written = explicit(enabled, arch, cpu=cpu) if enabled is not None else ()
         return replace(cls._make(triple, cpu=cpu, features=written), glibc=info.glibc)
@@ -166,6 +177,10 @@ class Target:
 
     def __str__(self) -> str:
         """Spell the target as TVM does; `parse` reads it back."""
+        return self._spelling
+
+    @cached_property
+    def _spelling(self) -> str:
         words = ["llvm", f"-mtriple={self.triple}"]
         words += [f"-mcpu={self.cpu}"] if self.cpu else []
         words += [f"-mattr={','.join(self.features)}"] if self.features else []
@@ -398,13 +413,18 @@ def _device_triple(info: DeviceInfo) -> str:
     return f"{machine}-linux-{libc}eabi{'' if soft else 'hf'}"
 
 
-def _device_cpu(info: DeviceInfo, arch: str) -> str:
+def llvm_host_cpu() -> str:
+    """Ask LLVM for its name of this machine's CPU."""
+    return llvm.shared().host()[1]
+
+
+def _device_cpu(info: DeviceInfo, arch: str, host_cpu: Callable[[], str]) -> str:
     if arch in ("arm", "aarch64"):
         return arm_cpu(info.cpus, arch)
     if arch != "x86_64":
         return ""
     if info.boot_id and info.boot_id == this_boot():
-        return llvm.shared().host()[1]
+        return host_cpu()
     return x86_level(info.features)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,10 @@ class Sessions:
         """Return whether this process has a session with a device, be it lost."""
         return device.name in self._held
 
+    def works(self, device: DeviceConfig) -> bool:
+        """Return whether this process has a session with a device that is in use, as far as it knows."""
+        return device.name in self._held and device.name not in self._failures and self._known[device.name].lost is None
+
     def failure(self, device: DeviceConfig) -> XDeviceError | None:
         """Return why a device is out of reach for the rest of the run, as far as this process knows."""
         return self._failures.get(device.name)
@@ -115,6 +120,11 @@ class Sessions:
     def note_wait(self, device: DeviceConfig, seconds: float) -> None:
         """Count time that was spent to get a device."""
         self.waited[device.name] = self.waited.get(device.name, 0.0) + seconds
+
+    @property
+    def held(self) -> list[DeviceConfig]:
+        """The devices that this process has."""
+        return list(self._held.values())
 
     @property
     def leased(self) -> list[DeviceConfig]:
@@ -245,9 +255,7 @@ class Sessions:
         raise DeviceLost(f"lost ({lost}), and not reached again: {_first_line(reason)}")
 
     def _open(self, device: DeviceConfig, seconds: float, progress: Callable[[str], None]) -> Session:
-        from ..toolchain import llvm
-
-        llvm.shared().warm_up()  # it is ready by the time that modules are imported and the device has answered
+        self._warm_up()
         try:
             from ..remote import Session
         except ImportError as error:
@@ -285,13 +293,30 @@ class Sessions:
         made: KernelSource | None = self._config.hook.pytest_xdevice_compile(config=self._config, kernel=kernel)
         return made
 
+    def _warm_up(self) -> None:
+        """Have LLVM ready by the time that modules are imported and the device has answered.
+
+        Not in one of several processes that find kernels compiled: together they would start it for nothing.
+        """
+        from ..toolchain import llvm
+        from ..toolchain.cache import default_directory
+
+        if hasattr(self._config, "workerinput") and any((self._own_cache() or default_directory()).glob("*")):
+            return
+        llvm.shared().warm_up()
+
+    def _own_cache(self) -> Path | None:
+        """Return where what is compiled is kept below pytest's cache directory; None without that plugin."""
+        cache = getattr(self._config, "cache", None)
+        return None if cache is None else Path(cache.mkdir("xdevice"))
+
     def _use_own_cache(self) -> None:
         """Keep what is compiled below pytest's cache directory; without that plugin, below the user's."""
         from ..compile import use_cache
 
-        cache = getattr(self._config, "cache", None)
-        if cache is not None:
-            self._cache.enter_context(use_cache(cache.mkdir("xdevice")))
+        own = self._own_cache()
+        if own is not None:
+            self._cache.enter_context(use_cache(own))
 
 
 def _first_line(error: XDeviceError) -> str:

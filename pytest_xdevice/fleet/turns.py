@@ -175,7 +175,9 @@ class Turns:
             if isinstance(lane, OpenLane):
                 self._is_early = True
                 with suppress(XDeviceError):  # the test itself asks again, and tells
-                    self._try_all(None, self._candidates(None, lane), _Attempt(), may_wait=False)
+                    found = self._try_all(None, self._candidates(None, lane), _Attempt(), may_wait=False)
+                    if found is not None:  # what runs kernels starts while other processes are still collecting
+                        self._sessions.take(found.device).prepare(found.kind)
                 return
 
     def leave_unused(self) -> None:
@@ -195,6 +197,18 @@ class Turns:
         return all(self._sessions.cannot_reach(device) for device in self._options.devices)
 
     def _choose(self, item: pytest.Item | None, wanted: OpenLane) -> Lane:
+        return self._at_hand(item, wanted) or self._look_for(item, wanted)
+
+    def _at_hand(self, item: pytest.Item | None, wanted: OpenLane) -> Lane | None:
+        """Return where a test runs without a look at the other devices, if this process has one that will do."""
+        held = self._sessions.held
+        if len(held) != 1:
+            return None
+        lane = Lane(held[0], wanted.kind)
+        is_known = self._sessions.works(lane.device) and self._sessions.known(lane) is not None
+        return lane if is_known and self._unmet(item, lane) is None else None
+
+    def _look_for(self, item: pytest.Item | None, wanted: OpenLane) -> Lane:
         patience = _Patience(self._options.settings.lease_timeout)
         errors = 0
         in_line: Lane | None = None

@@ -44,7 +44,8 @@ class ProcessTransport:
         return "local" if self._spec.kind == "local" else f"exec:{shlex.join(self._spec.command)}"
 
     def _start(self) -> Control:
-        command = [*(self._spec.command or (sys.executable,)), "-u", "-c", gateway.BOOT_LINE]
+        # Here it is known what the Python is: one that need not look for packages, of which a session uses none.
+        command = [*(self._spec.command or (sys.executable, "-S")), "-u", "-c", gateway.BOOT_LINE]
         self._control = gateway.over_process(command, label=self._label, beats=self._spec.kind != "local")
         return self._control
 

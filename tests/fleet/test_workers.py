@@ -87,17 +87,18 @@ def test_each_device_has_every_test_and_no_two_workers_wait_for_each_other(
     assert "waited" in page
 
 
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(3)"])
 @pytest.mark.parametrize(("way", "devices"), [("load", ["rack-1"]), ("each", ["rack-1", "rack-2"])])
-def test_a_worker_that_is_killed_gives_its_device_back(
-    workers: Fleet, add_one: pytest.Pytester, way: str, devices: list[str]
+def test_a_worker_that_ends_within_a_test_gives_its_device_back(
+    workers: Fleet, add_one: pytest.Pytester, way: str, devices: list[str], end: str
 ) -> None:
     add_one.makepyfile(
         "from alone import *"
         + FOUR
-        + """
+        + f"""
 def test_dies(xdevice):
     with alone(xdevice):
-        os.kill(os.getpid(), signal.SIGKILL)
+        {end}
 
 def test_after(xdevice): work(xdevice, 3)
 """
@@ -140,6 +141,25 @@ def test_two_runs_share_the_devices(workers: Fleet, add_one: pytest.Pytester) ->
         said, _ = run.communicate(timeout=120)
         assert run.returncode == 0, said.decode()
         assert b"4 passed" in said
+
+
+def test_a_worker_that_finds_kernels_compiled_starts_no_compiler(workers: Fleet, add_one: pytest.Pytester) -> None:
+    add_one.makepyfile(
+        """
+        import os
+        from pathlib import Path
+        from alone import *
+
+        def test_children(xdevice):
+            work(xdevice, 1)
+            children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+            commands = [Path(f"/proc/{child}/cmdline").read_text() for child in children]
+            assert not [command for command in commands if "toolchain.worker" in command]
+        """
+    )
+    options = ["--xdevice-dist=load", *workers.options]
+    add_one.runpytest_subprocess(*options).assert_outcomes(failed=1)  # a single process has one at hand
+    add_one.runpytest_subprocess("-n2", *options).assert_outcomes(passed=1)
 
 
 def test_a_worker_with_other_tests_first_lets_others_have_the_device(
