@@ -151,7 +151,7 @@ def test_a_saved_opencl_program_describes_itself(compiler: Compiler, tmp_path: P
         (b"__kernel void f() {}\n", "neither an ELF file nor OpenCL C"),
         (b"\xff\xfe\x00", "is no artifact"),
         (b"// xdevice {\n", "is no artifact"),
-        (b'// xdevice {"format": 99}\n', "of format 99, where this version reads format 1"),
+        (b'// xdevice {"format": 99}\n', "of format 99, where this version reads format 2"),
         (b'// xdevice {"format": 1}\n', "is no artifact"),
         (b"// xdevice 3\n", "is no artifact"),
         (b"\x7fELF" + bytes(100), "is no artifact"),
