@@ -197,6 +197,7 @@ def _values(kind: ScalarType, allow_nan: bool, allow_infinity: bool) -> Strategy
     if kind.is_integer:
         low, high = integer_range(kind)
         special = [0, 1, 2, 3, high, high - 1, low, low + 1, high // 2, high // 2 + 1]
+        special += [-1] if low < 0 else []
         return st.sampled_from(special) | st.integers(max(low, -100), 100) | st.integers(low, high)
     width: Any = kind.bits
     every = st.floats(width=width, allow_nan=allow_nan, allow_infinity=allow_infinity)
