@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+from dataclasses import fields
 
 from .ir import Assign
 from .ir import Atomic
@@ -64,6 +65,13 @@ def expressions(statement: Stmt) -> tuple[Expr, ...]:
     if isinstance(statement, Evaluate):
         return (statement.call,)
     return ()
+
+
+def meaning(expr: Expr) -> tuple[object, ...]:
+    """Return what tells an expression from others, which is not its place in the text."""
+    own = (getattr(expr, field.name) for field in fields(expr) if field.name != "at")
+    plain = (part for part in own if isinstance(part, (bool, int, float, str)))
+    return (type(expr).__name__, expr.type.name, *plain, *map(meaning, children(expr)))
 
 
 def locals_of(expr: Expr) -> set[str]:

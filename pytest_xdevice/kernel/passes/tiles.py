@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
-from dataclasses import fields
 from dataclasses import replace
 from typing import Any
 from typing import Final
@@ -31,10 +30,10 @@ from pytest_xdevice.kernel.ir import Parallel
 from pytest_xdevice.kernel.ir import Return
 from pytest_xdevice.kernel.ir import Stmt
 from pytest_xdevice.kernel.ir import Store
-from pytest_xdevice.kernel.traversal import children
 from pytest_xdevice.kernel.traversal import expressions
 from pytest_xdevice.kernel.traversal import loads
 from pytest_xdevice.kernel.traversal import locals_of
+from pytest_xdevice.kernel.traversal import meaning
 from pytest_xdevice.kernel.traversal import walk
 from pytest_xdevice.kernel.types import ArrayType
 
@@ -80,7 +79,7 @@ class Window:
     @property
     def line(self) -> tuple[Any, ...]:
         """What windows along one line of an array have in common."""
-        return self.array, tuple(map(_meaning, self.outer)), self.variable, self.stride
+        return self.array, tuple(map(meaning, self.outer)), self.variable, self.stride
 
     def holds(self, use: Window) -> bool:
         """Tell whether what one iteration uses by `use` is among these elements."""
@@ -256,10 +255,3 @@ def _place(index: Expr) -> tuple[str | None, int, int]:
     if right[0] is None:
         return left[0], left[1], left[2] + (right[2] if index.op == "add" else -right[2])
     return (right[0], right[1], left[2] + right[2]) if left[0] is None and index.op == "add" else ("", 0, 0)
-
-
-def _meaning(expr: Expr) -> tuple[object, ...]:
-    """Return what tells expressions apart, which is not their place in the text."""
-    own = (getattr(expr, field.name) for field in fields(expr) if field.name != "at")
-    plain = (part for part in own if isinstance(part, (bool, int, float, str)))
-    return (type(expr).__name__, expr.type.name, *plain, *map(_meaning, children(expr)))
