@@ -125,7 +125,7 @@ def test_a_device_that_stays_away_costs_a_line_a_test(
     result.stdout.fnmatch_lines(
         [
             f"_* ERROR at setup of test_after[[]{address}-cpu[]] _*",
-            f"xdevice {address}: quarantined for the rest of this run: lost (the session is over: it was ended*), and not "
+            f"xdevice {address}: quarantined for the rest of this run: lost (the session is over: it was *), and not "
             "reached again: *Connection refused*",
             "=* xdevice: quarantined devices =*",
             f"xdevice {address}: quarantined for the rest of this run: lost *",
