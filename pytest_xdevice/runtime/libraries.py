@@ -113,13 +113,17 @@ def _advice(error: OSError) -> str:
 def _load_library(data: bytes, path: str) -> Any:
     """Load a library through a file, or from memory where its folder is read-only, noexec or full."""
     mode = os.RTLD_NOW | os.RTLD_LOCAL
+    # Another worker of the session may have loaded the file of that name. One that is written over loses its variables.
+    fresh = f"{path}.{os.getpid()}"
     try:
-        with open(path, "wb") as file:
+        with open(fresh, "wb") as file:
             file.write(data)
+        os.replace(fresh, path)
         return ctypes.CDLL(path, mode=mode)
     except OSError:
-        with suppress(OSError):
-            os.unlink(path)  # on a full disk, what there was room for
+        for name in (fresh, path):  # on a full disk, what there was room for
+            with suppress(OSError):
+                os.unlink(name)
         if not hasattr(os, "memfd_create"):
             raise
     # The descriptor stays open: the loader knows libraries by their path, and a number that is used again is one path.
