@@ -27,7 +27,7 @@ EVERYTHING = ("examples", "tests/device")
 # What depends on the way to a device, or on its OpenCL compiler, which is slow on an emulated processor.
 SELECTED = ("examples/test_tutorial.py", "tests/device/test_language.py", "tests/device/test_misbehaviour.py")
 TRIPLES = {"arm64": "aarch64-", "armhf": "armv7"}
-RUN_LIMIT = 540.0  # seconds
+RUN_LIMIT = 900.0  # seconds
 # Caches that a board may keep: Python's compiled modules, and those of OpenCL programs.
 CACHES = ("/__pycache__/", "/root/.cache/")
 

@@ -70,10 +70,12 @@ class ParallelPrinter:
         if spread:
             if self._tile is not None:
                 self._whole_tile(loop, self._tile)
-            # Launches are rounded up to whole work-groups. Only the last ones need a test for each item, and a
-            # test that is one for the whole group does not stand in the way of vectors.
-            with self._text.block(f"if ({' && '.join(self._group_fits(loop))})", "} else {"):
-                self._spread(loop, spread, guarded=False)
+            # Launches are rounded up to whole work-groups, and some iterations may do nothing. Only a few groups need
+            # a test for each item, and one for the whole group does not stand in the way of vectors.
+            fits = self._group_fits(loop) if self._tile is None else self._group_does_all(loop, self._tile)
+            with self._text.block(f"if ({' && '.join(fits)})", "} else {"):
+                body = loop.body if self._tile is None else self._tile.loop.body
+                self._spread(replace(loop, body=body), spread, guarded=False)
             with self._text.rest():
                 self._spread(loop, spread, guarded=True)
         else:
@@ -135,6 +137,18 @@ class ParallelPrinter:
             yield (
                 f"(xd_index)(get_group_id({dimension}) + 1) * {size} <= (xd_index){wrapped(self._count(loop, axis))}"
             )
+
+    def _group_does_all(self, loop: Parallel, tile: Tile) -> Iterator[str]:
+        """Yield the conditions under which each iteration of the work-group's items does something."""
+        for axis, each in reversed(list(enumerate(_each(loop, tile)))):
+            dimension = _dimension(loop, axis)
+            size = f"(long)get_local_size({dimension}){f' * XD_EACH({each})' if each > 1 else ''}"
+            start = f" + {self._expressions.operand(loop.starts[axis])}" if loop.starts else ""
+            if tile.loop.starts and tile.loop.starts != loop.starts:
+                least = self._expressions.operand(tile.loop.starts[axis])
+                yield f"(long)get_group_id({dimension}) * {size}{start} >= {least}"
+            end = self._expressions.operand(tile.loop.extents[axis])
+            yield f"(long)(get_group_id({dimension}) + 1) * {size}{start} <= {end}"
 
     def _spread(self, loop: Parallel, axes: tuple[int, ...], *, guarded: bool) -> None:
         """Print the iterations that one work-item takes, each on its own."""
