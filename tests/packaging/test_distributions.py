@@ -29,9 +29,9 @@ DATA = {
 METADATA = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE", "top_level.txt"}
 # What lies at the top of the sdist: with the tests, the documentation and the examples, and nothing of an editor's.
 TOP = {
-    ".ci", ".gitignore", ".importlinter", ".setup", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "PKG-INFO", "README.md", "benchmarks",
-    "conftest.py", "docs", "examples", "noxfile.py", "packaging", "pyproject.toml", "pytest_xdevice",
-    "pytest_xdevice.egg-info", "run-tests", "run-tutorial", "setup.cfg", "tests",
+    ".ci", ".gitignore", ".importlinter", ".setup", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "PKG-INFO",
+    "README.md", "benchmarks", "conftest.py", "docs", "examples", "noxfile.py", "packaging", "pyproject.toml",
+    "pytest_xdevice", "pytest_xdevice.egg-info", "run-tests", "run-tutorial", "setup.cfg", "tests",
 }  # fmt: skip
 
 
