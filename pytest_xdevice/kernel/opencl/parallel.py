@@ -212,7 +212,7 @@ def work_item(ir: KernelIR, tile: Tile | None) -> tuple[tuple[int, ...], tuple[i
     loop = ir.body[-1] if ir.body else None
     if not _is_spread(loop):
         return (), None
-    square = tile is not None and len(tile.variables) > 1
+    square = tile is not None and tile.is_square
     return _each(loop, tile), (*(1 for _ in loop.variables[2:]), *_SQUARE_BLOCK) if square else None
 
 

@@ -30,7 +30,7 @@ from pytest_xdevice.kernel.ir import Parallel
 from pytest_xdevice.kernel.ir import Return
 from pytest_xdevice.kernel.ir import Stmt
 from pytest_xdevice.kernel.ir import Store
-from pytest_xdevice.kernel.traversal import expressions
+from pytest_xdevice.kernel.traversal import accesses
 from pytest_xdevice.kernel.traversal import loads
 from pytest_xdevice.kernel.traversal import locals_of
 from pytest_xdevice.kernel.traversal import meaning
@@ -135,12 +135,12 @@ def find_tile(loop: Parallel, arrays: Mapping[str, ArrayType]) -> Tile | None:
     """
     if any(isinstance(each, (Atomic, Break, Clear, Continue, Return)) for each in walk(loop.body)):
         return None
-    accesses = [access for access in _accesses(loop.body) if access.array in arrays]
+    used = [access for access in _accesses(loop.body) if access.array in arrays]
     changing = assigned_in(loop.body)
-    if any(_locals_of(access) & changing for access in accesses):
+    if any(_locals_of(access) & changing for access in used):
         return None
     for variables in (loop.variables[-1:], loop.variables[-2:]):
-        windows = _windows(accesses, variables, arrays)
+        windows = _windows(used, variables, arrays)
         if windows is not None:
             return _tile(loop, variables, windows, arrays)
     return None
@@ -169,8 +169,9 @@ def _tile(
     iterations = _ITERATIONS.get(max(sizes.values(), default=0))
     if iterations is None:
         return None
-    lines = {True: 1, False: iterations}
-    nbytes = sum(window.count(iterations) * lines[window.across is None] * sizes[window.array] for window in windows)
+    nbytes = sum(
+        window.count(iterations) * (iterations if window.across else 1) * sizes[window.array] for window in windows
+    )
     return Tile(loop, variables, iterations, windows) if nbytes <= _MOST_BYTES else None
 
 
@@ -178,11 +179,10 @@ def _accesses(body: Iterable[Stmt]) -> Iterator[_Access]:
     top = list(body)
     for statement in walk(top):
         is_always = any(statement is each for each in top)
-        if isinstance(statement, Store):
-            yield _Access(statement.array, statement.indices, True, is_always)
-        for expr in expressions(statement):
-            # Of a legal choice both branches are evaluated, and of an `If` at least the condition.
-            yield from (_Access(load.array, load.indices, False, is_always) for load in loads(expr))
+        # Of a legal choice both branches are evaluated, and of an `If` at least the condition.
+        for array, indices in accesses([statement]):
+            is_store = isinstance(statement, Store) and indices is statement.indices
+            yield _Access(array, indices, is_store, is_always)
 
 
 def _locals_of(access: _Access) -> set[str]:
@@ -190,11 +190,11 @@ def _locals_of(access: _Access) -> set[str]:
 
 
 def _windows(
-    accesses: Iterable[_Access], variables: tuple[str, ...], arrays: Mapping[str, ArrayType]
+    used: Iterable[_Access], variables: tuple[str, ...], arrays: Mapping[str, ArrayType]
 ) -> tuple[Window, ...] | None:
     """Return the windows of all elements that depend on a tile's variables, or None where one has none."""
     by_array: dict[str, list[tuple[_Access, Window | None]]] = {}
-    for access in accesses:
+    for access in used:
         use = element_use(access.array, access.indices, variables, arrays[access.array].extents)
         if use is None and _locals_of(access) & set(variables):
             return None
