@@ -95,14 +95,17 @@ class TilePrinter:
         self._counters = {variable: f"k{self._text.number()}" for variable in self._tile.variables}
         with contextlib.ExitStack() as stack:
             for variable, counter in self._counters.items():
-                stack.enter_context(self._unrolled(counter, self._tile.iterations))
+                stack.enter_context(self._unrolled(counter))
                 self._text.emit(f"{self._expressions.name(variable)} = {firsts[variable]} + {counter};")
             before, self._expressions.registers = self._expressions.registers, self._place
             self._block(self._tile.loop.body)
             self._expressions.registers = before
 
-    def _unrolled(self, counter: str, count: int) -> contextlib.AbstractContextManager[None]:
-        return self._text.block(f"XD_UNROLLED for (int {counter} = 0; {counter} < {count}; ++{counter})")
+    def _unrolled(self, counter: str) -> contextlib.AbstractContextManager[None]:
+        """Print what is emitted meanwhile for each iteration of one of the tile's variables."""
+        return self._text.block(
+            f"XD_UNROLLED for (int {counter} = 0; {counter} < {self._tile.iterations}; ++{counter})"
+        )
 
     def _place(self, array: str, indices: tuple[Expr, ...]) -> Place | None:
         """Return where the present iteration has an element in a window, or None where it has none."""
@@ -127,7 +130,7 @@ class TilePrinter:
             move(window, name)
             return
         counter = f"k{self._text.number()}"
-        with self._unrolled(counter, self._tile.iterations):
+        with self._unrolled(counter):
             self._text.emit(f"{self._expressions.name(window.across)} = {firsts[window.across]} + {counter};")
             move(window, f"{name}[{counter}]")
 
