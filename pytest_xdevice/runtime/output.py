@@ -15,6 +15,8 @@ LIMIT = 48 << 10  # bytes that are told of one batch, its first and its last hal
 _LARGE_FILE = 16 << 20
 _LOOK_SECONDS = 1.0
 _UNBUFFERED = 2  # _IONBF of <stdio.h>, glibc and musl
+_BLOCK = 512  # bytes that `st_blocks` counts in, fallocate(2) and stat(2)
+_PUNCH_HOLE = 0x02 | 0x01  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE of <linux/falloc.h>
 
 
 class Output:
@@ -53,6 +55,17 @@ def read_bounded(descriptor: int) -> str:
     return f"{first}\n[{size - LIMIT} bytes are left out here]\n{last}"
 
 
+def _take_middle(descriptor: int, size: int) -> bool:
+    """Give the disk back what nobody reads of such a file, and say whether its file system can.
+
+    The file keeps its size, so that nothing is lost of what is printed meanwhile.
+    """
+    libc = ctypes.CDLL(None)
+    fallocate = getattr(libc, "fallocate64", libc.fallocate)  # musl has one of them, with 64-bit offsets
+    half = LIMIT // 2
+    return bool(fallocate(descriptor, _PUNCH_HOLE, ctypes.c_int64(half), ctypes.c_int64(size - LIMIT)) == 0)
+
+
 class Trimmer(threading.Thread):
     """Keeps such a file from filling the device's disk, when a kernel prints without end."""
 
@@ -64,7 +77,9 @@ class Trimmer(threading.Thread):
     def run(self) -> None:
         """Look once a second; what makes a file large goes, but for its first and last bytes."""
         while not self._stopped.wait(_LOOK_SECONDS):
-            if os.fstat(self._descriptor).st_size > _LARGE_FILE:
+            status = os.fstat(self._descriptor)
+            if status.st_blocks * _BLOCK > _LARGE_FILE and not _take_middle(self._descriptor, status.st_size):
+                # What is printed between these two lines is lost.
                 text = read_bounded(self._descriptor)
                 os.ftruncate(self._descriptor, 0)
                 with suppress(OSError):  # a disk that is full: what was printed is lost

@@ -23,6 +23,7 @@ from pytest_xdevice.remote import transport_to
 from pytest_xdevice.transport.lease import Occupancy
 from tests.boards.board import REPOSITORY
 from tests.harness.server import DeviceServer
+from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -78,10 +79,7 @@ def until_waiting(device: Device, count: int) -> Occupancy:
 
 def until_free(device: Device) -> None:
     """Wait for the end of a session that was closed, which the device may know a moment later."""
-    end = time.monotonic() + 20
-    while device.who().holder is not None:
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_until(lambda: device.who().holder is None)
 
 
 def test_who_waits_is_told_for_whom_and_gets_it_in_order(device: Device) -> None:

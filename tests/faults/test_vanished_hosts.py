@@ -8,8 +8,6 @@ import shlex
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,6 +27,7 @@ from tests.harness.far_machine import FarMachine
 from tests.harness.server import module_command
 from tests.harness.server import running_server
 from tests.harness.sshd import running_sshd
+from tests.harness.waiting import wait_until
 from tests.transport.killed_host import host_with_session
 
 NOISE = 3.0  # seconds that a busy machine may add
@@ -91,13 +90,6 @@ def test_ctrl_z_does_not_stop_what_leads_to_the_device() -> None:
 
 def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_beats_come_between_messages_never_within_one(monkeypatch: pytest.MonkeyPatch) -> None:

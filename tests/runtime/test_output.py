@@ -12,6 +12,7 @@ from pytest_xdevice.runtime.output import LIMIT
 from pytest_xdevice.runtime.output import open_log
 from pytest_xdevice.runtime.output import read_bounded
 from pytest_xdevice.runtime.output import Trimmer
+from tests.harness.waiting import wait_until
 
 
 @pytest.mark.parametrize("size", [0, 1, LIMIT])
@@ -32,20 +33,41 @@ def test_of_more_the_first_and_the_last_part_are_read(tmp_path: Path) -> None:
     os.close(log)
 
 
-def test_a_file_that_grows_is_cut_and_written_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output, "_LARGE_FILE", LIMIT)
+def test_a_file_that_grows_gives_its_middle_back_and_loses_nothing_of_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "_LARGE_FILE", 2 * LIMIT)
     monkeypatch.setattr(output, "_LOOK_SECONDS", 0.001)
-    path = tmp_path / "log"
-    log = open_log(str(path))
+    log = open_log(str(tmp_path / "log"))
     printer = os.dup(log)  # as the worker has it
     trimmer = Trimmer(log)
     trimmer.start()
+    printed = 0
     for number in range(200):
-        os.write(printer, f"line {number}\n".encode() * 500)
-    os.write(printer, b"the end")
+        printed += os.write(printer, f"line {number}\n".encode() * 500)
+    wait_until(lambda: os.fstat(printer).st_blocks * 512 <= 2 * LIMIT)
+    printed += os.write(printer, b"the end")
     text = trimmer.stop()
-    assert text.endswith("the end")
-    assert len(text) < 2 * LIMIT
+    assert text.startswith("line 0\n")
+    assert text.endswith("line 199\nthe end")
+    assert f"\n[{printed - LIMIT} bytes are left out here]\n" in text
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(log)
+    os.close(printer)
+
+
+def test_without_holes_in_files_one_is_cut_and_written_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "_take_middle", lambda _descriptor, _size: False)
+    monkeypatch.setattr(output, "_LARGE_FILE", 2 * LIMIT)
+    monkeypatch.setattr(output, "_LOOK_SECONDS", 0.001)
+    log = open_log(str(tmp_path / "log"))
+    printer = os.dup(log)
+    trimmer = Trimmer(log)
+    trimmer.start()
+    os.write(printer, b"first" + b"x" * 4 * LIMIT)
+    wait_until(lambda: os.fstat(printer).st_size <= 2 * LIMIT)
+    os.write(printer, b"the end")
+    text = trimmer.stop()
+    assert text.startswith("first")
+    assert text.endswith("xthe end")
     os.close(printer)
