@@ -40,7 +40,7 @@ _END_SECONDS = 2.0  # that a session which was told to end may take
 _TELL_SECONDS = 5.0  # that a host which waits may take to hear of it
 _NAMED = 16  # of those who wait: they are to fit in a line
 
-# The session process: a socket, and execnet's one line of source. The line ends where the host waits for an answer.
+# The session process: a socket, and execnet's one line of source, behind which its messages may have come already.
 _BOOT = """
 import ast, ctypes, socket, sys
 ctypes.CDLL(None).prctl(1, 15)  # PR_SET_PDEATHSIG, SIGTERM: no session outlives its server
@@ -48,10 +48,10 @@ clientsock = socket.socket(fileno=int(sys.argv[1]))
 xdevice_passed = int(sys.argv[2])
 line = bytearray()
 while not line.endswith(b"\\n"):
-    data = clientsock.recv(65536)
-    if not data:
+    seen = clientsock.recv(65536, socket.MSG_PEEK)
+    if not seen:
         sys.exit(0)
-    line += data
+    line += clientsock.recv(seen.find(b"\\n") + 1 or len(seen))
 exec(ast.literal_eval(line.decode()))
 """
 
@@ -198,13 +198,17 @@ class Server:
     def _run_session(self, connection: socket.socket, lease: Lease) -> None:
         if not self._wait_for_turn(connection, lease):
             return
-        try:
-            _tell(connection, {"state": "granted", "session": lease.identity})
-            log(f"session of {lease.holder} begins")
-            status = self._session_process(connection, lease)
-            log(f"session of {lease.holder} ended ({status})")
-        finally:
-            self._leave(lease)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            try:
+                lease.passing = ours  # before the host is told, which opens its first stream at once
+                _tell(connection, {"state": "granted", "session": lease.identity})
+                log(f"session of {lease.holder} begins")
+                status = _session_process(connection, theirs, lease)
+                log(f"session of {lease.holder} ended ({status})")
+            finally:
+                lease.passing = None
+                self._leave(lease)
 
     def _occupancy(self) -> Dict[str, Any]:
         with self._turn:
@@ -260,25 +264,6 @@ class Server:
             self._line.remove(lease)
             self._turn.notify_all()
 
-    def _session_process(self, connection: socket.socket, lease: Lease) -> int:
-        ours, theirs = socket.socketpair()
-        try:
-            process = subprocess.Popen(
-                # Without a look for packages, of which a session needs none: a third of Python's start.
-                [sys.executable, "-S", "-c", _BOOT, str(connection.fileno()), str(theirs.fileno())],
-                pass_fds=[connection.fileno(), theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                cwd="/",
-            )
-            theirs.close()
-            lease.passing = ours
-            # The process alone holds the connection now, so that its end is the connection's end.
-            connection.close()
-            return lease.run(process)
-        finally:
-            lease.passing = None
-            ours.close()
-
 
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens on an address.
@@ -300,6 +285,21 @@ def log(message: str) -> None:
     """Write one line with the time to stderr."""
     sys.stderr.write("{} {}\n".format(time.strftime("%Y-%m-%d %H:%M:%S"), message))
     sys.stderr.flush()
+
+
+def _session_process(connection: socket.socket, streams: socket.socket, lease: Lease) -> int:
+    """Have a process serve a session until it ends, and return its exit status; both sockets become its own."""
+    process = subprocess.Popen(
+        # Without a look for packages, of which a session needs none: a third of Python's start.
+        [sys.executable, "-S", "-c", _BOOT, str(connection.fileno()), str(streams.fileno())],
+        pass_fds=[connection.fileno(), streams.fileno()],
+        stdin=subprocess.DEVNULL,
+        cwd="/",
+    )
+    # The process alone holds the connection now, so that its end is the connection's end.
+    connection.close()
+    streams.close()
+    return lease.run(process)
 
 
 def _same(left: str, right: str) -> bool:

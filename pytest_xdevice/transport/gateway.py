@@ -348,7 +348,7 @@ def _reap(process: subprocess.Popen[bytes]) -> None:
             stream and stream.close()
 
 
-def over_socket(sock: Any, label: str, *, beats: bool = False) -> Control:
+def over_socket(sock: Any, label: str, *, beats: bool = False, meanwhile: Callable[[], None] = lambda: None) -> Control:
     """Open a gateway over an authenticated connection whose other end executes one line of source.
 
     Parameters
@@ -358,6 +358,8 @@ def over_socket(sock: Any, label: str, *, beats: bool = False) -> Control:
         What to call the device in messages.
     beats : bool
         Whether TCP does not tell the device that this machine is still there. They go past TLS: not with that.
+    meanwhile : callable
+        Called while the device starts the session.
 
     Raises
     ------
@@ -369,13 +371,9 @@ def over_socket(sock: Any, label: str, *, beats: bool = False) -> Control:
             io,
             inspect.getsource(gateway_base),
             inspect.getsource(gateway_io).replace("from __future__ import annotations\n", ""),
-            "execmodel = get_execmodel('thread')",
-            "io = SocketIO(clientsock, execmodel)",
-            "io.write(b'1')",
+            "io = SocketIO(clientsock, get_execmodel('thread'))",
             f"serve(io, id='{spec.id}-worker')",
         )
-        if io.read(1) != b"1":
-            raise EOFError("the session did not start")
 
     return _open(
         lambda execmodel: SocketIO(sock, execmodel),
@@ -383,6 +381,7 @@ def over_socket(sock: Any, label: str, *, beats: bool = False) -> Control:
         label,
         lambda: f"the server closed the connection. {NEEDS}",
         beats,
+        meanwhile,
     )
 
 
@@ -392,6 +391,7 @@ def _open(
     label: str,
     explain: Callable[[], str],
     beats: bool = False,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Control:
     group = execnet.Group()
     spec = execnet.XSpec("popen")
@@ -414,6 +414,7 @@ def _open(
         group._register(gateway)
         control = Control(group, gateway, io, beats=beats)
         control.post("info", timeout=BOOT_SECONDS)
+        meanwhile()
         control.info = control.answer("start", BOOT_SECONDS)
     except (AssertionError, EOFError, OSError, DeviceLost, gateway_bootstrap.HostNotFound) as error:
         reason = f"no answer within {BOOT_SECONDS:g} s; " if silent.is_set() else ""

@@ -10,6 +10,7 @@ from typing import Final
 
 from ..errors import AuthenticationError
 from ..errors import DeviceUnreachable
+from ..errors import XDeviceError
 from ..runtime import handshake
 from ..runtime.admission import is_loopback
 from ..runtime.tcp_options import tune
@@ -38,6 +39,7 @@ class SocketTransport:
         self._applicant = applicant
         self._session = ""
         self._control: Control | None = None
+        self._ahead: socket.socket | None = None  # a stream that nobody has asked for yet
 
     def open(self) -> Control:
         """Authenticate, wait for the device to be free, and start a session in the process that the server gives."""
@@ -52,21 +54,35 @@ class SocketTransport:
             self._session = str(applicant.wait(self._label, lambda: self._read(sock))["session"])
             # Through jump hosts TCP tells the device of the last of them alone.
             beats = self._tunnel is not None and not self._credentials.tls_fingerprint
-            self._control = gateway.over_socket(sock, self._label, beats=beats)
+            self._control = gateway.over_socket(sock, self._label, beats=beats, meanwhile=self._open_ahead)
             undo.pop_all()
         return self._control
 
     def stream(self, path: str) -> socket.socket:
         """Open another connection, which the server passes on to the session."""
+        sock, self._ahead = self._ahead, None
+        return sock or self._open_stream()
+
+    def _open_ahead(self) -> None:
+        """Open the first stream, while the device is busy; what cannot be done now is told when it is asked for."""
+        with contextlib.suppress(XDeviceError):
+            self._ahead = self._open_stream()
+
+    def _open_stream(self) -> socket.socket:
         sock = self._connect({"purpose": "stream", "session": self._session})
-        answer = handshake.read_message(sock, time.monotonic() + CONNECT_SECONDS)
-        if "error" in answer:
-            sock.close()
-            raise DeviceUnreachable(f"{self._label}: {answer['error']}")
+        with contextlib.ExitStack() as undo:
+            undo.callback(sock.close)
+            answer = self._read(sock)
+            if "error" in answer:
+                raise DeviceUnreachable(f"{self._label}: {answer['error']}")
+            undo.pop_all()
         return sock
 
     def close(self) -> None:
         """End the session; the server lets the next one in."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
         if self._control is not None:
             self._control.close()
             self._sock.close()
