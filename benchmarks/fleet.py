@@ -2,8 +2,8 @@
 
 The devices are servers on loopback behind a relay that makes them 20 ms away. One of them is served by one process,
 eight by as many workers of pytest-xdist; pytest has no other plugins. Tests of one round trip (`xdevice.run`) are run,
-tests that take the same step by step, in four, and a fifth as many that launch a kernel over and over, in twenty.
-Beside the time of the tests stands that of the whole command.
+tests that take the same step by step, in four, and tests that launch a kernel over and over, in twenty. Beside the time
+of the tests stands that of the whole command.
 
 Eight devices are at most eight times as fast, and less where this machine has no processor time left: it also has to
 be all eight devices. So the processor time that pytest's own processes take is shown, too.
@@ -58,7 +58,7 @@ STEP_BY_STEP: Final = """f = xdevice.compile(add_one)
     f(a, b)
     result = b.numpy()"""
 OVER_AND_OVER: Final = STEP_BY_STEP.replace("    f(a, b)", "    for _ in range(17):\n        f(a, b)")
-LENGTHS: Final = (("in one round trip", AT_ONCE, 1), ("in four", STEP_BY_STEP, 1), ("in twenty", OVER_AND_OVER, 5))
+LENGTHS: Final = (("in one round trip", AT_ONCE), ("in four", STEP_BY_STEP), ("in twenty", OVER_AND_OVER))
 
 # Notes, where all reports come together, when the first test began and the last one ended.
 CONFTEST: Final = """
@@ -125,12 +125,12 @@ def fleet_figures(tests: int, rounds: int) -> Iterator[Figure]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "conftest.py").write_text(CONFTEST)
         devices = stack.enter_context(far_devices(folder))
-        for what, body, share in LENGTHS:
-            (folder / "test_fleet.py").write_text(TESTS.format(tests=tests // share, body=body))
+        for what, body in LENGTHS:
+            (folder / "test_fleet.py").write_text(TESTS.format(tests=tests, body=body))
             run_tests(folder, devices[:1], 0)  # compiles the kernel
             runs = [(run_tests(folder, devices[:1], 0), run_tests(folder, devices, DEVICES)) for _ in range(rounds)]
             one, several = (Run.best(side) for side in zip(*runs, strict=True))
-            yield _figure(f"{tests // share} tests {what}", one.tests, several.tests)
+            yield _figure(f"{tests} tests {what}", one.tests, several.tests)
             yield _figure("  the whole command", one.command, several.command)
             processor = f"{several.processor:.2f} s for {DEVICES} devices", f"{one.processor:.2f} s for one"
             yield Figure("  pytest's time of the processor", *processor)
@@ -165,7 +165,7 @@ def main() -> None:
     """Take and print the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__)
     parser.add_argument("--tests", type=int, default=400)
-    parser.add_argument("--rounds", type=int, default=3, help="of which the best counts (default 3)")
+    parser.add_argument("--rounds", type=int, default=1, help="of which the best counts (default %(default)s)")
     options = parser.parse_args()
     print_table(list(fleet_figures(options.tests, options.rounds)))
 
