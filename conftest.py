@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings
 
 from tests.harness.requirement import everything_is_required
 from tests.harness.requirement import OPTION
@@ -14,6 +16,11 @@ from tests.harness.spread import put_longest_first
 from tests.harness.spread import spread
 
 pytest_plugins = ["pytester"]
+
+# A slow machine is no failure of a property. With ``--hypothesis-profile=anew`` each run draws something else.
+settings.register_profile("anew", deadline=None, suppress_health_check=list(HealthCheck))
+settings.register_profile("again", settings.get_profile("anew"), derandomize=True, database=None)
+settings.load_profile("again")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from pytest_xdevice.compare import assert_close
@@ -159,7 +158,6 @@ def test_the_histogram_counts_elements_by_their_distance_in_ulp() -> None:
     )
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_the_histogram_counts_every_element_once(data: st.DataObject) -> None:
     dtype = data.draw(st.sampled_from(FLOATS))
@@ -245,7 +243,6 @@ def test_the_traceback_ends_at_the_caller() -> None:
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@settings(deadline=None)
 @given(data=st.data())
 def test_the_next_number_is_one_ulp_away(dtype: type[np.floating[Any]], data: st.DataObject) -> None:
     width = np.finfo(dtype).bits

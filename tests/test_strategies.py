@@ -80,7 +80,7 @@ def seen(drawn: Any, **options: Any) -> list[tuple[Any, ...]]:
     """Return what a strategy draws."""
     found = []
 
-    @settings(max_examples=600, database=None, derandomize=True)
+    @settings(max_examples=600)
     @given(args=arguments(drawn, **options))
     def collect(args: tuple[Any, ...]) -> None:
         found.append(args)

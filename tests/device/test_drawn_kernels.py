@@ -10,7 +10,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import HealthCheck
 from hypothesis import note
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -31,8 +30,6 @@ def drawn_settings(request: pytest.FixtureRequest, xdevice: Device) -> settings:
         max_examples=asked or _FEW[xdevice.kind],
         derandomize=not asked,
         database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
         print_blob=False,
     )
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import HealthCheck
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -95,17 +94,14 @@ def _expression_lists(depth: int) -> st.SearchStrategy[list[Expr]]:
     return st.lists(one, min_size=1, max_size=12)
 
 
-_ANY_SPEED = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
-
-
-@settings(max_examples=60, **_ANY_SPEED)
+@settings(max_examples=60)
 @given(drawn=_expression_lists(4), seed=st.integers(0, 1000))
 def test_drawn_expressions_agree_in_llvm(drawn: list[Expr], seed: int) -> None:
     assert_agreement(drawn, inputs(17, seed), (native,))
 
 
 @pytest.mark.usefixtures("opencl_device")
-@settings(max_examples=25, **_ANY_SPEED)
+@settings(max_examples=25)
 @given(drawn=_expression_lists(3), seed=st.integers(0, 1000))
 def test_drawn_expressions_agree_in_opencl(drawn: list[Expr], seed: int) -> None:
     assert_agreement(drawn, inputs(17, seed), (opencl,))

@@ -246,7 +246,7 @@ def blocks(draw: st.DrawFn, depth: int) -> list[str]:
     return lines
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(blocks(2), min_size=1, max_size=2), st.booleans())
 @pytest.mark.filterwarnings("ignore::SyntaxWarning")
 def test_random_python_compiles_or_is_refused_with_advice(parts: list[list[str]], in_helper: bool) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import HealthCheck
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -20,7 +19,7 @@ from .cl_on_threads import OnThreads
 from .drawn_groups import DrawnGroups
 from .native import Native
 
-_DRAWN = {"max_examples": 25, "deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
+_EXAMPLES = 25
 
 
 def agree(drawn: DrawnGroups, launch: Callable[[int, tuple[object, ...]], object]) -> None:
@@ -33,7 +32,7 @@ def agree(drawn: DrawnGroups, launch: Callable[[int, tuple[object, ...]], object
         np.testing.assert_array_equal(got, expected, err_msg=f"block={drawn.block}\n{drawn.text}")
 
 
-@settings(**_DRAWN)
+@settings(max_examples=_EXAMPLES)
 @given(seed=st.integers(0, 1 << 30))
 def test_llvm_does_what_the_interpreter_does(seed: int) -> None:
     drawn = DrawnGroups(seed)
@@ -41,7 +40,7 @@ def test_llvm_does_what_the_interpreter_does(seed: int) -> None:
     agree(drawn, lambda size, arguments: native(*arguments))
 
 
-@settings(**_DRAWN)
+@settings(max_examples=_EXAMPLES)
 @given(seed=st.integers(0, 1 << 30))
 def test_opencl_c_says_what_the_interpreter_does(pytestconfig: pytest.Config, seed: int) -> None:
     if c_compiler() is None:

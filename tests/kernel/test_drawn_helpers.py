@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import HealthCheck
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -95,7 +94,7 @@ KERNEL: Final = "@kernel\ndef k(a: In[i64, n], b: Out[i64, n, 4]):\n    for i in
 
 @pytest.mark.parametrize(("way", "examples"), [("python", 40), ("llvm", 40), ("opencl", 8)])
 def test_drawn_helpers_give_what_python_gives(way: str, examples: int) -> None:
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples)
     @given(programs())
     def check(program: str) -> None:
         agree(WAYS[way], program)

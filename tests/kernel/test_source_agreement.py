@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import HealthCheck
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -24,7 +23,6 @@ from .drawn_source import namespace
 from .drawn_source import RESULTS
 
 ELEMENTS = 17
-_DRAWN = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +41,7 @@ def assert_same(got: np.ndarray[Any, Any], expected: np.ndarray[Any, Any], text:
 
 
 @pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.0.0", reason="literals are weak since NumPy 2")
-@settings(max_examples=250, **_DRAWN)
+@settings(max_examples=250)
 @given(chosen=accepted(3, control=False), seed=st.integers(0, 1000))
 def test_expressions_mean_what_they_mean_to_numpy(chosen: tuple[str, str], seed: int) -> None:
     kind, text = chosen
@@ -56,13 +54,13 @@ def test_expressions_mean_what_they_mean_to_numpy(chosen: tuple[str, str], seed:
     assert_same(got, np.array(expected), text)
 
 
-@settings(max_examples=40, **_DRAWN)
+@settings(max_examples=40)
 @given(chosen=st.lists(accepted(4, control=True), min_size=1, max_size=10), seed=st.integers(0, 1000))
 def test_expressions_agree_on_this_machine(session: Session, chosen: list[tuple[str, str]], seed: int) -> None:
     assert_agreement(session, "cpu", chosen, inputs(ELEMENTS, seed))
 
 
-@settings(max_examples=12, **_DRAWN)
+@settings(max_examples=12)
 @given(chosen=st.lists(accepted(3, control=True), min_size=1, max_size=10), seed=st.integers(0, 1000))
 def test_expressions_agree_in_opencl(
     request: pytest.FixtureRequest, session: Session, chosen: list[tuple[str, str]], seed: int

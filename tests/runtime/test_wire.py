@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import HealthCheck
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -33,7 +32,7 @@ heads = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=20
 
 
 @given(head=heads, buffers=st.lists(st.binary(max_size=2000), max_size=5))
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 def test_a_frame_comes_out_as_it_went_in(head: dict[str, object], buffers: list[bytes]) -> None:
     left, right = socket.socketpair()
     with left, right:
@@ -62,7 +61,7 @@ def test_large_buffers_and_small_frames_after_one_another(pair: tuple[socket.soc
 
 
 @given(garbage=st.binary(min_size=12, max_size=200))
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 def test_garbage_is_refused(garbage: bytes) -> None:
     left, right = socket.socketpair()
     with left, right:

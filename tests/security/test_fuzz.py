@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis import HealthCheck
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -36,7 +35,7 @@ def test_cases_of_hypothesis(name: str, tmp_path: Path) -> None:
     target, known = targets(str(tmp_path))[name], seeds()[name]
 
     @given(st.lists(st.sampled_from(known) | st.binary(max_size=300) | st.integers(0, 300), min_size=1, max_size=5))
-    @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=300)
     def check(parts: list[bytes | int]) -> None:
         data = b""
         for part in parts:  # a number cuts off what came before
