@@ -28,7 +28,7 @@ from .runtime.wire import STREAM_CLOSED
 from .runtime.wire import StreamClosed
 from .runtime.wire import WireError
 from .timing import format_bytes
-from .transport.gateway import Control
+from .transport.control import Control
 
 # Over a launch's own time-out, which the device keeps itself, until it counts as silent, and until that is reported.
 GRACE_SECONDS: Final = 3.0

@@ -30,8 +30,8 @@ from .target import Target
 from .transport import Applicant
 from .transport import open_transport
 from .transport import Transport
+from .transport.control import Control
 from .transport.credentials import read_credentials
-from .transport.gateway import Control
 from .transport.spec import parse
 
 Translate = Callable[[object], Union[KernelSource, None]]

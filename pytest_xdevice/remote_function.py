@@ -22,8 +22,8 @@ from .errors import RemoteFunctionError
 from .errors import RemoteFunctionTimeout
 from .runtime.call import foreign
 from .runtime.call import pack
-from .transport.gateway import Control
-from .transport.gateway import Refusal
+from .transport.control import Control
+from .transport.control import Refusal
 
 _GLOBAL: Final = ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL")
 

@@ -16,7 +16,7 @@ from typing import Final
 from ..errors import DeviceUnreachable
 from ..errors import JumpHostError
 from .companion import Companion
-from .gateway import Control
+from .control import Control
 from .lease import Applicant
 from .lease import Occupancy
 from .protocol import StreamWay

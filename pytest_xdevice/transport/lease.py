@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..errors import DeviceBusy
 
 if TYPE_CHECKING:
-    from .gateway import Control
+    from .control import Control
 
 _LOOK_SECONDS: Final = 0.1
 _FORCE_SECONDS: Final = 10.0

@@ -9,7 +9,8 @@ import sys
 
 from . import gateway
 from . import lease
-from .gateway import Control
+from . import unix
+from .control import Control
 from .lease import Applicant
 from .lease import Occupancy
 from .protocol import StreamWay
@@ -51,7 +52,7 @@ class ProcessTransport:
 
     def stream(self, path: str) -> socket.socket:
         """Connect to a worker's Unix socket."""
-        return gateway.connect_unix(path)
+        return unix.connect(path)
 
     def who(self) -> Occupancy | None:
         """Start a session beside the one that holds the device, and ask it."""

@@ -8,7 +8,7 @@ from typing import Protocol
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .gateway import Control
+    from .control import Control
     from .lease import Occupancy
 
 StreamWay = Literal["unix", "passed", "relay"]

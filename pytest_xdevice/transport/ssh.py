@@ -17,7 +17,8 @@ from typing import Final
 from ..errors import DeviceUnreachable
 from . import gateway
 from . import lease
-from .gateway import Control
+from . import unix
+from .control import Control
 from .jump import Jump
 from .lease import Applicant
 from .lease import Occupancy
@@ -101,7 +102,7 @@ class SshTransport:
             local = self._folder / f"s{len(self._forwarded)}"
             forward(self._master, local, path, self._label)
             self._forwarded[path] = local
-        return gateway.connect_unix(str(self._forwarded[path]))
+        return unix.connect(str(self._forwarded[path]))
 
     def close(self) -> None:
         """End the session and the connection."""

@@ -15,8 +15,8 @@ from ..runtime import handshake
 from ..runtime.admission import is_loopback
 from ..runtime.tcp_options import tune
 from . import gateway
+from .control import Control
 from .credentials import Credentials
-from .gateway import Control
 from .lease import Applicant
 from .lease import Occupancy
 from .protocol import StreamWay
