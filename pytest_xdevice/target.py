@@ -1,17 +1,14 @@
-"""Targets: triples in any usual spelling, TVM's ``llvm -mtriple=...``, and the target that a device is.
+"""Targets: what code is generated for, and the target that a device is.
 
 A target is normalised when it is made, so that two spellings of one target are equal and share the cache.
 """
 
 from __future__ import annotations
 
-import difflib
 import functools
-import re
 import shlex
 from collections.abc import Callable
 from collections.abc import Iterable
-from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
@@ -23,6 +20,13 @@ from typing import NoReturn
 from .device_info import DeviceInfo
 from .errors import CompileError
 from .errors import TargetError
+from .target_text import ARCHITECTURES
+from .target_text import EXAMPLE
+from .target_text import near
+from .target_text import read_features
+from .target_text import read_options
+from .target_text import split_triple
+from .target_text import with_float_abi
 from .toolchain import llvm
 from .toolchain.features import arm_cpu
 from .toolchain.features import BY_INTRINSICS_ONLY
@@ -31,21 +35,6 @@ from .toolchain.features import explicit
 from .toolchain.features import KNOWN
 from .toolchain.features import x86_level
 
-_ARCHES: Final = {
-    "x86_64": "x86_64", "amd64": "x86_64", "x86-64": "x86_64",
-    "i386": "i686", "i486": "i686", "i586": "i686", "i686": "i686", "x86": "i686",
-    "aarch64": "aarch64", "arm64": "aarch64", "armv8": "aarch64", "armv8a": "aarch64", "armv8-a": "aarch64",
-    "arm": "arm", "armhf": "armv7l", "armel": "armv5te",
-    "armv5": "armv5te", "armv5te": "armv5te", "armv5tel": "armv5te", "armv5tejl": "armv5te",
-    "armv6": "armv6l", "armv6l": "armv6l", "armv6k": "armv6l", "armv6kz": "armv6l", "armv6hf": "armv6l",
-    "armv7": "armv7l", "armv7l": "armv7l", "armv7a": "armv7l", "armv7-a": "armv7l", "armv7hf": "armv7l",
-    "armv7hl": "armv7l", "armv7hnl": "armv7l", "armv8l": "armv8l",
-    "riscv64": "riscv64", "riscv64gc": "riscv64", "rv64gc": "riscv64",
-}  # fmt: skip
-_VENDORS: Final = frozenset({"unknown", "pc", "none", "redhat", "suse", "alpine", "poky", "buildroot", "oe", "rpi"})
-_ENVIRONMENTS: Final = frozenset(
-    {"gnu", "musl", "android", "gnueabi", "gnueabihf", "musleabi", "musleabihf", "androideabi"}
-)
 _HARD: Final = ("gnueabihf", "musleabihf")
 # What a triple alone promises beyond, or short of, what LLVM assumes for it: Debian's armhf has 16 double registers and
 # no NEON, the ARMv6 of a Raspberry Pi has VFPv2, cryptography is optional in ARMv8, riscv64 Linux means rv64gc. x87
@@ -59,10 +48,6 @@ _PROMISED: Final = {
 }
 _ALWAYS: Final = frozenset({"i686", "riscv64"})  # whatever the CPU's name implies
 _ABIS: Final = {"riscv64": ("lp64d", "lp64f", "lp64")}
-_OPTIONS: Final = ("-mtriple", "-target", "-mcpu", "-mattr", "-mabi", "-mfloat-abi")
-# TVM's hints to its schedulers say nothing about code generation.
-_TVM_HINTS: Final = ("-device", "-model", "-keys", "-num-cores", "-libs")
-_EXAMPLE: Final = "'aarch64-linux-gnu' or 'llvm -mtriple=armv7l-linux-gnueabihf -mcpu=cortex-a7 -mattr=+neon'"
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -105,19 +90,19 @@ class Target:
         """
         words = shlex.split(text)
         if not words:
-            raise TargetError(f"a target must not be empty; write a triple, such as {_EXAMPLE}")
+            raise TargetError(f"a target must not be empty; write a triple, such as {EXAMPLE}")
         if words[0] != "llvm":
             if len(words) > 1:
                 raise TargetError(f"options follow 'llvm': write 'llvm -mtriple={text}' for the target {text!r}")
             return cls._make(words[0])
-        options = dict(_read_options(words[1:], text))
+        options = dict(read_options(words[1:], text))
         triple = options.pop("-mtriple", "")
         if not triple and not options:
             return cls.host()
         return cls._make(
             triple or cls.host().triple,
             cpu=options.get("-mcpu", ""),
-            features=tuple(_read_features(options.get("-mattr", ""), text)),
+            features=tuple(read_features(options.get("-mattr", ""), text)),
             abi=options.get("-mabi", ""),
             float_abi=options.get("-mfloat-abi", ""),
         )
@@ -153,9 +138,9 @@ class Target:
     def _make(
         cls, triple: str, *, cpu: str = "", features: tuple[str, ...] = (), abi: str = "", float_abi: str = ""
     ) -> Target:
-        architecture, environment = _split_triple(triple)
+        architecture, environment = split_triple(triple)
         if float_abi:
-            environment = _with_float_abi(architecture, environment, float_abi)
+            environment = with_float_abi(architecture, environment, float_abi)
         if architecture == "arm":
             architecture = "armv7l" if environment in _HARD else "armv5te"
         if architecture == "armv6l" and environment not in _HARD:
@@ -260,11 +245,11 @@ class Target:
         cpus, features = known_names(self.triple)
         if error.kind == "processor":
             raise TargetError(
-                f"unknown CPU {error.name!r} for {self.triple}{_near(error.name, cpus)}; "
+                f"unknown CPU {error.name!r} for {self.triple}{near(error.name, cpus)}; "
                 "leave -mcpu out for the architecture's generic CPU"
             ) from None
         raise TargetError(
-            f"unknown feature {error.name!r} for {self.triple}{_near(error.name.lstrip('+-'), features)}; "
+            f"unknown feature {error.name!r} for {self.triple}{near(error.name.lstrip('+-'), features)}; "
             "features are written -mattr=+name,-name"
         ) from None
 
@@ -334,80 +319,17 @@ def _host() -> Target:
     return replace(target, glibc=DeviceInfo(libc=(name, version)).glibc)
 
 
-def _split_triple(triple: str) -> tuple[str, str]:
-    """Return architecture and environment of a triple in any usual spelling."""
-    text = triple.strip().lower()
-    first, *rest = ("x86_64" + text[6:] if text.startswith("x86-64") else text).split("-")
-    if rest[:1] == ["a"] and f"{first}-a" in _ARCHES:
-        first, rest = f"{first}-a", rest[1:]
-    if first == "armv8" and any(part.endswith(("eabi", "eabihf")) for part in rest):
-        first = "armv8l"
-    if first not in _ARCHES:
-        raise TargetError(
-            f"unknown architecture {first!r} in the target {triple!r}{_near(first, _ARCHES)}; supported are x86_64, "
-            f"i686, aarch64, armv6l, armv7l, armv8l and riscv64: write, for instance, {_EXAMPLE}"
-        )
-    if rest and rest[0] in _VENDORS:
-        rest = rest[1:]
-    if rest and rest[0] == "linux":
-        rest = rest[1:]
-    architecture = _ARCHES[first]
-    environment = rest[0] if len(rest) == 1 else "gnu" if not rest else "-".join(rest)
-    if environment == "unknown":
-        environment = "gnu"
-    if architecture.startswith("arm") and environment in ("gnu", "musl", "android"):
-        soft = first in ("armel",) or architecture == "armv5te" or environment == "android"
-        environment += "eabi" if soft else "eabihf"
-    expected = {name for name in _ENVIRONMENTS if ("eabi" in name) == architecture.startswith("arm")}
-    if environment not in expected:
-        raise TargetError(
-            f"the target {triple!r} ends in {environment!r}{_near(environment, expected)}; devices run Linux, with "
-            f"one of {', '.join(sorted(expected))}: write, for instance, '{first}-linux-{min(expected, key=len)}'"
-        )
-    return architecture, environment
-
-
-def _with_float_abi(architecture: str, environment: str, float_abi: str) -> str:
-    if not architecture.startswith("arm") or float_abi not in ("hard", "soft"):
-        raise TargetError(f"-mfloat-abi={float_abi} for {architecture}: it is hard or soft, on 32-bit Arm only")
-    return environment.removesuffix("hf") + ("hf" if float_abi == "hard" else "")
-
-
-def _read_options(words: list[str], text: str) -> Iterator[tuple[str, str]]:
-    rest = iter(words)
-    for word in rest:
-        name, equals, value = word.partition("=")
-        name = "-" + name.lstrip("-") if name.startswith("-") else name
-        if name not in _OPTIONS + _TVM_HINTS:
-            raise TargetError(
-                f"unknown option {word!r} in the target {text!r}{_near(name, _OPTIONS)}; "
-                f"known are {', '.join(_OPTIONS)}: write, for instance, {_EXAMPLE}"
-            )
-        value = value if equals else next(rest, "")
-        if not value or (not equals and value.startswith("-") and name != "-mattr"):
-            raise TargetError(f"the option {name} in the target {text!r} needs a value: {name}=...")
-        if name in _OPTIONS:
-            yield ("-mtriple" if name == "-target" else name), value
-
-
-def _read_features(value: str, text: str) -> Iterator[str]:
-    for feature in filter(None, value.split(",")):
-        if not re.fullmatch(r"[+-][A-Za-z0-9][\w.\-]*", feature):
-            raise TargetError(f"the feature {feature!r} in the target {text!r} needs a sign: -mattr=+neon,-aes")
-        yield feature
-
-
 def _device_triple(info: DeviceInfo) -> str:
     machine = info.machine.lower()
     if info.bits == 32:
         machine = {"aarch64": "armv7l", "arm64": "armv7l", "armv8l": "armv7l", "x86_64": "i686"}.get(machine, machine)
-    if machine not in _ARCHES:
+    if machine not in ARCHITECTURES:
         raise TargetError(
             f"the device {info.hostname or '(unnamed)'} has the architecture {info.machine!r}, which is not supported; "
             "x86_64, i686, aarch64, armv6l, armv7l and riscv64 are"
         )
     libc = {"musl": "musl", "bionic": "android", "android": "android"}.get(info.libc[0], "gnu")
-    if not _ARCHES[machine].startswith("arm"):
+    if not ARCHITECTURES[machine].startswith("arm"):
         return f"{machine}-linux-{libc}"
     soft = info.float_abi == "soft" or libc == "android"
     return f"{machine}-linux-{libc}eabi{'' if soft else 'hf'}"
@@ -433,8 +355,3 @@ def this_boot() -> str:
         return _BOOT_ID.read_text().strip()
     except OSError:
         return ""  # no Linux here: then no device is this machine
-
-
-def _near(name: str, candidates: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(candidates), n=3, cutoff=0.6)
-    return f" (near it: {', '.join(close)})" if close else ""
