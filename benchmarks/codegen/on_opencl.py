@@ -22,7 +22,7 @@ from pytest_xdevice.compile import build
 from pytest_xdevice.kernel.kernel import Kernel
 from pytest_xdevice.kernel.types import ArrayType
 from pytest_xdevice.kernel.types import Dim
-from pytest_xdevice.runtime.opencl import own_options
+from pytest_xdevice.runtime.opencl_programs import own_options
 from pytest_xdevice.work_groups import work_sizes
 
 from .cases import Arguments

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
 import time
-import warnings
-from itertools import takewhile
 from typing import Any
 from typing import Callable
 from typing import Dict
@@ -16,7 +11,6 @@ from typing import Optional
 from typing import Sequence
 from typing import Tuple
 
-from .build_log import with_source_lines
 from .caches import CacheFlusher
 from .faults import FaultReporter
 from .launch import deadline
@@ -28,24 +22,23 @@ from .memory import OutOfMemory
 from .memory import SPARSE
 from .opencl_arguments import arguments_of
 from .opencl_arguments import KEEP
+from .opencl_devices import all_devices
+from .opencl_devices import candidates
+from .opencl_devices import facts_of
+from .opencl_devices import first_working
+from .opencl_devices import load_pyopencl
+from .opencl_devices import type_name
 from .opencl_memory import Buffer
 from .opencl_memory import fill
 from .opencl_memory import memory_of
+from .opencl_programs import own_options
+from .opencl_programs import Program
 from .timing import check_clock
 from .timing import measure
 from .timing import Plan
 
-_MISSING = (
-    "no OpenCL there: {}. Install pyopencl on the device (pip install pyopencl, or Debian's python3-pyopencl), "
-    "and a driver (pip install pocl-binary-distribution or Debian's pocl-opencl-icd for its CPU)"
-)
-
-
 _END = 1 << 20  # bytes at each end of a huge block that are filled on a CPU
-_IN_AN_ERROR = re.compile(r"^Build on [^\n]*:\n\n(.*?)\n(?:\(options: |=+\n|\Z)", re.DOTALL | re.MULTILINE)
-_SAVED = re.compile(r"^\(source saved as (\S+\.cl)\)$", re.MULTILINE)
 _STRETCHES = ("queue", "submit", "run")  # of a launch, by the device's clock
-_PROBE = "__kernel void xd_probe(__global float *a) { a[get_global_id(0)] += 1.0f; }"
 
 
 class OpenCLBackend:
@@ -60,15 +53,13 @@ class OpenCLBackend:
     """
 
     def __init__(self, choice: str, guard: bool) -> None:
-        self._cl = _import()
-        self.devices = _devices(self._cl)
-        if not self.devices:
-            raise DeviceProblem("NoOpenCL", _MISSING.format("pyopencl is there, but it finds no device"))
-        self._device, self._context = self._first_working(_candidates(self.devices, choice))
+        self._cl = load_pyopencl()
+        self.devices = all_devices(self._cl)
+        self._device, self._context = first_working(self._cl, candidates(self.devices, choice))
         profiling = self._cl.command_queue_properties.PROFILING_ENABLE
         self._queue = self._cl.CommandQueue(self._context, properties=profiling)
         self._memory = memory_of(self._cl, self._device, self._queue, guard)
-        self._programs: Dict[str, _Program] = {}
+        self._programs: Dict[str, Program] = {}
         self.reporter: Optional[FaultReporter] = None
         self._flush_cpu = CacheFlusher()
         self._scratch: Optional[List[Any]] = None
@@ -76,7 +67,7 @@ class OpenCLBackend:
     def describe(self) -> Dict[str, Any]:
         """Return the facts of every OpenCL device there is, the chosen one first."""
         ordered = [self._device] + [device for device in self.devices if device != self._device]
-        return {"opencl": [_facts(self._cl, device) for device in ordered]}
+        return {"opencl": [facts_of(device) for device in ordered]}
 
     def allocate(self, nbytes: int) -> Buffer:
         """Return a block of device memory whose contents are undefined."""
@@ -102,7 +93,7 @@ class OpenCLBackend:
         """Set every byte of a block; on a CPU those of a huge one at its ends alone, which costs no memory between."""
         whole = [(0, array.nbytes)]
         ends = [(0, _END), (array.nbytes - _END, _END)]
-        sparse = array.nbytes >= SPARSE and _type_name(self._device.type) == "cpu"
+        sparse = array.nbytes >= SPARSE and type_name(self._device.type) == "cpu"
         try:
             for start, length in ends if sparse else whole:
                 if length:
@@ -133,36 +124,13 @@ class OpenCLBackend:
         """Build a program from its source, with the options that its kernels allow."""
         if key in self._programs:
             return
-        source = bytes(data).decode()
-        lacking = missing_extensions(source, self._device.extensions.split())
-        if lacking:
-            raise DeviceProblem(
-                "BuildError",
-                "{} has no {}, which this kernel needs for its types: use 32-bit ones, or mark the test with "
-                "@pytest.mark.opencl(extensions={!r})".format(self._device.name, " and no ".join(lacking), lacking),
-            )
         options = [KEEP] if facts["by_hand"] else own_options(self._cl, self._device)
-        options = [*options, *facts["build_options"]]
-        program = self._cl.Program(self._context, source)
-        try:
-            program.build(options=options)
-        except self._cl.RuntimeError as error:
-            _remove_saved_source(error)
-            message = with_source_lines(self._log(program, error), source) or error
-            raise DeviceProblem("BuildError", f"{self._device.name.strip()} says:\n{message}") from None
-        self._programs[key] = _Program(self._cl, self._device, program, source, options)
+        source, options = bytes(data).decode(), [*options, *facts["build_options"]]
+        self._programs[key] = Program(self._cl, self._context, self._device, source, options)
 
     def fenced(self, array: Buffer) -> Optional[Array]:
         """Return the array in this process's memory behind a buffer, or None where the device has its own."""
         return array.behind if isinstance(array.behind, Array) else None
-
-    def _log(self, program: Any, error: Exception) -> str:
-        """Return what the compiler wrote; of a program that it refused, older versions of pyopencl know no more."""
-        try:
-            return str(program.get_build_info(self._device, self._cl.program_build_info.LOG))
-        except self._cl.Error:
-            found = _IN_AN_ERROR.search(str(error))
-            return found[1] if found else str(error)
 
     def arguments(self, key: str, entry: str) -> List[Dict[str, Any]]:
         """Return what the arguments of a kernel in OpenCL C are, as the driver has it; see `arguments_of`."""
@@ -205,7 +173,7 @@ class OpenCLBackend:
 
     def _flush(self) -> None:
         """Evict what the device's caches hold: a CPU's by reading, another's by a copy of more than they hold."""
-        if _type_name(self._device.type) == "cpu":
+        if type_name(self._device.type) == "cpu":
             self._flush_cpu()
             return
         if self._scratch is None:
@@ -217,20 +185,6 @@ class OpenCLBackend:
     def _no_room(self, nbytes: int, error: Exception) -> DeviceProblem:
         there = self._device.global_mem_size
         return DeviceProblem("OutOfMemory", f"no room for {nbytes} bytes of the {there} that the device has: {error}")
-
-    def _first_working(self, candidates: List[Any]) -> Tuple[Any, Any]:
-        """Return the first device whose compiler works, and a context for it: a driver may not know its processor."""
-        problems = []
-        for device in candidates:
-            try:
-                context = self._cl.Context([device])
-                self._cl.Program(context, _PROBE).build()
-                return device, context
-            except self._cl.Error as error:
-                problems.append(f"{device.name} ({device.platform.version}): {str(error).strip()}")
-        raise DeviceProblem(
-            "NoOpenCL", "no OpenCL device there can build a program; install another driver. " + "\n".join(problems)
-        )
 
     def _enqueue(self, launch: Launch, arrays: Sequence[Optional[Buffer]]) -> List[Any]:
         carry_bytes = launch.options.get("carry_bytes", 0)
@@ -293,7 +247,7 @@ class OpenCLBackend:
         if carry is not None:
             kernel.set_arg(len(launch.arguments), carry)
 
-    def _check_local_memory(self, launch: Launch, program: _Program, entry: str) -> None:
+    def _check_local_memory(self, launch: Launch, program: Program, entry: str) -> None:
         """Refuse a kernel that needs more than there is: drivers do so in ways of their own, PoCL by an abort."""
         if launch.prepared is not None:
             return
@@ -320,60 +274,6 @@ class OpenCLBackend:
                 event.wait()
         except self._cl.Error as error:
             raise DeviceProblem("OpenCLError", f"a kernel failed on the device: {error}") from None
-
-
-def missing_extensions(source: str, available: Sequence[str]) -> List[str]:
-    """Return the extensions that the first lines of a program turn on, and that are not available."""
-    heads = takewhile(lambda line: line.startswith("#pragma OPENCL "), source.splitlines())
-    wanted = [line.split()[3] for line in heads if line.startswith("#pragma OPENCL EXTENSION ")]
-    return [name for name in wanted if name not in available]
-
-
-def _remove_saved_source(error: Exception) -> None:
-    """Remove the copy of a refused program that pyopencl leaves in the folder for temporary files."""
-    saved = _SAVED.search(str(error))
-    if saved:
-        with contextlib.suppress(OSError):
-            os.unlink(saved[1])
-
-
-class _Program:
-    """A program that was built, and its kernels by name."""
-
-    def __init__(self, cl: Any, device: Any, program: Any, source: str, options: List[str]) -> None:
-        self.source = source
-        self.options = options
-        # `program.name` would make a new kernel at every use.
-        self.kernels = {kernel.function_name: kernel for kernel in program.all_kernels()}
-        info = cl.kernel_work_group_info
-        self.local_memory: Dict[str, int] = {}
-        self._groups: Dict[str, List[int]] = {}
-        for name, kernel in self.kernels.items():
-            self.local_memory[name] = kernel.get_work_group_info(info.LOCAL_MEM_SIZE, device)
-            self._groups[name] = list(kernel.get_work_group_info(info.COMPILE_WORK_GROUP_SIZE, device))
-
-    def group(self, entry: str) -> Optional[List[int]]:
-        """Return the work-group size that the source of a kernel demands, first dimension fastest, or None."""
-        sizes = self._groups[entry]
-        while sizes and sizes[-1] == 1 and len(sizes) > 1:
-            sizes = sizes[:-1]
-        return sizes if sizes and sizes[0] else None
-
-
-def own_options(cl: Any, device: Any) -> List[str]:
-    """Return the options with which a device builds the programs of kernels in Python."""
-    # Correctly rounded / and sqrt is what the language promises; not every device can be asked for it.
-    exact = device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
-    rounded = ["-cl-fp32-correctly-rounded-divide-sqrt"] if exact else []
-    gpu = ["-DXD_GPU"] if _type_name(device.type) == "gpu" else []
-    return [*rounded, *gpu, *(["-DXD_EXTREMA"] if _has_extrema(device) else [])]
-
-
-def _has_extrema(device: Any) -> bool:
-    """Tell whether an NVIDIA GPU has instructions for a minimum and a maximum that keep NaN (PTX ISA, min.NaN)."""
-    if "cl_nv_device_attribute_query" not in device.extensions.split():
-        return False
-    return bool(device.compute_capability_major_nv >= 8)
 
 
 def _wrong_sizes(device: Any, demanded: Optional[List[int]], phase: Dict[str, Any]) -> Optional[str]:
@@ -432,60 +332,3 @@ class _EventSampler:
         kept = self._taken[-samples:]
         calls = sum(number for number, _ in kept)
         return {name: sum(spent[name] for _, spent in kept) / calls for name in kept[0][1]}
-
-
-def _import() -> Any:
-    try:
-        import pyopencl
-    except ImportError as error:
-        raise DeviceProblem("NoOpenCL", _MISSING.format(error)) from None
-    # Some drivers say something about every build; what matters comes with a failed one.
-    warnings.simplefilter("ignore", pyopencl.CompilerWarning)
-    return pyopencl
-
-
-def _devices(cl: Any) -> List[Any]:
-    try:
-        platforms = cl.get_platforms()
-    except cl.Error:
-        return []  # no driver is installed; pyopencl says so by an error
-    found: List[Any] = []
-    for platform in platforms:
-        try:
-            found += platform.get_devices()
-        except cl.Error:
-            continue  # a platform without a device of its own
-    return found
-
-
-def _candidates(devices: List[Any], choice: str) -> List[Any]:
-    wanted = choice.lower()
-    names = [f"{device.name} ({device.platform.name})" for device in devices]
-    matching = [device for device, name in zip(devices, names) if wanted in name.lower()]
-    if not matching:
-        raise DeviceProblem("NoOpenCL", "no OpenCL device matches {!r}; there are: {}".format(choice, ", ".join(names)))
-    return sorted(matching, key=lambda device: _type_name(device.type) != "gpu")
-
-
-def _type_name(bits: int) -> str:
-    for bit, name in ((4, "gpu"), (8, "accelerator"), (2, "cpu")):  # CL_DEVICE_TYPE_* of cl.h
-        if bits & bit:
-            return name
-    return "custom"
-
-
-def _facts(cl: Any, device: Any) -> Dict[str, Any]:
-    return {
-        "name": device.name.strip(),
-        "platform": device.platform.name.strip(),
-        "version": device.version.split()[1],
-        "c_version": device.opencl_c_version.split()[2],
-        "driver": device.driver_version,
-        "device_type": _type_name(device.type),
-        "extensions": device.extensions.split(),
-        "memory": device.global_mem_size,
-        "max_allocation": device.max_mem_alloc_size,
-        "compute_units": device.max_compute_units,
-        "max_work_group_size": device.max_work_group_size,
-        "max_work_item_sizes": list(device.max_work_item_sizes),
-    }

@@ -9,7 +9,7 @@ from pytest_xdevice import i32
 from pytest_xdevice import i64
 from pytest_xdevice import InOut
 from pytest_xdevice import kernel
-from pytest_xdevice.runtime.opencl import missing_extensions
+from pytest_xdevice.runtime.opencl_programs import missing_extensions
 
 
 @kernel
