@@ -52,9 +52,11 @@ def error_of_end(
         reason = f"{device.name}: the worker on the device ended by {end.signal or f'exit status {end.code}'}"
         return DeviceError(f"{reason}: {_out_of_memory(end.oom)}") if end.oom else DeviceLost(reason)
     tail = _tail(end.output)
-    if end.signal == "SIGALRM" or (end.was_late and end.signal == "SIGKILL"):
+    was_ended_from_here = end.was_late and end.signal == "SIGKILL"
+    if end.signal == "SIGALRM" or was_ended_from_here:
+        doubt = ", or the link to it stood still," if was_ended_from_here else ""
         return KernelTimeout(
-            f"{kernel} ran longer than {seconds:g} s on {device.name} and was ended there; "
+            f"{kernel} ran longer than {seconds:g} s on {device.name}{doubt} and was ended there; "
             f"{_SAMPLE if timed else ''}allow more with timeout= or --xdevice-timeout{tail}",
             kernel=kernel,
             seconds=seconds,

@@ -101,15 +101,15 @@ MOMENTS = {"between launches": add, "in a launch": launch, "in an upload": uploa
 
 
 @contextlib.contextmanager
-def ways_to(machine: FarMachine, folder: Path, *ways: str) -> Iterator[dict[str, Session]]:
-    """Have sessions with a machine, each used once, by some ways to it, or all."""
+def ways_to(machine: FarMachine, folder: Path, *ways: str, timeout: float = TIMEOUT) -> Iterator[dict[str, Session]]:
+    """Have sessions with a machine, each used once, by some ways to it, or all; a launch may take `timeout` seconds."""
     for name in WAYS:
         (folder / name).mkdir()
     with contextlib.ExitStack() as stack:
         command = [*machine.enter, *module_command()]
         server = stack.enter_context(running_server(command, folder / "socket", "--host", machine.address))
         sshd = stack.enter_context(running_sshd(folder / "ssh", address=machine.address, enter=machine.enter))
-        settings = Settings(timeout=TIMEOUT, token_file=server.token_file)
+        settings = Settings(timeout=timeout, token_file=server.token_file)
         addresses = {
             "socket": server.address,
             "ssh": sshd.execnet_spec,

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from tests.boards import network
 from tests.boards.command import output
-from tests.boards.errors import BoardError
 from tests.boards.layout import Layout
 from tests.boards.processes import end
 from tests.boards.processes import in_namespace_of
@@ -162,9 +161,9 @@ def far_machine() -> Iterator[FarMachine]:
         try:
             yield FarMachine(address, service)
         finally:
-            service.stop(signal.SIGKILL)
             with layout.locked():
-                with contextlib.suppress(BoardError):  # it goes with its namespace, at some moment
+                if service.process.poll() is None:  # otherwise its network is gone, and another may have its address
                     network.disconnect(address)
+                service.stop(signal.SIGKILL)
                 if not network.addresses_in_use():
                     network.remove_bridge()
