@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 from typing import NoReturn
 
@@ -24,6 +25,7 @@ _LANE: pytest.StashKey[Lane] = pytest.StashKey()
 _TURN: pytest.StashKey[Lane] = pytest.StashKey()
 _NO_TURN: pytest.StashKey[BaseException] = pytest.StashKey()
 _FAILED_REQUIREMENT: pytest.StashKey[bool] = pytest.StashKey()
+_JUDGED: pytest.StashKey[weakref.ref[XDeviceError]] = pytest.StashKey()
 
 
 def await_turn(item: pytest.Item) -> None:
@@ -82,12 +84,21 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
     if report.when == "setup" and item.stash.get(_FAILED_REQUIREMENT, False):
         report.when = "call"  # so that it counts as a failed test, not as an error in making its fixtures
     lane = item.stash.get(_LANE, None)
-    if call.when != "call" or lane is None:
+    if call.when == "teardown" or lane is None:
         return
     error = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(error, XDeviceError) and _was_judged(item.config, error):
+        return
     if isinstance(error, (KernelCrash, DeviceLost)):
         properties.add_property(item, properties.CRASH, type(error).__name__)
-    item.config.stash[LAB].sessions.judge(lane.device, error, passed=report.passed)
+    item.config.stash[LAB].sessions.judge(lane.device, error, passed=call.when == "call" and report.passed)
+
+
+def _was_judged(config: pytest.Config, error: XDeviceError) -> bool:
+    """Return whether an error has failed a test already: that of a fixture fails all tests that have it in common."""
+    last = config.stash.get(_JUDGED, None)
+    config.stash[_JUDGED] = weakref.ref(error)  # what its frames hold is not to be kept
+    return last is not None and last() is error
 
 
 def forget_last_attempt(item: pytest.Item) -> None:
