@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from .config import DeviceConfig
+from .errors import ConfigError
 from .options import Kind
 
 # The fixture that carries a test's lane; `xdevice` and `xdevice_session` are made for it.
@@ -39,6 +40,23 @@ def kinds_of(node: pytest.Item, default: Kind) -> tuple[Kind, ...]:
     """Return what a test runs on: what its markers and those of its class and module say, else `default`."""
     marked: list[Kind] = [kind for kind in ("cpu", "opencl") if node.get_closest_marker(kind) is not None]
     return tuple(marked) or (default,)
+
+
+def only_kind_of(item: pytest.Item, default: Kind) -> Kind:
+    """Return what a test runs on that could not be parametrised.
+
+    Raises
+    ------
+    ConfigError
+        If its markers name more than one kind.
+    """
+    kind, *others = kinds_of(item, default)
+    if others:
+        raise ConfigError(
+            "this test cannot be run on each of cpu and opencl, since it asks for xdevice without naming it as an "
+            "argument of a test function; do that, or give it one of the two markers"
+        )
+    return kind
 
 
 def parametrize(

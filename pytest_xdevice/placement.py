@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 from typing import NoReturn
 
 import pytest
 
+from .config import DeviceConfig
 from .errors import DeviceLost
 from .errors import KernelCrash
 from .errors import XDeviceError
@@ -14,6 +16,8 @@ from .fleet.turns import NoMatch
 from .lab import LAB
 from .lanes import Lane
 from .lanes import lane_of
+from .lanes import only_kind_of
+from .lanes import uses_device
 from .options import is_strict
 from .report import properties
 
@@ -21,6 +25,7 @@ _LANE: pytest.StashKey[Lane] = pytest.StashKey()
 _TURN: pytest.StashKey[Lane] = pytest.StashKey()
 _NO_TURN: pytest.StashKey[BaseException] = pytest.StashKey()
 _FAILED_REQUIREMENT: pytest.StashKey[bool] = pytest.StashKey()
+_JUDGED: pytest.StashKey[weakref.ref[XDeviceError]] = pytest.StashKey()
 
 
 def await_turn(item: pytest.Item) -> None:
@@ -34,14 +39,38 @@ def await_turn(item: pytest.Item) -> None:
 
 def place(item: pytest.Item) -> None:
     """Have the device of a test, and skip or fail the test if that has not what it requires, or is out of reach."""
-    _forget_last_attempt(item)
     unmet = _unmet_on_its_device(item)
-    if unmet is None:
-        return
+    if unmet is not None:
+        _refuse(item, unmet)
+
+
+def _refuse(item: pytest.Item, unmet: str) -> NoReturn:
+    """Skip or fail a test for what it requires and its device has not."""
     if is_strict(item.config):
         item.stash[_FAILED_REQUIREMENT] = True
         fail_in_one_line(f"{unmet} (--xdevice-strict)")
     raise pytest.skip.Exception(unmet, _use_item_location=True)
+
+
+def lane_in_use(item: pytest.Item, device: DeviceConfig) -> Lane:
+    """Return where a test runs: on `device`, if it was not known to ask for one, which its markers may refuse then.
+
+    Raises
+    ------
+    XDeviceError
+        If the device is out of reach, or the markers ask for more than one run.
+    """
+    from .requirements import unmet_requirement
+
+    if uses_device(item):
+        return item.stash[_LANE]
+    lab = item.config.stash[LAB]
+    lane = item.stash[_LANE] = Lane(device, only_kind_of(item, lab.kind))
+    note_lane(item, lane)
+    unmet = unmet_requirement(item, lane, lab.sessions.take(device))
+    if unmet is not None:
+        _refuse(item, unmet)
+    return lane
 
 
 def note_lane(item: pytest.Item, lane: Lane) -> None:
@@ -55,15 +84,24 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
     if report.when == "setup" and item.stash.get(_FAILED_REQUIREMENT, False):
         report.when = "call"  # so that it counts as a failed test, not as an error in making its fixtures
     lane = item.stash.get(_LANE, None)
-    if call.when != "call" or lane is None:
+    if call.when == "teardown" or lane is None:
         return
     error = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(error, XDeviceError) and _was_judged(item.config, error):
+        return
     if isinstance(error, (KernelCrash, DeviceLost)):
         properties.add_property(item, properties.CRASH, type(error).__name__)
-    item.config.stash[LAB].sessions.judge(lane.device, error, passed=report.passed)
+    item.config.stash[LAB].sessions.judge(lane.device, error, passed=call.when == "call" and report.passed)
 
 
-def _forget_last_attempt(item: pytest.Item) -> None:
+def _was_judged(config: pytest.Config, error: XDeviceError) -> bool:
+    """Return whether an error has failed a test already: that of a fixture fails all tests that have it in common."""
+    last = config.stash.get(_JUDGED, None)
+    config.stash[_JUDGED] = weakref.ref(error)  # what its frames hold is not to be kept
+    return last is not None and last() is error
+
+
+def forget_last_attempt(item: pytest.Item) -> None:
     """Forget what an earlier attempt to run a test has left, where it is run again."""
     properties.forget_all(item)
     keys: tuple[pytest.StashKey[Any], ...] = (_LANE, _FAILED_REQUIREMENT)

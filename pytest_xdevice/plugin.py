@@ -29,7 +29,9 @@ from .options import add_options
 from .options import repeated_devices
 from .placement import await_turn
 from .placement import fail_in_one_line
+from .placement import forget_last_attempt
 from .placement import judge
+from .placement import lane_in_use
 from .placement import note_lane
 from .placement import place
 from .regressions import register_baseline
@@ -151,8 +153,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip or fail a test whose requirements its device does not meet, before its fixtures are made."""
+    forget_last_attempt(item)
     if _DEVICE in item.stash:
-        del item.stash[_DEVICE]  # of an earlier attempt
+        del item.stash[_DEVICE]
     if uses_device(item) and not _only_plans(item.config):
         place(item)
 
@@ -239,7 +242,8 @@ def xdevice(xdevice_session: Session, _xdevice_lane: Lane, request: pytest.Fixtu
     What a test allocates on it is freed when the test ends.
     """
     try:
-        device = xdevice_session.device(_xdevice_lane.kind)
+        lane = lane_in_use(request.node, _xdevice_lane.device)
+        device = xdevice_session.device(lane.kind)
     except XDeviceError as error:
         fail_in_one_line(str(error))
     properties.set_property(request.node, properties.TARGET, str(device.target))

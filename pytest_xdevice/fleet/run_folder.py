@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from ..runtime.scratch import hold
 from ..runtime.scratch import PREFIX
+from ..runtime.scratch import remove
 
 _WORKER_INPUT: Final = "xdevice_run_folder"
 
@@ -37,7 +37,7 @@ class RunFolder:
 
     def pytest_unconfigure(self) -> None:
         if self._path is not None:
-            shutil.rmtree(self._path, ignore_errors=True)
+            remove(self._path)
             os.close(self._lock)
             self._path = None
 

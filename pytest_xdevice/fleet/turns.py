@@ -25,6 +25,7 @@ from ..errors import XDeviceError
 from ..lanes import end_lane
 from ..lanes import Lane
 from ..lanes import lane_of
+from ..lanes import only_kind_of
 from ..lanes import OpenLane
 from .claims import is_leased
 
@@ -142,15 +143,17 @@ class Turns:
             self._sessions.take(wanted.device)
             lane = wanted
         elif self._options.distribution == "load":
-            lane = self._choose(item, wanted or OpenLane(self._options.kind))
+            lane = self._choose(item, wanted or OpenLane(only_kind_of(item, self._options.kind)))
         else:
-            lane = self.lane_by_default()
+            lane = Lane(self.lane_by_default().device, only_kind_of(item, self._options.kind))
         self._seat = lane.device
         return lane
 
     def take_any(self, wanted: OpenLane) -> Lane:
         """Have any device that can be reached, the one at hand first; the errors are those of `take`."""
-        return self._choose(None, wanted)
+        lane = self._choose(None, wanted)
+        self._seat = lane.device
+        return lane
 
     def lane_by_default(self) -> Lane:
         """Return the lane of a test that could not be parametrised, such as a method of a `unittest.TestCase`.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 from typing import List
 
 from .scratch import candidates
 from .scratch import LOCK
 from .scratch import PREFIX
+from .scratch import remove
 
 
 def sweep() -> None:
@@ -17,7 +17,7 @@ def sweep() -> None:
     for parent in candidates():
         for folder in _own_folders(parent):
             if _is_abandoned(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+                remove(folder)
 
 
 def _own_folders(parent: str) -> List[str]:

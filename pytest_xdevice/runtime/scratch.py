@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+from contextlib import suppress
 from typing import List
 from typing import Optional
 
@@ -54,6 +55,15 @@ def hold(folder: str) -> int:
     # Under its name it is never seen without the lock.
     os.rename(unlocked, os.path.join(folder, LOCK))
     return descriptor
+
+
+def remove(folder: str) -> None:
+    """Remove a folder that was held, its mark last: if this process is killed meanwhile, the next session goes on."""
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            if name != LOCK:
+                shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unpack_below(parent: str, archive: bytes) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -34,8 +33,10 @@ from .output import open_log
 from .output import Trimmer
 from .pulse import Pulse
 from .relay import Relay
+from .scratch import remove
 
 _REAP_SECONDS = 3.0  # a process whose stream closed is dead or about to leave, unless a kernel keeps it
+_ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 _START = (
     "import sys; sys.path.insert(0, sys.argv[1]); from pytest_xdevice.runtime.worker import main; main(sys.argv[2:])"
@@ -148,11 +149,13 @@ class Session:
             self.close()
 
     def close(self) -> None:
-        """End every worker and remove the session's directory."""
+        """End every worker and remove the session's directory; whoever tells this process to end is not to stop it."""
+        for name in _ENDS:
+            signal.signal(name, signal.SIG_IGN)
         for worker in self._workers.values():
             worker.process.kill()
             worker.process.wait()
-        shutil.rmtree(self._code, ignore_errors=True)
+        remove(self._code)
         with suppress(OSError):
             self._line.leave()
 
@@ -247,8 +250,8 @@ def serve(channel: Any, code: str, passed: Optional[int], beats: Any) -> None:
     beats : execnet.Channel or None
         Where something comes every few seconds for as long as the host is there, if it does.
     """
-    for name in ("SIGTERM", "SIGHUP"):
-        signal.signal(getattr(signal, name), _leave)
+    for name in _ENDS:
+        signal.signal(name, _leave)
     session = Session(channel, code, None if passed is None else socket.socket(fileno=passed))
     if beats is not None:
         beats.setcallback(_forget)

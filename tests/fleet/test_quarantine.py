@@ -38,6 +38,32 @@ def test_late(xdevice, time):
 def test_after(xdevice):
     xdevice.run(add_one, np.zeros(3, np.float32))
 """
+LATE_FIXTURE = """
+from kernels import add_one
+from endless import endless
+import numpy as np
+import pytest
+
+@pytest.fixture{scope}
+def result(xdevice_session):
+    return xdevice_session.device("cpu").run(endless, np.zeros(3, np.int32), timeout=0.3)
+
+@pytest.mark.parametrize("time", range(3))
+def test_late(result, time): pass
+
+def test_after(xdevice):
+    xdevice.run(add_one, np.zeros(3, np.float32))
+"""
+CRASHING_FIXTURE = """
+import pytest
+from pytest_xdevice import DeviceLost
+
+@pytest.fixture
+def crashing(xdevice_session):
+    raise DeviceLost("it was lost")
+
+def test_crash(crashing): pass
+"""
 
 
 def usage_of(pytester: pytest.Pytester) -> dict[str, tuple[int, int, int]]:
@@ -116,3 +142,18 @@ def test_under_load_others_take_over_from_a_device_on_which_all_takes_too_long(
     result = add_one.runpytest("-v", "--xdevice-dist=load", *fleet.options)
     result.assert_outcomes(passed=2, failed=3)
     result.stdout.fnmatch_lines(["*test_after[[]cpu[]] PASSED on rack-2*"])
+
+
+@pytest.mark.parametrize(("scope", "errors"), [("", 4), ("(scope='module')", 3)], ids=["of a test", "of a module"])
+def test_fixtures_that_take_too_long_count_once_each(
+    fleet: Fleet, add_one: pytest.Pytester, scope: str, errors: int
+) -> None:
+    add_one.makepyfile(endless=ENDLESS, test_run=LATE_FIXTURE.format(scope=scope))
+    result = add_one.runpytest("--xdevice=rack-1")
+    result.assert_outcomes(passed=4 - errors, errors=errors)
+
+
+def test_a_crash_in_a_fixture_is_in_the_table(fleet: Fleet, add_one: pytest.Pytester) -> None:
+    add_one.makepyfile(CRASHING_FIXTURE)
+    add_one.runpytest("--xdevice=rack-1", "--xdevice-report=run.json").assert_outcomes(errors=1)
+    assert usage_of(add_one) == {"rack-1": (1, 1, 1)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import pytest
 
 from pytest_xdevice.config import DeviceConfig
@@ -201,3 +203,72 @@ def test_hypothesis_draws_for_one_device(add_one: pytest.Pytester) -> None:
     result = add_one.runpytest("-v")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*::test_add_one?cpu? PASSED*"])
+
+
+UNNAMED = """
+    import unittest
+    import pytest
+
+    @pytest.mark.opencl
+    def test_of_opencl(request):
+        assert request.getfixturevalue("xdevice").kind == "opencl"
+
+    def test_of_the_cpu(request):
+        assert request.getfixturevalue("xdevice").kind == "cpu"
+
+    @pytest.mark.xdevice(arch="sparc")
+    def test_of_another_device(request):
+        assert not request.getfixturevalue("xdevice")
+
+    class TestMethods(unittest.TestCase):
+        @pytest.fixture(autouse=True)
+        def _take_device(self, xdevice):
+            self.device = xdevice
+
+        @pytest.mark.opencl
+        def test_of_opencl(self):
+            assert self.device.kind == "opencl"
+
+        def test_of_the_cpu(self):
+            assert self.device.kind == "cpu"
+"""
+
+
+@pytest.mark.usefixtures("pyopencl")
+@pytest.mark.parametrize("way", ["each", "load"])
+def test_markers_hold_for_a_test_that_does_not_name_the_fixture(pytester: pytest.Pytester, way: str) -> None:
+    pytester.makepyfile(UNNAMED)
+    result = pytester.runpytest("-rs", f"--xdevice-dist={way}", "--junit-xml=run.xml")
+    result.assert_outcomes(passed=4, skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*local: needs arch sparc; it is *"])
+    kinds = [
+        entry.get("value")
+        for entry in ElementTree.parse(pytester.path / "run.xml").iter("property")
+        if entry.get("name") == "xdevice.kind"
+    ]
+    assert sorted(map(str, kinds)) == ["cpu", "cpu", "cpu", "opencl", "opencl"]
+    pytester.runpytest("--xdevice-strict", f"--xdevice-dist={way}").assert_outcomes(passed=4, failed=1)
+
+
+@pytest.mark.parametrize("way", ["each", "load"])
+def test_a_test_that_does_not_name_the_fixture_cannot_run_twice(pytester: pytest.Pytester, way: str) -> None:
+    pytester.makepyfile(
+        """
+        import unittest
+        import pytest
+
+        pytestmark = [pytest.mark.cpu, pytest.mark.opencl]
+
+        def test_function(request):
+            request.getfixturevalue("xdevice")
+
+        class TestMethod(unittest.TestCase):
+            @pytest.fixture(autouse=True)
+            def _take_device(self, xdevice): pass
+
+            def test_nothing(self): pass
+        """
+    )
+    result = pytester.runpytest(f"--xdevice-dist={way}")
+    result.assert_outcomes(failed=1, errors=1)
+    result.stdout.fnmatch_lines(["this test cannot be run on each of cpu and opencl, *"] * 2)
