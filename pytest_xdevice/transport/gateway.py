@@ -30,6 +30,7 @@ from ..errors import DeviceUnreachable
 from ..runtime import gateway_io
 from ..runtime import scratch
 from ..runtime.relay import Relay
+from .process_tree import end_descendants
 from .pulse import SharedPipe
 
 _HEADER_WORDS: Final = "couldn't load message header, "  # execnet's own
@@ -296,8 +297,12 @@ def over_process(
         except OSError as error:
             raise DeviceUnreachable(f"{label}: cannot run {command[0]!r}: {error.strerror}") from None
 
+        control: Control | None = None
+
         def kill() -> None:
             if not is_ssh:
+                if control is None:  # a shell's child would go on, and hold the pipes that a session is waited for at
+                    end_descendants(process.pid)
                 process.kill()
             elif process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -310,7 +315,7 @@ def over_process(
             return f"{reason}. {advise(said, status) if advise else NEEDS}"
 
         try:
-            return _open(
+            control = _open(
                 lambda execmodel: PipeIO(process, kill, execmodel),
                 gateway_bootstrap.bootstrap_exec,
                 label,
@@ -321,6 +326,7 @@ def over_process(
             kill()
             _reap(process)
             raise
+        return control
 
 
 @contextlib.contextmanager
