@@ -53,7 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         answer_shell(parser)
     options = parser.parse_args(given)
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the interpreter's end
+        return 128 + 13  # as a shell reports SIGPIPE
     except ConfigError as error:
         return _complain(error, _USAGE)
     except XDeviceError as error:

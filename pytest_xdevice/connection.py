@@ -208,7 +208,8 @@ class Connection:
         except Problem as problem:
             raise DeviceError(str(problem)) from None
         except WorkerEnded as end:
-            raise DeviceError(f"{end} before it was ready:\n{end.output}") from None
+            said = f":\n{end.output}" if end.output.strip() else ""
+            raise DeviceError(f"{end} before it was ready{said}") from None
         if kind == "opencl":
             self._opencl = tuple(OpenCLDevice.from_wire(facts) for facts in description["opencl"])
         return worker

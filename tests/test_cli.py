@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from tests.harness.server import DeviceServer
 
 
+COMMAND = (sys.executable, "-c", "import sys; from pytest_xdevice.cli import main; sys.exit(main())")
+
+
 def xdevice(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command and return what it said."""
     kept = {name: value for name, value in os.environ.items() if name != "XDEVICE_TOKEN"}
     return subprocess.run(
-        [sys.executable, "-c", "import sys; from pytest_xdevice.cli import main; sys.exit(main())", *arguments],
+        [*COMMAND, *arguments],
         cwd=cwd,
         env={**kept, **(environment or {})},
         capture_output=True,
@@ -96,6 +99,26 @@ def test_help_ends_with_an_example_on_one_line(tmp_path: Path, arguments: list[s
     result = xdevice(*arguments, "--help", cwd=tmp_path, environment={"COLUMNS": "80"})
     assert result.returncode == 0
     assert result.stdout.splitlines()[-1].startswith("example: ")
+
+
+@pytest.mark.parametrize("command", ["doctor", "doctor --json", "list", "info local", "who local"])
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at the end", "at the first line"])
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path, command: str, unbuffered: str) -> None:
+    """As ``xdevice list | head -1``."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as output:
+        result = subprocess.run(
+            [*COMMAND, *command.split()],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (result.returncode, result.stderr) == (141, "")
 
 
 def test_the_version_is_told(tmp_path: Path) -> None:

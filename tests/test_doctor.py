@@ -155,6 +155,7 @@ def test_a_device_by_ssh(tmp_path: Path, sshd: Sshd) -> None:
         ("ssh://{user}@127.0.0.1:{closed}", "network", "Connection refused"),
         ("ssh://somebody-else@127.0.0.1:{port}", "authentication", "Permission denied"),
         ("ssh=-p {port} {user}@127.0.0.1//python=/nowhere/python3", "runtime", "/nowhere/python3"),
+        ("ssh=-p {port} {user}@127.0.0.1//python=/etc/passwd", "runtime", "Permission denied (exit status 126)"),
     ],
 )
 def test_how_far_ssh_gets_is_told(tmp_path: Path, sshd: Sshd, spec: str, name: str, message: str) -> None:
@@ -164,6 +165,25 @@ def test_how_far_ssh_gets_is_told(tmp_path: Path, sshd: Sshd, spec: str, name: s
     assert steps[-1]["name"] == name
     assert [step["state"] for step in steps] == [*["ok"] * (len(steps) - 1), "failed"]
     assert message in steps[-1]["found"]
+
+
+@pytest.mark.parametrize(
+    ("module", "found"),
+    [
+        (
+            "import numpy\nnumpy.no_longer_there",
+            "no OpenCL there: pyopencl cannot be imported (AttributeError: module 'numpy' has no attribute",
+        ),
+        ("import os\nos.abort()", "the worker ended by SIGABRT before it was ready"),
+    ],
+)
+def test_a_broken_pyopencl_is_a_note(tmp_path: Path, module: str, found: str) -> None:
+    (tmp_path / "pyopencl.py").write_text(module)
+    status, steps = diagnose(f"exec:env PYTHONPATH={tmp_path} {sys.executable}", cwd=tmp_path)
+    assert status == 0, steps
+    opencl = next(step for step in steps if step["name"] == "OpenCL")
+    assert (opencl["state"], opencl["found"][: len(found)]) == ("note", found)
+    assert not opencl["found"].endswith(("\n", ":"))
 
 
 def test_an_unknown_target_is_told_as_such(tmp_path: Path) -> None:

@@ -150,8 +150,9 @@ def _refused_by_labgrid(text: str) -> Iterator[Step]:
 
 def _refused_by_ssh(text: str) -> Iterator[Step]:
     """Yield how far ssh got, by its own words: it has one exit status for all that is not the remote command's."""
-    refused = any(words in text for words in _SSH_REFUSALS)
-    if not refused and f"(exit status {SSH_FAILED})" in text:
+    failed = f"(exit status {SSH_FAILED})" in text
+    refused = failed and any(words in text for words in _SSH_REFUSALS)
+    if failed and not refused:
         yield _step("network", "failed", text)
         return
     yield _step("network", "ok", "ssh connects")

@@ -23,12 +23,15 @@ def load_pyopencl() -> Any:
     Raises
     ------
     DeviceProblem
-        If it is not installed; the message says how to.
+        If it is not installed, or cannot be imported; the message says what to do.
     """
     try:
         import pyopencl
     except ImportError as error:
         raise DeviceProblem("NoOpenCL", _MISSING.format(error)) from None
+    except Exception as error:  # noqa: BLE001 - as of one that is older than the NumPy beside it
+        problem = f"pyopencl cannot be imported ({type(error).__name__}: {error})"
+        raise DeviceProblem("NoOpenCL", _MISSING.format(problem)) from None
     # Some drivers say something about every build; what matters comes with a failed one.
     warnings.simplefilter("ignore", pyopencl.CompilerWarning)
     return pyopencl

@@ -28,6 +28,7 @@ from ..errors import DeviceUnreachable
 from ..runtime import gateway_io
 from .control import Control
 from .control import Refusal
+from .process_tree import end_descendants
 from .pulse import SharedPipe
 
 BOOT_SECONDS: Final = 30.0
@@ -114,8 +115,12 @@ def over_process(
         except OSError as error:
             raise DeviceUnreachable(f"{label}: cannot run {command[0]!r}: {error.strerror}") from None
 
+        control: Control | None = None
+
         def kill() -> None:
             if not is_ssh:
+                if control is None:  # a shell's child would go on, and hold the pipes that a session is waited for at
+                    end_descendants(process.pid)
                 process.kill()
             elif process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -128,7 +133,7 @@ def over_process(
             return f"{reason}. {advise(said, status) if advise else NEEDS}"
 
         try:
-            return _open(
+            control = _open(
                 lambda execmodel: PipeIO(process, kill, execmodel),
                 gateway_bootstrap.bootstrap_exec,
                 label,
@@ -139,6 +144,7 @@ def over_process(
             kill()
             _reap(process)
             raise
+        return control
 
 
 @contextlib.contextmanager

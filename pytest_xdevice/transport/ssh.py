@@ -129,6 +129,11 @@ class SshTransport:
         by_hand = shlex.join(["ssh", *way, self._spec.host, *self._python.split(), "--version"])
         if "Host key verification failed" in said:
             return f"See that the key is the device's, and accept it, once and by hand: {by_hand}"
+        if status == SSH_FAILED and ("Permission denied" in said or "Too many authentication failures" in said):
+            return (
+                "Nobody is asked for a password: let that user in by a key of yours (ssh-copy-id), until this goes by "
+                f"itself: {by_hand}"
+            )
         if status == SSH_FAILED:
             return f"ssh could not connect; try it by hand: {by_hand}"
         return (

@@ -231,7 +231,8 @@ class TestWhatIsSaid:
         config.write_text(sshd.config.read_text().replace("user_key", "host_key"))
         message = self.message(f"ssh=xdevice-sshd//ssh_config={config}")
         assert "Permission denied (publickey)" in message
-        assert "ssh could not connect" in message
+        assert "let that user in by a key of yours (ssh-copy-id)" in message
+        assert message.endswith(f"ssh -F {config} xdevice-sshd python3 --version")
 
     def test_no_ssh_here(self, configured: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", "/nowhere")

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.config import Settings
 from pytest_xdevice.device_info import DeviceKind
 from pytest_xdevice.remote import Session
+from pytest_xdevice.transport import gateway
 from pytest_xdevice.transport.spec import parse
 from pytest_xdevice.transport.spec import Spec
 from tests.boards.processes import still_running
@@ -195,6 +197,18 @@ def test_a_closed_port() -> None:
 def test_a_command_that_gives_no_python(command: str) -> None:
     with pytest.raises(DeviceUnreachable, match=r"cannot run|no session could be started"):
         open_session(f"exec:{command}")
+
+
+@pytest.mark.parametrize("words", ["", "printf 1; "], ids=["silent", "silent after the first byte"])
+def test_a_command_that_says_nothing_ends_with_all_that_it_started(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a shell started holds the pipes, and is not waited for."""
+    monkeypatch.setattr(gateway, "BOOT_SECONDS", 1.0)
+    marker = f"{os.getpid()}.{len(words)}"
+    start = time.monotonic()
+    with pytest.raises(DeviceUnreachable, match=r"no answer within 1 s"):
+        open_session(f"exec:env XDEVICE_TEST_SILENT={marker} sh -c '{words}sleep 30; true'")
+    assert time.monotonic() - start < 15
+    assert not still_running(with_variable("XDEVICE_TEST_SILENT", marker))
 
 
 def test_the_server_says_where_it_listens_and_prints_a_token() -> None:
