@@ -366,4 +366,4 @@ def _check_problem(problem: Any) -> None:
 
 def bytes_of(array: Array) -> memoryview:
     """Return a C-contiguous array's memory as a one-dimensional view of bytes, without a copy."""
-    return memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]  # an array is a buffer
+    return memoryview(np.asarray(array).reshape(-1).view(np.uint8))  # type: ignore[arg-type]  # an array is a buffer

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import operator
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,6 +24,7 @@ from .client import bytes_of
 from .command_queue import CommandQueue
 from .connection import Connection
 from .device_array import DeviceArray
+from .device_array import host_array
 from .device_info import DeviceKind
 from .errors import ArgumentError
 from .errors import XDeviceError
@@ -72,7 +75,7 @@ class Context(CommandQueue):
             Freed at the end of the test at the latest.
         """
         __tracebackhide__ = True
-        source = np.ascontiguousarray(values)
+        source = host_array(values, "array()")
         array = self._new_array(source.shape, source.dtype)
         batch = Batch()
         batch.send("put", bytes_of(source), id=array.identity)
@@ -82,10 +85,7 @@ class Context(CommandQueue):
     def empty(self, shape: int | Sequence[int], dtype: DTypeLike = np.float32) -> DeviceArray:
         """Allocate an array on the device; it holds poison (NaN, or 0xA5 bytes) until a kernel writes it."""
         __tracebackhide__ = True
-        dims = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-        if any(extent < 0 for extent in dims):
-            raise ArgumentError(f"an array cannot have the shape {dims}: extents are 0 or more")
-        array = self._new_array(tuple(int(extent) for extent in dims), np.dtype(dtype))
+        array = self._new_array(_extents(shape), np.dtype(dtype))
         batch = Batch()
         batch.add("new", id=array.identity, nbytes=array.nbytes, fill=poison(array.dtype))
         self.request(batch)
@@ -215,3 +215,15 @@ class Context(CommandQueue):
         if artifact.kind == self.kind == "opencl" and any(phase.block for phase in artifact.phases):
             self.worker()  # which knows the device
             check_blocks(artifact, self.session.opencl_devices()[0])
+
+
+def _extents(shape: object) -> tuple[int, ...]:
+    """Return a shape as a tuple of extents."""
+    __tracebackhide__ = True
+    try:
+        dims = tuple(map(operator.index, shape if isinstance(shape, Iterable) else (shape,)))
+    except TypeError:
+        dims = (-1,)
+    if any(extent < 0 for extent in dims):
+        raise ArgumentError(f"an array cannot have the shape {shape!r}: give integers of 0 or more, such as (2, 3)")
+    return dims

@@ -20,6 +20,20 @@ from .errors import DeviceError
 NDArray = np.ndarray[Any, np.dtype[Any]]
 
 
+def host_array(values: ArrayLike, where: str) -> NDArray:
+    """Return `values` as a C-contiguous array, of their shape also where that is ``()``.
+
+    Raises
+    ------
+    ArgumentError
+        If they are a masked array: there are no masks on a device.
+    """
+    __tracebackhide__ = True
+    if isinstance(values, np.ma.MaskedArray):
+        raise ArgumentError(f"{where}: a masked array has elements to skip: pass values.filled(...)")
+    return np.asarray(values, order="C")
+
+
 class DeviceArray:
     """An array in a device's memory. It goes wherever NumPy takes an array, at the price of reading it back.
 
@@ -54,6 +68,8 @@ class DeviceArray:
     __hash__ = None  # type: ignore[assignment]  # what is equal may change, as with NumPy's arrays
 
     def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of an array of shape (), which has one element")
         return self.shape[0]
 
     @property
@@ -89,6 +105,8 @@ class DeviceArray:
             As of `numpy`.
         """
         __tracebackhide__ = True
+        if not self.shape:
+            return self.numpy()[key]
         first, rest = (key[0], key[1:]) if isinstance(key, tuple) and key else (key, ())
         if isinstance(first, slice):
             start, stop, step = first.indices(len(self))
@@ -148,7 +166,7 @@ class DeviceArray:
         """
         __tracebackhide__ = True
         self.check()
-        source = np.ascontiguousarray(values)
+        source = host_array(values, "copy_from()")
         if source.shape != self.shape or source.dtype != self.dtype:
             raise ArgumentError(
                 f"copy_from: {source.dtype}{list(source.shape)} does not fit {self.dtype}{list(self.shape)}: "

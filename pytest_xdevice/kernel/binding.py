@@ -200,6 +200,8 @@ class _Memory:
             raise ArgumentError(self._not_an_array(argument)) from None
         if dtype is not self._dtype and self._dtype is not None and dtype != self._dtype and not self._may_be(dtype):
             raise ArgumentError(self._wrong_dtype(dtype))
+        if hasattr(argument, "filled"):  # by numpy.ma alone, which is not imported for the sake of this
+            raise ArgumentError(f"{self._where}: a masked array has elements to skip: pass {self._name}.filled(...)")
         flags = getattr(argument, "flags", None)
         if flags is not None and not flags.c_contiguous:
             raise ArgumentError(

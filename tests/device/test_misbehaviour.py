@@ -152,6 +152,36 @@ class TestShapes:
         array.copy_from(values + 1)
         np.testing.assert_array_equal(array, values + 1)
 
+    def test_an_array_of_no_dimension_keeps_its_shape(self, xdevice: Device) -> None:
+        array = xdevice.array(np.float32(3))
+        assert (array.shape, array.numpy().shape, array[()]) == ((), (), 3)
+        array.copy_from(np.float32(4))
+        np.testing.assert_array_equal(array, np.float32(4))
+        with pytest.raises(TypeError, match=r"^len\(\) of an array of shape \(\)"):
+            len(array)
+        with pytest.raises(IndexError, match="too many indices"):
+            array[0]
+
+    def test_a_masked_array_is_refused(self, xdevice: Device) -> None:
+        masked = np.ma.masked_array(ramp(4), mask=[True, False, False, False])
+        message = r"a masked array has elements to skip: pass (a|values)\.filled\(\.\.\.\)"
+        for use in (
+            lambda: xdevice.run(add_one, masked),
+            lambda: add_one.python(masked),
+            lambda: xdevice.array(masked),
+        ):
+            with pytest.raises(ArgumentError, match=message):
+                use()
+
+    def test_other_kinds_of_arrays_are_what_numpy_says(self, xdevice: Device) -> None:
+        record = np.rec.array(ramp(4))
+        np.testing.assert_array_equal(xdevice.run(add_one, record), ramp(4) + 1)
+
+    @pytest.mark.parametrize("shape", [-1, 2.5, (2, 2.5), None, "ab", (2, "x")], ids=repr)
+    def test_a_shape_is_of_whole_numbers(self, xdevice: Device, shape: Any) -> None:
+        with pytest.raises(ArgumentError, match=r"an array cannot have the shape .*: give integers of 0 or more"):
+            xdevice.empty(shape)
+
 
 @pytest.mark.cpu
 class TestArguments:

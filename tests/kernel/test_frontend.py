@@ -439,6 +439,30 @@ def test_numbers_are_true_when_they_are_not_zero(run: Run) -> None:
     np.testing.assert_array_equal(d, [2, 2, 1, 1])
 
 
+def test_and_and_or_of_numbers_give_one_of_them(run: Run) -> None:
+    scale = 0
+
+    def half(x: i32) -> i32:
+        return x // 2
+
+    @kernel
+    def either(a: In[i32, n], b: Out[i32, n], c: Out[i32, n], d: Out[f64, n], e: Out[i32, n], f: Out[bool_, n]):
+        for i in parallel(n):
+            b[i] = a[i] or 7
+            c[i] = (a[i] and scale) or (a[i] + 1 and 9)
+            d[i] = half(a[i]) or (a[i] and 0.5) or scale or 4
+            e[i] = (a[i] > 2 and a[i]) + (scale or 10)
+            f[i] = True if a[i] and u64(i) else not (a[i] or u64(i))
+
+    given = [0, 1, 2, 5]
+    b, c, d, e, f = run(either, array(*given, dtype=np.int32))
+    assert list(b) == [a or 7 for a in given]
+    assert list(c) == [(a and scale) or (a + 1 and 9) for a in given]
+    assert list(d) == [a // 2 or (a and 0.5) or scale or 4 for a in given]
+    assert list(e) == [(a > 2 and a) + (scale or 10) for a in given]
+    assert list(f) == [True, True, True, True]
+
+
 def test_tuple_and_chained_assignments(run: Run) -> None:
     @kernel
     def swaps(b: InOut[i64, n]):

@@ -13,6 +13,7 @@ from pytest_xdevice.kernel.ir import InlinedCall
 from pytest_xdevice.kernel.ir import Local
 from pytest_xdevice.kernel.ir import Location
 from pytest_xdevice.kernel.ir import Result
+from pytest_xdevice.kernel.ir import Select
 from pytest_xdevice.kernel.types import bool_
 from pytest_xdevice.kernel.types import ScalarType
 
@@ -21,7 +22,9 @@ from .elements import Elements
 from .operators import binary
 from .operators import choice
 from .operators import comparison
+from .operators import either
 from .operators import has_call
+from .operators import is_truth
 from .operators import logic
 from .operators import truth
 from .operators import unary
@@ -68,7 +71,15 @@ class Expressions(Elements):
 
     def truth(self, node: ast.expr) -> Expr:
         """Return `node` as a bool_ with Python's meaning of truth: a number is true when it is not 0."""
-        return truth(self.visit(node))
+        return truth(self.condition(node))
+
+    def condition(self, node: ast.expr) -> Operand:
+        """Return `node` where nothing but its truth counts, so that `and` and `or` need no common type."""
+        return self._all_or_any(node) if isinstance(node, ast.BoolOp) else self.visit(node)
+
+    def _all_or_any(self, node: ast.BoolOp) -> Operand:
+        op = "and" if isinstance(node.op, ast.And) else "or"
+        return logic(op, [self.condition(value) for value in node.values], self.text.location(node))
 
     def visit_Constant(self, node: ast.Constant) -> Operand:
         if isinstance(node.value, (bool, int, float)):
@@ -79,7 +90,9 @@ class Expressions(Elements):
     # --- operators --------------------------------------------------------------------------------------
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> Operand:
-        return unary(_UNARY[type(node.op)], self.visit(node.operand), self.text.location(node))
+        op = _UNARY[type(node.op)]
+        operand = self.condition(node.operand) if op == "not" else self.visit(node.operand)
+        return unary(op, operand, self.text.location(node))
 
     def visit_BinOp(self, node: ast.BinOp) -> Operand:
         return self.binary(node.op, self.visit(node.left), self.visit(node.right), self.text.location(node))
@@ -99,10 +112,21 @@ class Expressions(Elements):
 
     def visit_BoolOp(self, node: ast.BoolOp) -> Operand:
         op, at = "and" if isinstance(node.op, ast.And) else "or", self.text.location(node)
-        return logic(op, [self.visit(value) for value in node.values], at)
+        *firsts, result = [self.visit(value) for value in node.values]
+        for operand in reversed(firsts):
+            result = self._either(op, operand, result, at)
+        return result
+
+    def _either(self, op: str, left: Operand, right: Operand, at: Location) -> Operand:
+        """Return ``left and right`` or ``left or right``, `left` evaluated once."""
+        if (is_truth(left) and is_truth(right)) or not (has_call(left) or isinstance(left, Select)):
+            return either(op, left, right, at)
+        bindings: list[Assign] = []
+        value = typed(either(op, self._bound(left, bindings), right, at))
+        return InlinedCall(op, tuple(bindings), (Result(value, at),), value.type, at)
 
     def visit_IfExp(self, node: ast.IfExp) -> Operand:
-        condition, at = self.visit(node.test), self.text.location(node)
+        condition, at = self.condition(node.test), self.text.location(node)
         return choice(condition, self.visit(node.body), self.visit(node.orelse), at)
 
     def visit_Compare(self, node: ast.Compare) -> Operand:
@@ -132,7 +156,7 @@ class Expressions(Elements):
         if isinstance(operand, Weak):
             return operand
         value = typed(operand)
-        name = self.variables.temporary("compared", value.type)
+        name = self.variables.temporary("once", value.type)
         bindings.append(Assign(name, value, value.at, declares=True))
         return Local(name, value.type, value.at)
 

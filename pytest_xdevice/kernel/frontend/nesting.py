@@ -61,9 +61,16 @@ def _is_too_deep(expression: ast.expr) -> bool:
 def _levels(node: ast.AST) -> int:
     """Return how many brackets, each within the next, `node` becomes in the interpreter."""
     if isinstance(node, ast.BoolOp):
-        return len(node.values) - 1
+        return (len(node.values) - 1) * (1 if all(map(_is_truth, node.values)) else 2)
     if isinstance(node, ast.Compare):
         return 2 * len(node.ops)
     if isinstance(node, ast.Call):
         return max(1, len(node.args) - 1)
     return {ast.IfExp: 2, ast.Subscript: 3}.get(type(node), 1)
+
+
+def _is_truth(node: ast.expr) -> bool:
+    """Say whether `node` is True or False by its form; of numbers `and` and `or` make choices."""
+    return isinstance(node, (ast.Compare, ast.BoolOp)) or (
+        isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+    )

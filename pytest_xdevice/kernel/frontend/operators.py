@@ -100,8 +100,22 @@ def comparison(op: str, left: Operand, right: Operand, at: Location) -> Operand:
 
 
 def logic(op: str, operands: list[Operand], at: Location) -> Operand:
-    """Return operands combined by `and` or `or`, from left to right."""
+    """Return whether operands are true together, or one of them, from left to right."""
     return reduce(lambda left, right: _logic(op, left, right, at), operands)
+
+
+def either(op: str, left: Operand, right: Operand, at: Location) -> Operand:
+    """Return what `and` or `or` gives of two operands: one of them, as in Python."""
+    if is_truth(left) and is_truth(right):
+        return _logic(op, left, right, at)
+    return choice(left, right, left, at) if op == "and" else choice(left, left, right, at)
+
+
+def is_truth(operand: Operand) -> bool:
+    """Say whether `operand` is True or False, and no number."""
+    if isinstance(operand, Weak):
+        return isinstance(operand.value, bool)
+    return not isinstance(operand, WeakSelect) and operand.type.kind == "bool"
 
 
 def _logic(op: str, left: Operand, right: Operand, at: Location) -> Operand:
