@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from .config import DeviceConfig
+from .errors import ConfigError
 from .options import Kind
 
 # The fixture that carries a test's lane; `xdevice` and `xdevice_session` are made for it.
@@ -39,6 +40,23 @@ def kinds_of(node: pytest.Item, default: Kind) -> tuple[Kind, ...]:
     """Return what a test runs on: what its markers and those of its class and module say, else `default`."""
     marked: list[Kind] = [kind for kind in ("cpu", "opencl") if node.get_closest_marker(kind) is not None]
     return tuple(marked) or (default,)
+
+
+def one_kind_of(node: pytest.Item, default: Kind) -> Kind:
+    """Return what a test runs on that could not be parametrised, such as a method of a `unittest.TestCase`.
+
+    Raises
+    ------
+    ConfigError
+        If it is marked for both kinds.
+    """
+    kind, *others = kinds_of(node, default)
+    if others:
+        raise ConfigError(
+            "this test cannot be run on both cpu and opencl, since it asks for xdevice without naming it as an "
+            "argument of a test function; do that, or mark it for one of them"
+        )
+    return kind
 
 
 def parametrize(

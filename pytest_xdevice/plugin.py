@@ -19,6 +19,7 @@ from .lab import LAB
 from .lab import Lab
 from .lanes import Lane
 from .lanes import lane_of
+from .lanes import one_kind_of
 from .lanes import OpenLane
 from .lanes import parametrize
 from .lanes import parametrize_openly
@@ -239,7 +240,8 @@ def xdevice(xdevice_session: Session, _xdevice_lane: Lane, request: pytest.Fixtu
     What a test allocates on it is freed when the test ends.
     """
     try:
-        device = xdevice_session.device(_xdevice_lane.kind)
+        item, kind = request.node, _xdevice_lane.kind
+        device = xdevice_session.device(kind if lane_of(item) else one_kind_of(item, request.config.stash[LAB].kind))
     except XDeviceError as error:
         fail_in_one_line(str(error))
     properties.set_property(request.node, properties.TARGET, str(device.target))

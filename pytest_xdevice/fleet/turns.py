@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 from typing import Final
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from ..errors import XDeviceError
 from ..lanes import end_lane
 from ..lanes import Lane
 from ..lanes import lane_of
+from ..lanes import one_kind_of
 from ..lanes import OpenLane
 from .claims import is_leased
 
@@ -142,9 +144,9 @@ class Turns:
             self._sessions.take(wanted.device)
             lane = wanted
         elif self._options.distribution == "load":
-            lane = self._choose(item, wanted or OpenLane(self._options.kind))
+            lane = self._choose(item, wanted or OpenLane(one_kind_of(item, self._options.kind)))
         else:
-            lane = self.lane_by_default()
+            lane = replace(self.lane_by_default(), kind=one_kind_of(item, self._options.kind))
         self._seat = lane.device
         return lane
 

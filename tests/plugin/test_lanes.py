@@ -166,6 +166,41 @@ def test_a_unittest_method_runs_on_the_only_device(add_one: pytest.Pytester) -> 
     add_one.runpytest().assert_outcomes(passed=1)
 
 
+@pytest.mark.opencl
+def test_a_test_that_does_not_name_its_device_runs_on_what_it_is_marked_for(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import unittest
+        import pytest
+
+        class TestKernel(unittest.TestCase):
+            @pytest.fixture(autouse=True)
+            def _take_device(self, xdevice):
+                self.device = xdevice
+
+            @pytest.mark.cpu
+            def test_cpu(self):
+                assert self.device.kind == "cpu"
+
+            @pytest.mark.opencl
+            def test_opencl(self):
+                assert self.device.kind == "opencl"
+
+            @pytest.mark.cpu
+            @pytest.mark.opencl
+            def test_both(self): pass
+
+        @pytest.mark.opencl
+        def test_late(request):
+            assert request.getfixturevalue("xdevice").kind == "opencl"
+        """
+    )
+    for options in ([], ["--xdevice-dist=load"], ["--xdevice-kind=opencl"]):
+        result = pytester.runpytest(*options)
+        result.assert_outcomes(passed=3, errors=1)
+        result.stdout.fnmatch_lines(["*cannot be run on both cpu and opencl*mark it for one of them*"])
+
+
 def test_a_unittest_method_cannot_run_on_several_devices(pytester: pytest.Pytester, closed_port: str) -> None:
     pytester.makepyfile(
         """
