@@ -19,6 +19,7 @@ from typing import runtime_checkable
 from typing import TYPE_CHECKING
 from typing import TypeGuard
 
+from .errors import ArgumentError
 from .errors import XDeviceError
 from .kernel.geometry import Phase
 from .kernel.signature import Signature
@@ -359,6 +360,13 @@ def is_source(kernel: object) -> TypeGuard[KernelSource]:
             return False
         _SOURCES.add(type(kernel))
     return True
+
+
+def no_kernel(given: object) -> ArgumentError:
+    """Return the error for what is given instead of a kernel."""
+    if isinstance(getattr(given, "artifact", None), Artifact):
+        return ArgumentError(f"{given!r} is loaded already: call it with arrays on the device, or pass its kernel")
+    return ArgumentError(f"{given!r} is no kernel: decorate the function with @kernel")
 
 
 def is_linked(source: KernelSource) -> TypeGuard[LinkedSource]:

@@ -221,8 +221,9 @@ def _close(found: Mismatch, equal_nan: bool) -> npt.NDArray[np.bool_]:
         return equal
     with np.errstate(all="ignore"):
         difference = _difference(left, right)
-        allowed = atol + rtol * found.magnitude
-        close = equal | ((difference <= allowed) & np.isfinite(allowed) & np.isfinite(difference))
+        magnitude = found.magnitude
+        allowed = atol + rtol * magnitude
+        close = equal | ((difference <= allowed) & np.isfinite(magnitude) & np.isfinite(difference))
     if equal_nan:
         close |= _is(np.isnan, left) & _is(np.isnan, right)
     return np.asarray(close)

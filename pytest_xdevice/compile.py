@@ -20,8 +20,10 @@ from .artifact import Artifact
 from .artifact import describe
 from .artifact import ENTRY
 from .artifact import is_linked
+from .artifact import is_source
 from .artifact import KernelSource
 from .artifact import LinkedSource
+from .artifact import no_kernel
 from .artifact import SECTION
 from .artifact import ThreadedSource
 from .cached_artifacts import cache_key
@@ -302,10 +304,14 @@ def build(
 
     Raises
     ------
-    ArgumentError, TargetError, CompileError
+    ArgumentError
+        If `source` is no kernel, and as of `Compiler.build`.
+    TargetError, CompileError
         As of `Compiler.build`.
     """
     __tracebackhide__ = True
+    if not is_source(source):
+        raise no_kernel(source)
     compiler = _compiler_at(Path(cache_directory)) if cache_directory else default_compiler()
     return compiler.build(source, target, threads=threads)
 

@@ -129,8 +129,8 @@ def resolve_devices(specs: Iterable[str], pyproject: Path, own: Path | None = No
         devices are one, or the tables are not right.
     """
     wanted = list(dict.fromkeys(spec.strip() for spec in specs))
-    # The tables are read only when a specification can be a name, so that most runs do not pay for it.
-    named = read_named_devices(pyproject, own) if any(spec != "local" for spec in wanted) else {}
+    # The tables are read only when they are asked for or a specification can be a name: most runs do not pay for it.
+    named = read_named_devices(pyproject, own) if own or any(spec != "local" for spec in wanted) else {}
     chosen = dict.fromkeys(device for spec in wanted for device in _resolve(spec, named))
     _check_addresses(chosen)
     return tuple(chosen)

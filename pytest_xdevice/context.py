@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike
 from .artifact import Artifact
 from .artifact import is_source
 from .artifact import KernelSource
+from .artifact import no_kernel
 from .artifact import ShapedSource
 from .client import Batch
 from .client import bytes_of
@@ -133,7 +134,7 @@ class Context(CommandQueue):
         except KernelError as mistake:  # Python before 3.12 looks whether there is a signature by reading it
             raise mistake.with_traceback(None) from None
         if not is_source(source):
-            raise ArgumentError(f"{kernel!r} is no kernel: decorate the function with @kernel")
+            raise no_kernel(kernel)
         return source
 
     def build(self, kernel: KernelSource, threads: int) -> Artifact:

@@ -171,7 +171,11 @@ class Device(Context):
         __tracebackhide__ = True
         check(self, self.source(kernel), reference, max_examples, max_size, arguments, tolerances)
 
-    def upload(self, source: str | os.PathLike[str] | bytes, name: str | None = None) -> None:
+    def upload(
+        self,
+        source: str | os.PathLike[str] | bytes | bytearray | memoryview,
+        name: str | os.PathLike[str] | None = None,
+    ) -> None:
         """Store a file, or bytes, under `name` in the session's directory on the device.
 
         Raises
@@ -180,31 +184,31 @@ class Device(Context):
             If the device cannot store it, or the name leads out of the directory.
         """
         __tracebackhide__ = True
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        if not isinstance(source, (bytes, bytearray, memoryview)):
+            name = Path(source).name if name is None else name
+            source = Path(source).read_bytes()
         if name is None:
-            if isinstance(source, bytes):
-                raise ArgumentError("upload() of bytes needs a name: upload(data, 'weights.bin')")
-            name = Path(source).name
+            raise ArgumentError("upload() of bytes needs a name: upload(data, 'weights.bin')")
         batch = Batch()
-        batch.send("upload", data, name=name)
+        batch.send("upload", bytes(source), name=_text(name))
         self.request(batch)
 
-    def download(self, name: str, destination: str | os.PathLike[str] | None = None) -> bytes:
+    def download(self, name: str | os.PathLike[str], destination: str | os.PathLike[str] | None = None) -> bytes:
         """Return the contents of a file in the session's directory; write them to `destination` as well, if given."""
         __tracebackhide__ = True
         batch = Batch()
-        batch.fetch_file(name)
+        batch.fetch_file(_text(name))
         self.request(batch)
         data = batch.files[0]
         if destination is not None:
             Path(destination).write_bytes(data)
         return data
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str | os.PathLike[str]) -> None:
         """Remove a file, or a folder, from the session's directory."""
         __tracebackhide__ = True
         batch = Batch()
-        batch.add("remove", name=name)
+        batch.add("remove", name=_text(name))
         self.request(batch)
 
     def listdir(self) -> list[str]:
@@ -214,3 +218,8 @@ class Device(Context):
         batch.add("list")
         found: list[str] = self.request(batch)[0]
         return found
+
+
+def _text(name: str | os.PathLike[str]) -> str:
+    """Return the name of a file on the device, which may be given as a path."""
+    return os.fspath(name) if isinstance(name, os.PathLike) else name

@@ -26,6 +26,7 @@ _ARGUMENTS: Final = {
     "opencl": ("extensions", "version", "device_type"),
     "xdevice": ("arch", "features", "memory", "name"),
 }
+_ALL_OF: Final = ("extensions", "features")  # of which a device must have each, so that there may be none
 _DEVICE_TYPES: Final = ("cpu", "gpu", "accelerator", "custom")
 _UNITS: Final = {
     "": 1, "b": 1,
@@ -81,10 +82,14 @@ def _check_argument(marker: str, name: str, value: object, known: tuple[str, ...
     elif name == "version":
         if not isinstance(value, str) or not re.fullmatch(r"\d+(\.\d+)?", value):
             raise ConfigError(f"{where}: version is text such as '1.2'; got {value!r}")
-    elif not texts(value):
+    elif not texts(value) and not (name in _ALL_OF and _is_empty(value)):
         raise ConfigError(f"{where}: {name} is a text or a list of texts; got {value!r}")
     elif name == "device_type" and any(text.lower() not in _DEVICE_TYPES for text in texts(value)):
         raise ConfigError(f"{where}: device_type is one of {', '.join(_DEVICE_TYPES)}; got {value!r}")
+
+
+def _is_empty(value: object) -> bool:
+    return isinstance(value, (list, tuple, set, frozenset)) and not value
 
 
 def texts(value: object) -> tuple[str, ...]:

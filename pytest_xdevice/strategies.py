@@ -13,7 +13,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from .artifact import is_source
 from .artifact import KernelSource
+from .artifact import no_kernel
 from .errors import ArgumentError
 from .kernel.binding import omittable
 from .kernel.frontend.promote import integer_range
@@ -83,9 +85,12 @@ def arguments(
     Raises
     ------
     ArgumentError
-        If the kernel does not say how large its arrays are, a size is not possible, or a name is none of its own.
+        If it is no kernel or does not say how large its arrays are, a size is not possible, or a name is none of its
+        own.
     """
     __tracebackhide__ = True
+    if not is_source(kernel):
+        raise no_kernel(kernel)
     signature = kernel.signature
     _check(signature, min_size, max_size, strategies)
     left_out = omittable(signature)

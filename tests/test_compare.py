@@ -188,6 +188,12 @@ def test_no_tolerance_is_wide_enough_for_infinity() -> None:
     assert_close([math.inf], [math.inf])
     message([1e300], [math.inf], rtol=1.0)
     message([math.inf], [1e300], atol=math.inf)
+    message([1.0], [2.0], scale=math.inf)
+
+
+def test_an_infinite_tolerance_takes_every_finite_error() -> None:
+    assert_close([1.0, -1e300], [2.0, 1e300], atol=math.inf)
+    assert_close([1.0, -1e300], [2.0, 1e300], rtol=math.inf)
 
 
 def test_shapes_have_to_agree() -> None:

@@ -163,6 +163,11 @@ def test_what_does_not_fit_is_refused_at_once(options: dict[str, Any], message: 
         arguments(add_one, **options)
 
 
+def test_a_function_that_is_no_kernel_is_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"is no kernel: decorate the function with @kernel"):
+        arguments(test_a_function_that_is_no_kernel_is_refused)  # type: ignore[arg-type]
+
+
 def test_a_kernel_that_does_not_say_its_sizes_is_refused() -> None:
     prototype = "void saxpy(int n, float a, const float *x, float *y)"
     saxpy = c_kernel(prototype + " {}", prototype)

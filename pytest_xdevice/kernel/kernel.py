@@ -250,7 +250,7 @@ def _fast_words(fast: Fast) -> frozenset[str]:
     __tracebackhide__ = True
     if isinstance(fast, bool):
         return _FAST_TRUE if fast else frozenset()
-    words = frozenset({fast} if isinstance(fast, str) else fast)
+    words = frozenset(fast if isinstance(fast, (tuple, list, set, frozenset)) else (fast,))
     if not words <= FAST_WORDS:
         unknown = ", ".join(sorted(map(repr, words - FAST_WORDS)))
         raise ValueError(f"fast={fast!r}: {unknown} is none of {', '.join(sorted(FAST_WORDS))}, True and False")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any
 from typing import Final
 from typing import Literal
@@ -141,7 +142,7 @@ def dim(name: str) -> Dim:
     ValueError
         If `name` is no Python identifier.
     """
-    if not isinstance(name, str) or not name.isidentifier():
+    if not isinstance(name, str) or not name.isidentifier() or iskeyword(name):
         raise ValueError(f"dim() takes a Python identifier, such as dim('n'); got {name!r}")
     return Dim(name)
 

@@ -44,6 +44,7 @@ _SIGNAL_STACK = 64 << 10  # bytes; AVX-512 or SVE registers alone take several t
 _SI_USER = 0  # <asm/siginfo.h>, and what is below: kill(), raise() and their like
 _SI_KERNEL = 128  # <asm/siginfo.h>: the address is none
 _STACK_REACH = 64 << 10  # how far below the stack pointer code may reach into a frame that it has just made
+_STACK_SPAN = 128 << 20  # Linux leaves as much free for the first thread's stack
 _NULL_REACH = 64 << 10  # what counts as a field or an early element of a null pointer
 
 _MEANING = {UNKNOWN: "touched", READ: "read", WRITE: "wrote"}
@@ -160,9 +161,15 @@ def read_report(descriptor: int) -> Optional[Dict[str, Any]]:
             return dict(report, place="argument", position=position, offset=address - start, nbytes=nbytes)
     if address < _NULL_REACH:
         return dict(report, place="null")
-    if stack - _STACK_REACH <= address < top:
+    if _is_of_the_stack(address, stack, top):
         return dict(report, place="stack")
     return dict(report, place="elsewhere", **_nearest(table, address))
+
+
+def _is_of_the_stack(address: int, stack: int, top: int) -> bool:
+    """Tell whether an address is the stack's; where that ends is known of the first thread's alone."""
+    end = top if top - _STACK_SPAN <= stack < top else stack + _STACK_REACH
+    return stack - _STACK_REACH <= address < end
 
 
 def _nearest(table: List[Tuple[int, int, int, int]], address: int) -> Dict[str, int]:

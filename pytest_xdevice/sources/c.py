@@ -219,6 +219,8 @@ def _paths(given: Sequence[PathText]) -> tuple[str, ...]:
 
 def _define_flags(defines: Mapping[str, object]) -> list[str]:
     flags = []
+    if not isinstance(defines, Mapping):
+        raise ArgumentError(f"defines={defines!r}: give a mapping, as in defines={{'SIZE': 16}}")
     for name, value in defines.items():
         if value is False:
             raise ArgumentError(f"defines: {name}=False: leave the macro out, or write 0 for its value")

@@ -163,6 +163,26 @@ class OpenCLKernel:
             "@pytest.mark.opencl, or build for 'opencl'"
         )
 
+    def python(self, *arguments: object, **keywords: object) -> NoReturn:
+        """Refuse: only kernels in Python can be interpreted.
+
+        Raises
+        ------
+        ArgumentError
+            Always.
+        """
+        raise ArgumentError(f"{self.name} is a kernel in OpenCL C, which cannot be interpreted: compare it with NumPy")
+
+    def __call__(self, *arguments: object, **keywords: object) -> NoReturn:
+        """Refuse: a kernel is launched on a device.
+
+        Raises
+        ------
+        TypeError
+            Always; it says what to write.
+        """
+        raise TypeError(f"kernel {self.name} is not called directly: write xdevice.run(kernel, ...) with it")
+
 
 def _written(value: Define) -> str:
     if value is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from pytest_xdevice import KernelTimeout
 from pytest_xdevice import MemoryViolation
 from pytest_xdevice import Out
 from pytest_xdevice import parallel
+from pytest_xdevice.compile import build
 from pytest_xdevice.remote import Device
 from tests.faults.kernels import add_one
 
@@ -200,6 +202,15 @@ class TestArguments:
         with pytest.raises(ArgumentError, match=message):
             xdevice.run(add_one, *args)
 
+    def test_what_is_no_kernel(self, xdevice: Device) -> None:
+        def plain(a: object) -> None: ...
+
+        for use in (xdevice.compile, build):
+            with pytest.raises(ArgumentError, match=r"plain.* is no kernel: decorate the function with @kernel"):
+                use(plain)
+        with pytest.raises(ArgumentError, match=r"is loaded already: call it with arrays on the device"):
+            xdevice.run(xdevice.compile(add_one), ramp())
+
     def test_dims_that_disagree(self, xdevice: Device) -> None:
         with pytest.raises(ArgumentError, match="expected n = 8 along axis 0"):
             xdevice.run(add, ramp(8), ramp(9))
@@ -240,6 +251,14 @@ class TestFiles:
         assert xdevice.listdir() == ["model/weights.bin"]
         assert xdevice.download("model/weights.bin") == b"weights"
         xdevice.remove("model")
+        assert xdevice.listdir() == []
+
+    def test_names_may_be_paths_and_bytes_of_any_kind(self, xdevice: Device) -> None:
+        name = Path("model", "weights.bin")
+        for data in (bytearray(b"weights"), memoryview(b"weights")):
+            xdevice.upload(data, name)
+            assert xdevice.download(name) == b"weights"
+        xdevice.remove(name)
         assert xdevice.listdir() == []
 
     @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "", "a/../../b", "nul\0"])

@@ -141,6 +141,14 @@ def test_a_folder_that_only_the_device_may_have_is_left_to_it() -> None:
     assert kernel.opencl_program().build_options == ("-I", "/there/alone", "-DN=1")
 
 
+def test_it_is_run_on_a_device_alone() -> None:
+    kernel = opencl_kernel("__kernel void f(__global float *x) { }", "f")
+    with pytest.raises(ArgumentError, match=r"^f is a kernel in OpenCL C, which cannot be interpreted"):
+        kernel.python()
+    with pytest.raises(TypeError, match=r"^kernel f is not called directly"):
+        kernel()
+
+
 def test_a_demanded_work_group_is_taken(xdevice: Device) -> None:
     text = """__kernel __attribute__((reqd_work_group_size(4, 2, 1))) void where(__global int *x) {
         x[get_global_id(1) * get_global_size(0) + get_global_id(0)] = get_local_size(0) * 10 + get_local_size(1); }"""

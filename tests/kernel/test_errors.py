@@ -150,9 +150,16 @@ def test_mistake_is_reported_at_use_and_not_at_definition() -> None:
             use()
 
 
-def test_unknown_word_for_fast_is_refused() -> None:
-    with pytest.raises(ValueError, match="fast='fsat': 'fsat' is none of contract, full, reassoc, True and False"):
-        kernel(fast="fsat")
+@pytest.mark.parametrize("fast", ["fsat", None, 3], ids=repr)
+def test_unknown_word_for_fast_is_refused(fast: Any) -> None:
+    message = f"^fast={fast!r}: {fast!r} is none of contract, full, reassoc, True and False$"
+    with pytest.raises(ValueError, match=message):
+        kernel(fast=fast)
+
+
+def test_a_dim_has_a_name_that_a_kernel_can_write() -> None:
+    with pytest.raises(ValueError, match=r"^dim\(\) takes a Python identifier, such as dim\('n'\); got 'for'$"):
+        dim("for")
 
 
 def test_calling_a_kernel_says_how_to_run_it() -> None:

@@ -32,6 +32,10 @@ SHOW = """
         (["--xdevice-target="], "*--xdevice-target: the value is empty; leave the option out for the default"),
         (["--xdevice-tls-fingerprint=ab:cd"], "*'ab:cd' is no SHA-256 fingerprint: 64 hexadecimal digits*"),
         (["--xdevice-token-file=nothing"], "*--xdevice-token-file: there is no file *nothing; *"),
+        (
+            ["--xdevice-config=nothing.toml"],
+            "*--xdevice-config: there is no file *nothing.toml; `xdevice init` writes one",
+        ),
         (["--xdevice=rk3399"], "*unknown device 'rk3399'; no device is configured in pyproject.toml. *HOST:PORT*"),
         (["--xdevice=host:port:9090:x"], "*cannot understand the device 'host:port:9090:x': *HOST:PORT*"),
         (["--xdevice=exec:"], "*exec:*needs a command*"),

@@ -102,6 +102,7 @@ def test_a_requirement_of_opencl_does_not_bind_the_cpu(pytester: pytest.Pytester
         ("opencl(version=1.2)", "version is text such as '1.2'; got 1.2"),
         ("opencl(device_type='npu')", "device_type is one of cpu, gpu, accelerator, custom; got 'npu'"),
         ("opencl(extensions=1)", "extensions is a text or a list of texts; got 1"),
+        ("xdevice(arch=[])", "arch is a text or a list of texts; got []"),
     ],
 )
 def test_arguments_of_markers_that_mean_nothing_are_errors(
@@ -111,3 +112,17 @@ def test_arguments_of_markers_that_mean_nothing_are_errors(
     result = pytester.runpytest("--collect-only")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines([f"*test_arguments*::test_add: *{message}"])
+
+
+@pytest.mark.opencl
+def test_an_empty_list_of_what_a_device_must_have_asks_for_nothing(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.opencl(extensions=[])
+        @pytest.mark.xdevice(features=[])
+        def test_nothing(xdevice): pass
+        """
+    )
+    pytester.runpytest("--xdevice-strict").assert_outcomes(passed=1)

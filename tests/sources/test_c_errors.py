@@ -152,6 +152,7 @@ def test_opencl_and_python_are_refused() -> None:
         ({"flags": "-O2"}, "flags='-O2': give a sequence"),
         ({"language": "rust"}, "language='rust'"),
         ({"defines": {"A": False}}, "A=False"),
+        ({"defines": ["A=1"]}, r"defines=\['A=1'\]: give a mapping, as in defines=\{'SIZE': 16\}"),
     ],
 )
 def test_options_of_a_wrong_kind(keywords: dict[str, object], message: str) -> None:
