@@ -159,3 +159,26 @@ def test_a_crash_in_a_fixture_is_in_the_table(fleet: Fleet, add_one: pytest.Pyte
     add_one.makepyfile(CRASHING_FIXTURE)
     add_one.runpytest("--xdevice=rack-1", "--xdevice-report=run.json").assert_outcomes(errors=1)
     assert usage_of(add_one) == {"rack-1": (1, 1, 1)}
+
+
+def test_tests_that_do_not_name_the_fixture_name_the_device_that_is_lost(
+    fleet: Fleet, add_one: pytest.Pytester
+) -> None:
+    unnamed = """
+import unittest
+
+def test_function(request):
+    request.getfixturevalue("xdevice")
+
+class TestMethod(unittest.TestCase):
+    @pytest.fixture(autouse=True)
+    def _take_device(self, xdevice): pass
+
+    def test_nothing(self): pass
+"""
+    add_one.makepyfile(test_run=BEFORE_AND_AFTER.format(between=KILL) + unnamed)
+    result = add_one.runpytest("-rN", "--xdevice=rack-1")
+    result.assert_outcomes(passed=3, errors=3, failed=1)
+    line = "xdevice rack-1: quarantined for the rest of this run: lost 2 times, at last: "
+    assert len([found for found in result.outlines if found.startswith(line)]) == 6  # at once, each test, at the end
+    result.stdout.fnmatch_lines(["3 tests could not run there. *"])
