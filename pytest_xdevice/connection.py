@@ -54,7 +54,7 @@ class Connection:
         self.info = DeviceInfo.from_wire(control.info)
         self.target = _target(config.target or settings.target, self.info, compiler)
         self._pin = config.pin if settings.pin is None else (settings.pin,)
-        _check_pin(self._pin, self.info)
+        _check_pin(self._pin, self.info, "pin" if settings.pin is None else "--xdevice-pin")
         self.opencl_problem: str | None = None
         self.output = DeviceOutput(self.name)
         self.launched: dict[str, Built] = {}
@@ -251,12 +251,12 @@ def _target(text: str | None, info: DeviceInfo, compiler: Compiler) -> Target:
     return target
 
 
-def _check_pin(cpus: tuple[int, ...], info: DeviceInfo) -> None:
-    """Refuse cores that the device does not have, before anything is run on others."""
+def _check_pin(cpus: tuple[int, ...], info: DeviceInfo, source: str) -> None:
+    """Refuse cores that the device does not have, before anything is run on others; `source` is what names them."""
     missing = [cpu for cpu in cpus if info.allowed and cpu not in info.allowed]
     if missing:
         there = ", ".join(map(str, info.allowed))
-        raise DeviceError(f"--xdevice-pin: there is no CPU {missing[0]} that kernels could run on; there are: {there}")
+        raise DeviceError(f"{source}: there is no CPU {missing[0]} that kernels could run on; there are: {there}")
 
 
 def connect(config: DeviceConfig, settings: Settings, applicant: Applicant) -> tuple[Transport, Control]:

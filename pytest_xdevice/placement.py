@@ -57,8 +57,8 @@ def lane_in_use(item: pytest.Item, device: DeviceConfig) -> Lane:
 
     Raises
     ------
-    XDeviceError
-        If the device is out of reach, or the markers ask for more than one run.
+    ConfigError
+        If its markers ask for more than one run.
     """
     from .requirements import unmet_requirement
 
@@ -67,7 +67,11 @@ def lane_in_use(item: pytest.Item, device: DeviceConfig) -> Lane:
     lab = item.config.stash[LAB]
     lane = item.stash[_LANE] = Lane(device, only_kind_of(item, lab.kind))
     note_lane(item, lane)
-    unmet = unmet_requirement(item, lane, lab.sessions.take(device))
+    try:
+        session = lab.sessions.take(device)
+    except XDeviceError as error:
+        fail_in_one_line(f"xdevice {device.say(error)}")
+    unmet = unmet_requirement(item, lane, session)
     if unmet is not None:
         _refuse(item, unmet)
     return lane
@@ -151,13 +155,16 @@ def _give_up(item: pytest.Item, error: BaseException) -> NoReturn:
     if not isinstance(error, XDeviceError):
         raise error
     lab, lane = item.config.stash[LAB], lane_of(item)
-    if not isinstance(lane, Lane):
+    device = lane.device if isinstance(lane, Lane) else None
+    if lane is None and lab.distribution == "each" and isinstance(error, DeviceLost):
+        device = lab.devices[0]  # the only one, else there would be no device to lose
+    if device is None:
         message, is_unreachable = str(error), lab.turns.reached_none
     else:
-        message, is_unreachable = f"xdevice {lane.device.say(error)}", lab.sessions.cannot_reach(lane.device)
+        message, is_unreachable = f"xdevice {device.say(error)}", lab.sessions.cannot_reach(device)
     if is_unreachable:
         properties.add_property(item, properties.UNREACHABLE, message)
-    elif isinstance(error, DeviceLost) and isinstance(lane, Lane):
+    elif isinstance(error, DeviceLost) and device is not None:
         properties.add_property(item, properties.QUARANTINED, message)
     fail_in_one_line(message)
 

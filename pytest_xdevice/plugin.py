@@ -232,7 +232,7 @@ def xdevice_session(_xdevice_lane: Lane, pytestconfig: pytest.Config) -> Session
     try:
         return pytestconfig.stash[LAB].sessions.take(_xdevice_lane.device)
     except XDeviceError as error:
-        fail_in_one_line(str(error))
+        fail_in_one_line(f"xdevice {_xdevice_lane.device.say(error)}")
 
 
 @pytest.fixture

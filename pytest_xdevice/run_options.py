@@ -8,6 +8,7 @@ import pytest
 
 from .config import DeviceConfig
 from .config import Settings
+from .errors import TargetError
 from .options import default_kind
 from .options import Distribution
 from .options import distribution
@@ -71,3 +72,15 @@ class RunOptions:
             If there is a mistake.
         """
         _ = self.devices, self.settings, self.kind, self.distribution
+        for device in self.devices:
+            if device.target is not None:
+                _check_target(device.name, device.target)
+
+
+def _check_target(name: str, target: str) -> None:
+    from .target import Target
+
+    try:
+        Target.parse(target)
+    except TargetError as error:
+        raise pytest.UsageError(f"xdevice {name}: target: {error}") from None

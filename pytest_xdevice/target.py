@@ -88,7 +88,10 @@ class Target:
             If the architecture, the environment or an option is unknown. Names of CPUs and features are
             checked by `validate`, for which LLVM has to be asked.
         """
-        words = shlex.split(text)
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            raise TargetError(f"cannot read the target {text!r}: {error}") from None
         if not words:
             raise TargetError(f"a target must not be empty; write a triple, such as {EXAMPLE}")
         if words[0] != "llvm":

@@ -22,6 +22,8 @@ from ..lab import LAB
 from ..lanes import identifiers
 from . import properties
 from .files import write_all
+from .phases import execution
+from .phases import is_of_a_subtest
 from .progress import ProgressLine
 from .report_file import ReportFile
 from .run import ArtifactFacts
@@ -97,7 +99,7 @@ class Recorder:
         self._notes = notes
         self._started = datetime.datetime.now().astimezone()
         self._clock = time.perf_counter()
-        self._reports: dict[str, list[pytest.TestReport]] = {}
+        self._reports: dict[tuple[str, str], list[pytest.TestReport]] = {}
         self._broken: list[pytest.CollectReport] = []
         self._devices: dict[str, DeviceFacts] = {}
         self._artifacts: dict[ArtifactFacts, None] = {}  # in their order
@@ -109,8 +111,8 @@ class Recorder:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "setup":
-            self._reports.pop(report.nodeid, None)  # a test that is run again starts anew
-        self._reports.setdefault(report.nodeid, []).append(report)
+            self._reports.pop(execution(report), None)  # a test that is run again starts anew
+        self._reports.setdefault(execution(report), []).append(report)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -142,7 +144,7 @@ class Recorder:
     def result(self) -> RunResult:
         """Return all that was collected."""
         tests = [_broken_result(report) for report in self._broken]
-        tests += [self._test_result(name, reports) for name, reports in self._reports.items()]
+        tests += [self._test_result(reports) for reports in self._reports.values()]
         return RunResult(
             started=self._started.isoformat(timespec="seconds"),
             seconds=time.perf_counter() - self._clock,
@@ -163,7 +165,8 @@ class Recorder:
         if known is None or not known.opencl:
             self._devices[facts.name] = facts
 
-    def _test_result(self, nodeid: str, reports: Sequence[pytest.TestReport]) -> TestResult:
+    def _test_result(self, reports: Sequence[pytest.TestReport]) -> TestResult:
+        nodeid = reports[-1].nodeid
         told = {name: str(value) for name, value in reports[-1].user_properties}
         device, kind = told.get(properties.DEVICE), told.get(properties.KIND)
         outcomes = [_outcome(report) for report in reports]
@@ -177,7 +180,7 @@ class Recorder:
             kind=kind,
             target=told.get(properties.TARGET),
             outcome=outcome,
-            seconds=sum(report.duration for report in reports),
+            seconds=sum(report.duration for report in reports if not is_of_a_subtest(report)),
             message=_message(decisive, outcome),
             details=decisive.longreprtext if failed else "",
             sections=tuple(Section(title, text) for title, text in decisive.sections) if failed else (),

@@ -159,10 +159,11 @@ class RunResult:
         return [*found, *(["host"] if any(test.device is None for test in self.tests) else [])]
 
     def matrix(self) -> dict[str, dict[str, TestResult]]:
-        """Return tests by name, and of each by lane."""
+        """Return tests by name, and of each by lane; of one that ran there several times, what went worst."""
         rows: dict[str, dict[str, TestResult]] = {}
         for test in self.tests:
-            rows.setdefault(test.name, {})[test.lane] = test
+            row = rows.setdefault(test.name, {})
+            row[test.lane] = min(row.get(test.lane, test), test, key=lambda found: OUTCOMES.index(found.outcome))
         return rows
 
     @property

@@ -83,6 +83,8 @@ class QuarantineSection:
         reporter = self._config.pluginmanager.getplugin("terminalreporter")
         if reporter is not None and self._config.option.verbose >= 0:
             reporter.ensure_newline()
+            if reporter._tw.width_of_current_line:  # dots of xdist's workers, of which pytest does not know
+                reporter._tw.line()
             reporter.write_line(message, yellow=True)
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from . import properties
+from .phases import execution
+from .phases import is_of_a_subtest
 
 if TYPE_CHECKING:
     from ..lab import Lab
@@ -69,19 +71,20 @@ class UsageSection:
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self._found: dict[str, DeviceUsage] = {}
-        self._failed: set[str] = set()
-        self._passed_over: set[str] = set()
-        self._seconds: dict[str, float] = {}
+        self._failed: set[tuple[str, str]] = set()
+        self._passed_over: set[tuple[str, str]] = set()
+        self._seconds: dict[tuple[str, str], float] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         told = dict(report.user_properties)
         name = told.get(properties.DEVICE)
         if name is None:
             return
-        test = report.nodeid
+        test = execution(report)
         if report.when == "setup":
             self._seconds[test] = 0.0
-        self._seconds[test] = self._seconds.get(test, 0.0) + report.duration
+        if not is_of_a_subtest(report):
+            self._seconds[test] = self._seconds.get(test, 0.0) + report.duration
         if _could_not_run(report, told):
             self._passed_over.add(test)
         elif report.failed or str(report.outcome) == "rerun":
@@ -114,7 +117,7 @@ class UsageSection:
     def _of(self, device: str) -> DeviceUsage:
         return self._found.setdefault(device, DeviceUsage(device))
 
-    def _count(self, usage: DeviceUsage, test: str, told: dict[str, object]) -> None:
+    def _count(self, usage: DeviceUsage, test: tuple[str, str], told: dict[str, object]) -> None:
         seconds = self._seconds.pop(test, 0.0)
         has_failed, was_passed_over = test in self._failed, test in self._passed_over
         self._failed.discard(test)

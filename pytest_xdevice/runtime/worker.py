@@ -286,7 +286,7 @@ def pin(cpus: Sequence[int]) -> None:
         os.sched_setaffinity(0, cpus)
     except (OSError, ValueError, OverflowError, AttributeError) as error:
         listed = ", ".join(map(str, cpus))
-        raise DeviceProblem("Pin", f"cannot keep to CPU {listed} (--xdevice-pin): {error}") from None
+        raise DeviceProblem("Pin", f"cannot keep to CPU {listed}: {error}") from None
 
 
 def open_stream(given: socket.socket, way: str) -> socket.socket:

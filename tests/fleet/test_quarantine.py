@@ -123,16 +123,18 @@ def test_a_session_that_is_lost_twice_is_not_opened_again(fleet: Fleet, add_one:
     assert usage_of(add_one)["rack-1"] == (3, 0, 0)
 
 
-@pytest.mark.parametrize("times", [2, 3])
-def test_three_tests_in_a_row_that_take_too_long_are_enough(fleet: Fleet, add_one: pytest.Pytester, times: int) -> None:
+@pytest.mark.parametrize(("times", "workers"), [(2, []), (3, []), (3, ["-n1"])], ids=["two", "three", "under xdist"])
+def test_three_tests_in_a_row_that_take_too_long_are_enough(
+    fleet: Fleet, add_one: pytest.Pytester, times: int, workers: list[str]
+) -> None:
     add_one.makepyfile(endless=ENDLESS, test_run=LATE.format(times=times))
-    result = add_one.runpytest("--xdevice=rack-1")
+    result = add_one.runpytest("--xdevice=rack-1", *workers)
     if times == 2:
         result.assert_outcomes(passed=2, failed=2)
         return
     result.assert_outcomes(passed=1, failed=3, errors=1)
-    line = "xdevice rack-1: quarantined for the rest of this run: 3 tests in a row took too long, at last: endless*"
-    result.stdout.fnmatch_lines([line])
+    line = "xdevice rack-1: quarantined for the rest of this run: 3 tests in a row took too long, at last: endless"
+    assert len([found for found in result.outlines if found.startswith(line)]) == 3  # at once, one test, at the end
 
 
 def test_under_load_others_take_over_from_a_device_on_which_all_takes_too_long(
@@ -157,3 +159,26 @@ def test_a_crash_in_a_fixture_is_in_the_table(fleet: Fleet, add_one: pytest.Pyte
     add_one.makepyfile(CRASHING_FIXTURE)
     add_one.runpytest("--xdevice=rack-1", "--xdevice-report=run.json").assert_outcomes(errors=1)
     assert usage_of(add_one) == {"rack-1": (1, 1, 1)}
+
+
+def test_tests_that_do_not_name_the_fixture_name_the_device_that_is_lost(
+    fleet: Fleet, add_one: pytest.Pytester
+) -> None:
+    unnamed = """
+import unittest
+
+def test_function(request):
+    request.getfixturevalue("xdevice")
+
+class TestMethod(unittest.TestCase):
+    @pytest.fixture(autouse=True)
+    def _take_device(self, xdevice): pass
+
+    def test_nothing(self): pass
+"""
+    add_one.makepyfile(test_run=BEFORE_AND_AFTER.format(between=KILL) + unnamed)
+    result = add_one.runpytest("-rN", "--xdevice=rack-1")
+    result.assert_outcomes(passed=3, errors=3, failed=1)
+    line = "xdevice rack-1: quarantined for the rest of this run: lost 2 times, at last: "
+    assert len([found for found in result.outlines if found.startswith(line)]) == 6  # at once, each test, at the end
+    result.stdout.fnmatch_lines(["3 tests could not run there. *"])

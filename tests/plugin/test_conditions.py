@@ -47,6 +47,14 @@ def test_a_core_that_is_not_there_is_a_usage_error_that_names_those_that_are(pyt
     result.stderr.fnmatch_lines([f"*--xdevice-pin: there is no CPU 4095 *; there are: {there}*"])
 
 
+def test_a_core_of_a_devices_entry_that_is_not_there_is_told_by_its_key(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(TIMED)
+    pytester.path.joinpath("xdevice.toml").write_text("[devices.board]\naddress = 'local'\npin = [4095]\n")
+    result = pytester.runpytest("--xdevice=board")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: xdevice board: pin: there is no CPU 4095 *"])
+
+
 @pytest.mark.parametrize("value", ["first", "-1", "0,1", "²"])
 def test_a_pin_that_is_no_number_is_a_usage_error(pytester: pytest.Pytester, value: str) -> None:
     result = pytester.runpytest(f"--xdevice-pin={value}")

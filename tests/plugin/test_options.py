@@ -39,6 +39,10 @@ SHOW = """
         (["--xdevice=rk3399"], "*unknown device 'rk3399'; no device is configured in pyproject.toml. *HOST:PORT*"),
         (["--xdevice=host:port:9090:x"], "*cannot understand the device 'host:port:9090:x': *HOST:PORT*"),
         (["--xdevice=exec:"], "*exec:*needs a command*"),
+        (
+            ["--xdevice-target=sparc", "--xdevice=192.0.2.1:9090"],
+            "*192.0.2.1:9090: target: unknown architecture 'sparc'*",
+        ),
         (["--xdevice="], "*cannot understand the device ''*HOST:PORT*"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -234,3 +234,67 @@ def test_a_failed_comparison_has_its_picture_and_what_it_left_in_the_reports(
     assert pictures["test_other[cpu]"] is None
     assert "Where the errors of" in (add_one.path / "r.html").read_text(encoding="utf-8")
     assert "mismatches" not in (add_one.path / "r.xml").read_text(encoding="utf-8")
+
+
+def test_every_execution_counts_where_each_worker_runs_every_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import os
+        import time
+        from pathlib import Path
+
+        def test_one(xdevice):
+            if os.environ["PYTEST_XDIST_WORKER"] == "gw0":
+                assert False
+            while not Path("gw0-is-done").exists():
+                time.sleep(0.01)
+        """
+    )
+    pytester.makeconftest(
+        """
+        from pathlib import Path
+
+        def pytest_runtest_logreport(report):
+            if hasattr(report, "node") and report.failed:
+                Path("gw0-is-done").touch()
+        """
+    )
+    reports = ["--xdevice-report=r.json", "--xdevice-report=r.md"]
+    pytester.runpytest("-n2", "--dist=each", *reports).assert_outcomes(passed=1, failed=1)
+    data = read(pytester.path / "r.json")
+    assert data["counts"] == {"failed": 1, "passed": 1}
+    assert [(entry["tests"], entry["failures"]) for entry in data["usage"]] == [(2, 1)]
+    assert "::test_one` | ❌ |" in (pytester.path / "r.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not hasattr(pytest, "Subtests"), reason="pytest has had subtests since version 9")
+def test_the_time_of_a_subtest_counts_once(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import time
+
+        def test_one(xdevice, subtests):
+            with subtests.test():
+                time.sleep(0.01)
+        """
+    )
+    pytester.makeconftest(
+        """
+        import json
+        from pathlib import Path
+
+        durations = []
+
+        def pytest_runtest_logreport(report):
+            if type(report).__name__ == "TestReport":
+                durations.append(report.duration)
+
+        def pytest_unconfigure():
+            Path("durations.json").write_text(json.dumps(durations))
+        """
+    )
+    pytester.runpytest("--xdevice-report=r.json").assert_outcomes(passed=1)
+    durations = json.loads((pytester.path / "durations.json").read_text())
+    data = read(pytester.path / "r.json")
+    assert len(durations) == 3
+    assert data["tests"][0]["seconds"] == data["usage"][0]["used"] == pytest.approx(sum(durations))

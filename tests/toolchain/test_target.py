@@ -86,6 +86,7 @@ def test_llvm_alone_is_this_host_with_its_cpu() -> None:
         ("aarch64-linux-gnueabihf", "ends in 'gnueabihf'"),
         ("armv7l-linux-gnueabhf", "near it: gnueabihf"),
         ("llvm -mfpu=neon", "unknown option '-mfpu=neon'.*known are -mtriple, -target, -mcpu, -mattr"),
+        ("llvm -mtriple='aarch64-linux-gnu", "cannot read the target .*: No closing quotation"),
         ("llvm -mcpu", "-mcpu .*needs a value"),
         ("llvm -mcpu -mattr=+neon", "-mcpu .*needs a value"),
         ("llvm -mtriple=aarch64-linux-gnu -mattr=neon", r"'neon' .*needs a sign"),
