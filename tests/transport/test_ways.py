@@ -211,6 +211,18 @@ def test_a_command_that_says_nothing_ends_with_all_that_it_started(words: str, m
     assert not still_running(with_variable("XDEVICE_TEST_SILENT", marker))
 
 
+def test_a_command_that_may_not_be_killed_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As sudo, which runs as another user."""
+
+    def refuse(process: subprocess.Popen[bytes]) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(gateway, "BOOT_SECONDS", 1.0)
+    monkeypatch.setattr(subprocess.Popen, "kill", refuse)
+    with pytest.raises(DeviceUnreachable, match=r"no answer within 1 s"):
+        open_session("exec:sh -c 'sleep 3; true'")
+
+
 def test_the_server_says_where_it_listens_and_prints_a_token() -> None:
     command = [sys.executable, "-m", "pytest_xdevice.runtime", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
