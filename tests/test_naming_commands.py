@@ -89,6 +89,12 @@ def test_init_writes_nothing_that_is_not_right(tmp_path: Path, own: Path, argume
     assert message in result.stderr
 
 
+def test_a_terminal_that_lacks_a_character_is_shown_its_number(tmp_path: Path, own: Path) -> None:
+    own.write_text('[devices.a]\naddress = "exec:./pyth\u00f6n"\n', encoding="utf-8")
+    result = xdevice("list", cwd=tmp_path, environment={"PYTHONIOENCODING": "ascii"})
+    assert (result.returncode, result.stdout) == (0, "a  exec:./pyth\\xf6n\n")
+
+
 @pytest.mark.parametrize("way", ["no text", "a folder"])
 def test_init_says_that_it_cannot_read_the_file(tmp_path: Path, own: Path, way: str) -> None:
     own.mkdir() if way == "a folder" else own.write_bytes(b"\xff\xfe")
