@@ -262,8 +262,12 @@ def test_specifications(text: str, spec: Spec) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["nosuch", "host:port", "ssh://", "ssh://host:x", "exec:", "exec:'", "vagrant_ssh=x", "id=3", ""]
-)
+    "text",
+    [
+        "nosuch", "host:port", "host:0", "host:65536", "tcp://host:9090", "ssh://", "ssh://host:x", "ssh://host:0",
+        "exec:", "exec:'", "vagrant_ssh=x", "id=3", "",
+    ],
+)  # fmt: skip
 def test_what_is_no_specification(text: str) -> None:
     with pytest.raises(ConfigError):
         parse(text)
