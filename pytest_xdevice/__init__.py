@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .errors import AuthenticationError
     from .errors import CompileError
     from .errors import ConfigError
+    from .errors import DeviceBusy
     from .errors import DeviceError
     from .errors import DeviceLost
     from .errors import DeviceUnreachable
@@ -99,6 +100,7 @@ __all__ = [
     "AuthenticationError",
     "CompileError",
     "ConfigError",
+    "DeviceBusy",
     "DeviceError",
     "DeviceLost",
     "DeviceUnreachable",
@@ -180,7 +182,7 @@ __all__ = [
 ]  # fmt: skip
 
 _ERRORS = (
-    "ArgumentError", "AuthenticationError", "CompileError", "ConfigError", "DeviceError", "DeviceLost",
+    "ArgumentError", "AuthenticationError", "CompileError", "ConfigError", "DeviceBusy", "DeviceError", "DeviceLost",
     "DeviceUnreachable", "JumpHostError", "KernelCrash", "KernelTimeout", "MemoryViolation", "RemoteFunctionError",
     "RemoteFunctionTimeout", "TargetError", "XDeviceError",
 )  # fmt: skip

@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Final
 
 _PACKAGE: Final = Path(__file__).parent
-_MAIN: Final = "import sys\nfrom pytest_xdevice.runtime.__main__ import main\nsys.exit(main())\n"
+_MAIN: Final = """\
+import os, sys
+from pytest_xdevice.runtime.__main__ import main
+sys.exit(main(program="python3 " + os.path.basename(sys.argv[0])))
+"""
 _INIT: Final = '"""The device\'s half of pytest-xdevice."""\n'
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the archive depends on nothing but its contents
 

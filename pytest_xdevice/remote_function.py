@@ -51,7 +51,7 @@ def call_remotely(
     show : callable
         Takes what it printed.
     """
-    if not 0 < seconds < math.inf:
+    if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
         raise ArgumentError(f"timeout={seconds!r} is no time limit; give a number of seconds above 0")
     request = {**_request(function, arguments), "seconds": seconds, "env": env}
     name = request["name"]

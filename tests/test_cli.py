@@ -138,7 +138,9 @@ def test_bundle_writes_one_file_that_the_oldest_python_runs(tmp_path: Path, olde
     help_text = subprocess.run(
         [oldest_python, "-I", str(path), "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
     )
+    assert help_text.stdout.startswith("usage: python3 runtime.pyz ")
     assert "--port" in help_text.stdout
+    assert "example: python3 runtime.pyz --host" in help_text.stdout
     assert [entry.name for entry in tmp_path.iterdir()] == ["runtime.pyz"]
 
 

@@ -220,6 +220,12 @@ def test_wrong_results_are_a_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert "✗ kernel on the CPU: add_one gave 1024 wrong elements of 1024" in capsys.readouterr().out
 
 
+def test_it_does_not_tell_that_it_waits_for_itself(tmp_path: Path, server: DeviceServer, capsys: Any) -> None:
+    """A session for each OpenCL device: the one before it is there for a moment after its end."""
+    assert doctor(server.address, Settings(token_file=server.token_file), tmp_path / "pyproject.toml", as_json=False)
+    assert capsys.readouterr().err == ""
+
+
 def _off_by_one() -> Any:
     from pytest_xdevice import dim
     from pytest_xdevice import f32

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import pytest_xdevice
+from pytest_xdevice import errors
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -27,6 +28,10 @@ def test_every_exported_name_is_there() -> None:
     for name in pytest_xdevice.__all__:
         assert getattr(pytest_xdevice, name) is not None, name
     assert set(pytest_xdevice.__all__) <= set(dir(pytest_xdevice))
+
+
+def test_every_error_is_exported() -> None:
+    assert {name for name, value in vars(errors).items() if isinstance(value, type)} <= set(pytest_xdevice.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -89,6 +89,38 @@ def test_init_writes_nothing_that_is_not_right(tmp_path: Path, own: Path, argume
     assert message in result.stderr
 
 
+def test_a_terminal_that_lacks_a_character_is_shown_its_number(tmp_path: Path, own: Path) -> None:
+    own.write_text('[devices.a]\naddress = "exec:./pyth\u00f6n"\n', encoding="utf-8")
+    result = xdevice("list", cwd=tmp_path, environment={"PYTHONIOENCODING": "ascii"})
+    assert (result.returncode, result.stdout) == (0, "a  exec:./pyth\\xf6n\n")
+
+
+@pytest.mark.parametrize("way", ["no text", "a folder"])
+def test_init_says_that_it_cannot_read_the_file(tmp_path: Path, own: Path, way: str) -> None:
+    own.mkdir() if way == "a folder" else own.write_bytes(b"\xff\xfe")
+    result = xdevice("init", "a", "--address", "local", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"xdevice: cannot read the devices in {own}: ")
+
+
+def test_init_keeps_a_link_and_the_mode_of_the_file(tmp_path: Path, own: Path) -> None:
+    shared = tmp_path / "shared.toml"
+    shared.touch(mode=0o600)
+    own.symlink_to("shared.toml")
+    assert xdevice("init", "a", "--address", "local", cwd=tmp_path).returncode == 0
+    assert own.is_symlink()
+    assert shared.read_text() == '[devices.a]\naddress = "local"\n'
+    assert shared.stat().st_mode & 0o777 == 0o600
+
+
+def test_init_does_not_replace_an_entry_of_several_tables(tmp_path: Path, own: Path) -> None:
+    own.write_text('[devices.a]\naddress = "local"\n[devices.a.env]\nA = "b"\n')
+    before = own.read_text()
+    result = xdevice("init", "a", "--address", "h:1", "--force", cwd=tmp_path)
+    assert (result.returncode, own.read_text()) == (2, before)
+    assert "xdevice.toml:1: [devices.a]: this entry is no single table: change it by hand" in result.stderr
+
+
 def test_init_leaves_an_entry_of_pyproject_alone(tmp_path: Path, own: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.xdevice.devices.a]\naddress = "local"\n')
     result = xdevice("init", "a", "--address", "h:1", "--force", cwd=tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Final
@@ -48,14 +49,13 @@ def init(name: str, entry: Entry, pyproject: Path, own: Path, *, force: bool) ->
     problem = name_problem(name)
     if problem is not None:
         raise ConfigError(problem)
-    before = own.read_text(encoding="utf-8") if own.exists() else ""
-    own_file = DeviceFile(own, (), before)
+    own_file = DeviceFile.load(own) if own.exists() else DeviceFile(own, (), "")
     if pyproject.is_file() and name in read_named_devices(pyproject, pyproject):
         raise ConfigError(f"{pyproject} has a device {name!r} already: change it there, or choose another name")
     there = own_file.devices()
     if name in there and not force:
         raise ConfigError(f"there is a device {name!r} already, at {there[name].address}: --force replaces it")
-    kept = _without(own_file, name) if name in there else before
+    kept = _without(own_file, name) if name in there else own_file.text
     if "address" not in entry:
         entry = {**entry, **_answers(entry)}
     text = kept.rstrip("\n") + "\n\n" * bool(kept.strip()) + _table(name, entry)
@@ -107,15 +107,23 @@ def _without(file: DeviceFile, name: str) -> str:
     start = (file.line("devices", name) or 1) - 1
     end = next((at for at in range(start + 1, len(lines)) if lines[at].lstrip().startswith("[")), len(lines))
     left = "\n".join([*lines[:start], *lines[end:]])
-    if not lines[start].lstrip().startswith("[") or name in DeviceFile(file.path, (), left).devices():
+    try:
+        is_left = name in DeviceFile(file.path, (), left).devices()
+    except ConfigError:
+        is_left = True  # in part, as a table of its own below it
+    if is_left or not lines[start].lstrip().startswith("["):
         raise file.error("this entry is no single table: change it by hand", "devices", name)
     return left
 
 
 def _write(path: Path, text: str) -> None:
+    """Write a file, whole or not at all; one that is there keeps its mode, and a link to it stays one."""
+    path = path.resolve()
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(text, encoding="utf-8")
+        if path.exists():
+            shutil.copymode(path, temporary)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -31,6 +31,7 @@ from ..report.device import opencl_text
 from ..target import this_boot
 from ..timing import format_seconds
 from ..transport.labgrid import ACQUIRED
+from ..transport.lease import own_name
 from ..transport.spec import parse
 from ..transport.spec import Spec
 from ..transport.ssh_command import SSH_FAILED
@@ -113,7 +114,13 @@ def _reach(spec: Spec) -> Step:
 
 
 def _open(device: DeviceConfig, settings: Settings) -> Session:
-    return Session.open(device, settings, progress=lambda text: print(text, file=sys.stderr))
+    return Session.open(device, settings, progress=_tell)
+
+
+def _tell(text: str) -> None:
+    """Say what is waited for; not that it is a session of our own, which ended a moment ago."""
+    if own_name() not in text:
+        print(text, file=sys.stderr)
 
 
 def _refused(error: XDeviceError, spec: Spec) -> Iterator[Step]:

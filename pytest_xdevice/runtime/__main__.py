@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line's parser."""
+def parser(program: str = "xdevice serve") -> argparse.ArgumentParser:
+    """Return the command line's parser; `program` is what was called, which a device alone has another name for."""
     result = argparse.ArgumentParser(
-        prog="xdevice serve",
+        prog=program,
         description="Serve this device to pytest-xdevice.",
-        epilog="example: xdevice serve --host 0.0.0.0 --port 9090 --token-file token",
+        epilog=f"example: {program} --host 0.0.0.0 --port 9090 --token-file token",
     )
     result.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     result.add_argument("--port", type=int, default=9090, help="port to listen on, 0 for any (default: %(default)s)")
@@ -53,15 +53,22 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
+def main(arguments: Optional[List[str]] = None, program: str = "xdevice serve") -> int:
     """Serve until interrupted.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Those of the process by default.
+    program : str
+        What was called, for messages.
 
     Returns
     -------
     int
         0 after SIGINT or SIGTERM, 1 when the address, the token or the certificate cannot be had.
     """
-    given = parser()
+    given = parser(program)
     options = given.parse_args(arguments)
     if options.insecure and options.token_file:
         given.error("--insecure asks for no token, --token-file for one: give one of them")
@@ -70,12 +77,12 @@ def main(arguments: Optional[List[str]] = None) -> int:
     try:
         listener = listen(options.host, options.port)
     except (OSError, OverflowError) as error:
-        return _complain(f"cannot serve on {options.host}:{options.port}: {error}")
+        return _complain(f"{program}: cannot serve on {options.host}:{options.port}: {error}")
     try:
         token, lines = _token(options, listener)
         tls, channel = _tls(options)
     except (OSError, ValueError) as error:
-        return _complain(f"cannot serve on {options.host}:{options.port}: {error}")
+        return _complain(f"{program}: cannot serve on {options.host}:{options.port}: {error}")
     # Before the line that says so: whoever reads it may end the server at once.
     signal.signal(signal.SIGTERM, _leave)
     try:
@@ -124,7 +131,7 @@ def _tls(options: argparse.Namespace) -> Tuple[Optional[SSLContext], str]:
 
 
 def _complain(message: str) -> int:
-    sys.stderr.write(f"xdevice serve: {message}\n")
+    sys.stderr.write(f"{message}\n")
     return 1
 
 
@@ -133,4 +140,4 @@ def _leave(number: int, frame: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(program="python3 -m pytest_xdevice.runtime"))

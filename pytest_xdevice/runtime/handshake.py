@@ -220,10 +220,10 @@ def split_address(text: str) -> Tuple[str, int]:
     Raises
     ------
     ValueError
-        If there is no port between 0 and 65535.
+        If there is no port between 1 and 65535, or no host but a path or an address of another scheme.
     """
     host, _, port = text.rpartition(":")
     number = int(port)
-    if not host or not 0 <= number <= 65535:
+    if not host or "/" in host or not 1 <= number <= 65535:
         raise ValueError(text)
     return host.strip("[]"), number

@@ -57,7 +57,9 @@ def server_context(certificate: str, key: Optional[str]) -> ssl.SSLContext:
         # A key with a passphrase would be asked for at a terminal that there may not be.
         context.load_cert_chain(certificate, key, password=lambda: b"")
     except ssl.SSLError as error:
-        raise OSError(f"{certificate} and {private} are no certificate and its key in PEM: {error.reason}") from None
+        problem = f"{certificate} and {key} are no" if key else f"without --tls-key {certificate} must be a"
+        reason = f": {error.reason}" if error.reason else ""
+        raise OSError(f"{problem} certificate and its key in PEM{reason}") from None
     return context
 
 

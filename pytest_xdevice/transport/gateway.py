@@ -121,7 +121,8 @@ def over_process(
             if not is_ssh:
                 if control is None:  # a shell's child would go on, and hold the pipes that a session is waited for at
                     end_descendants(process.pid)
-                process.kill()
+                with contextlib.suppress(PermissionError):  # sudo is another user's process, which ends by itself
+                    process.kill()
             elif process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
 

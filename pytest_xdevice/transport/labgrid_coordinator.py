@@ -211,5 +211,5 @@ def _path(path: Any) -> tuple[str, str, str]:
 
 
 def _reason(details: str | None) -> str:
-    """Return the last part of what gRPC says, which is the system's own word."""
-    return (details or "no answer").rpartition(": ")[2]
+    """Return the last part of what gRPC says, which is the system's own word; a part of it may be in brackets."""
+    return (details or "no answer").rpartition(": ")[2].rstrip("]")

@@ -110,7 +110,7 @@ def _ssh(text: str) -> Spec:
         port = parts.port
     except ValueError as error:
         raise ConfigError(f"{text!r} is no ssh address ({error}): write ssh://user@host[:port]") from None
-    if not parts.hostname or parts.path not in ("", "/") or parts.query or parts.password:
+    if not parts.hostname or port == 0 or parts.path not in ("", "/") or parts.query or parts.password:
         raise ConfigError(
             f"{text!r} is no ssh address: write ssh://user@host[:port] and nothing after it but ?via=user@gateway"
         )

@@ -131,8 +131,8 @@ class SshTransport:
             return f"See that the key is the device's, and accept it, once and by hand: {by_hand}"
         if status == SSH_FAILED and ("Permission denied" in said or "Too many authentication failures" in said):
             return (
-                "Nobody is asked for a password: let that user in by a key of yours (ssh-copy-id), until this goes by "
-                f"itself: {by_hand}"
+                "Nobody is asked for a password: give it your key (ssh-copy-id), or name another in your ssh "
+                f"configuration; try it by hand: {by_hand}"
             )
         if status == SSH_FAILED:
             return f"ssh could not connect; try it by hand: {by_hand}"

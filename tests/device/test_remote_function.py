@@ -252,6 +252,8 @@ def test_what_needs_more_than_its_source_is_refused(session: Session) -> None:
         session.remote(use_module)
     with pytest.raises(ArgumentError, match="timeout=0 is no time limit"):
         session.remote(echo, timeout=0)
+    with pytest.raises(ArgumentError, match="timeout='soon' is no time limit"):
+        session.remote(print, timeout="soon")  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="no plain function: write one with def"):
         session.remote(lambda: 1)
     with pytest.raises(ArgumentError, match=r"an argument of echo is or holds a builtins\.object"):

@@ -13,6 +13,7 @@ import pytest
 import pytest_xdevice
 from pytest_xdevice import newhooks
 from pytest_xdevice.device_tables import KEYS
+from pytest_xdevice.kernel.mathtable import FUNCTIONS
 from pytest_xdevice.markers import MARKERS
 from pytest_xdevice.runtime import worker
 from tests.docs.pages import DOCS
@@ -69,6 +70,11 @@ def test_every_error_and_every_function_that_makes_a_kernel_is_in_the_reference(
     assert len(errors) >= 8
     for name in (*errors, "DeviceUnreachable", "c_kernel", "llvm_kernel", "opencl_kernel", "library_kernel"):
         assert name in page, name
+
+
+def test_every_function_of_the_mathematics_is_in_the_reference() -> None:
+    language = Page(DOCS / "reference" / "language.md").text
+    assert [name for name in FUNCTIONS if f"`{name}`" not in language] == []
 
 
 def test_every_key_of_an_entry_and_every_operation_of_a_worker_is_in_the_reference() -> None:

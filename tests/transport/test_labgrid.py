@@ -223,6 +223,12 @@ class TestWhatIsSaid:
             ]
         )
 
+    def test_a_coordinator_whose_name_nobody_knows(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("labgrid")
+        monkeypatch.setenv("LG_COORDINATOR", "nowhere.invalid:20408")
+        with pytest.raises(DeviceUnreachable, match=r"answers at nowhere\.invalid:20408: [\w ]+\. Start labgrid-coord"):
+            open_session("labgrid:one")
+
     def test_labgrid_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
         with pytest.raises(DeviceUnreachable, match=r'labgrid is not installed on this host: pip install "pytest-x'):

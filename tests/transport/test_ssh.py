@@ -231,7 +231,7 @@ class TestWhatIsSaid:
         config.write_text(sshd.config.read_text().replace("user_key", "host_key"))
         message = self.message(f"ssh=xdevice-sshd//ssh_config={config}")
         assert "Permission denied (publickey)" in message
-        assert "let that user in by a key of yours (ssh-copy-id)" in message
+        assert "give it your key (ssh-copy-id), or name another in your ssh configuration" in message
         assert message.endswith(f"ssh -F {config} xdevice-sshd python3 --version")
 
     def test_no_ssh_here(self, configured: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:

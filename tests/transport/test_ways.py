@@ -211,6 +211,18 @@ def test_a_command_that_says_nothing_ends_with_all_that_it_started(words: str, m
     assert not still_running(with_variable("XDEVICE_TEST_SILENT", marker))
 
 
+def test_a_command_that_may_not_be_killed_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As sudo, which runs as another user."""
+
+    def refuse(process: subprocess.Popen[bytes]) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(gateway, "BOOT_SECONDS", 1.0)
+    monkeypatch.setattr(subprocess.Popen, "kill", refuse)
+    with pytest.raises(DeviceUnreachable, match=r"no answer within 1 s"):
+        open_session("exec:sh -c 'sleep 3; true'")
+
+
 def test_the_server_says_where_it_listens_and_prints_a_token() -> None:
     command = [sys.executable, "-m", "pytest_xdevice.runtime", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
@@ -250,8 +262,12 @@ def test_specifications(text: str, spec: Spec) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["nosuch", "host:port", "ssh://", "ssh://host:x", "exec:", "exec:'", "vagrant_ssh=x", "id=3", ""]
-)
+    "text",
+    [
+        "nosuch", "host:port", "host:0", "host:65536", "tcp://host:9090", "ssh://", "ssh://host:x", "ssh://host:0",
+        "exec:", "exec:'", "vagrant_ssh=x", "id=3", "",
+    ],
+)  # fmt: skip
 def test_what_is_no_specification(text: str) -> None:
     with pytest.raises(ConfigError):
         parse(text)
