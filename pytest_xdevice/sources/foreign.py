@@ -1,8 +1,10 @@
-"""What kernels in other languages have in common: a prototype, and no place but a CPU to run on."""
+"""What kernels in other languages have in common, and what those of a CPU have: a prototype."""
 
 from __future__ import annotations
 
 import os
+from abc import ABC
+from abc import abstractmethod
 from functools import cached_property
 from typing import NoReturn
 from typing import TYPE_CHECKING
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     from ..target import Target
 
 
-class PrototypedKernel:
-    """A kernel that a C prototype describes.
+class ForeignKernel(ABC):
+    """A kernel that is not in Python, and so runs on a device alone.
 
     Attributes
     ----------
@@ -30,6 +32,35 @@ class PrototypedKernel:
     """
 
     language = "a kernel in another language"
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The function's name."""
+
+    def python(self, *arguments: object, **keywords: object) -> NoReturn:
+        """Refuse: only kernels in Python can be interpreted.
+
+        Raises
+        ------
+        ArgumentError
+            Always.
+        """
+        raise ArgumentError(f"{self.name} is {self.language}, which cannot be interpreted: compare it with NumPy")
+
+    def __call__(self, *arguments: object, **keywords: object) -> NoReturn:
+        """Refuse: a kernel is launched on a device.
+
+        Raises
+        ------
+        TypeError
+            Always; it says what to write.
+        """
+        raise TypeError(f"kernel {self.name} is not called directly: write xdevice.run(kernel, ...) with it")
+
+
+class PrototypedKernel(ForeignKernel):
+    """A kernel for a CPU that a C prototype describes."""
 
     def __init__(self, prototype: str, site: CallSite) -> None:
         if not isinstance(prototype, str):
@@ -82,26 +113,6 @@ class PrototypedKernel:
             f"{self.name} is {self.language}, which runs on a CPU and not by OpenCL: mark its test with "
             "@pytest.mark.cpu alone"
         )
-
-    def python(self, *arguments: object, **keywords: object) -> NoReturn:
-        """Refuse: only kernels in Python can be interpreted.
-
-        Raises
-        ------
-        ArgumentError
-            Always.
-        """
-        raise ArgumentError(f"{self.name} is {self.language}, which cannot be interpreted: compare it with NumPy")
-
-    def __call__(self, *arguments: object, **keywords: object) -> NoReturn:
-        """Refuse: a kernel is launched on a device.
-
-        Raises
-        ------
-        TypeError
-            Always; it says what to write.
-        """
-        raise TypeError(f"kernel {self.name} is not called directly: write xdevice.run(kernel, ...) with it")
 
     def _binary(self, given: str, target: Target) -> bytes:
         """Read an object file or a library that the user named.

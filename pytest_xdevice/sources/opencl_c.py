@@ -17,6 +17,7 @@ from ..errors import ArgumentError
 from ..errors import CompileError
 from ..kernel.signature import Signature
 from .call_site import CallSite
+from .foreign import ForeignKernel
 from .includes import expanded
 
 if TYPE_CHECKING:
@@ -79,14 +80,10 @@ def _host_folders(options: Sequence[str], site: CallSite) -> tuple[list[Path], t
     return folders, tuple(others)
 
 
-class OpenCLKernel:
-    """A kernel in OpenCL C; its file is read when it is used, and again when it has changed.
+class OpenCLKernel(ForeignKernel):
+    """A kernel in OpenCL C; its file is read when it is used, and again when it has changed."""
 
-    Attributes
-    ----------
-    name : str
-        The name of its ``__kernel`` function.
-    """
+    language = "a kernel in OpenCL C"
 
     def __init__(
         self,
@@ -97,7 +94,7 @@ class OpenCLKernel:
         include_dirs: tuple[Path, ...],
         site: CallSite,
     ) -> None:
-        self.name = entry
+        self._entry = entry
         self._source = os.fspath(source)
         self._is_text = isinstance(source, str) and bool(re.search(r"[\n{;]", source))
         self._site = site
@@ -108,6 +105,11 @@ class OpenCLKernel:
 
     def __repr__(self) -> str:
         return f"<OpenCLKernel {self.name} at {self._site.shown}:{self._site.line}>"
+
+    @property
+    def name(self) -> str:
+        """The name of its ``__kernel`` function."""
+        return self._entry
 
     @property
     def signature(self) -> Signature:
@@ -159,29 +161,9 @@ class OpenCLKernel:
             Always; it says what to write.
         """
         raise ArgumentError(
-            f"{self.name} is a kernel in OpenCL C, and this is for the CPU ({target.triple}): mark the test with "
+            f"{self.name} is {self.language}, and this is for the CPU ({target.triple}): mark the test with "
             "@pytest.mark.opencl, or build for 'opencl'"
         )
-
-    def python(self, *arguments: object, **keywords: object) -> NoReturn:
-        """Refuse: only kernels in Python can be interpreted.
-
-        Raises
-        ------
-        ArgumentError
-            Always.
-        """
-        raise ArgumentError(f"{self.name} is a kernel in OpenCL C, which cannot be interpreted: compare it with NumPy")
-
-    def __call__(self, *arguments: object, **keywords: object) -> NoReturn:
-        """Refuse: a kernel is launched on a device.
-
-        Raises
-        ------
-        TypeError
-            Always; it says what to write.
-        """
-        raise TypeError(f"kernel {self.name} is not called directly: write xdevice.run(kernel, ...) with it")
 
 
 def _written(value: Define) -> str:
