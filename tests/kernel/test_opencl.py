@@ -138,7 +138,7 @@ def test_the_last_variable_is_dimension_0_and_block_is_reversed() -> None:
     assert "reqd_work_group_size(16, 4, 1)" in made.source
     assert "v_x = XD_BESIDE(xd_index, k3, 4, 0);" in made.source
     assert "v_y = (xd_index)get_global_id(1);" in made.source
-    assert "if ((xd_index)v_x >= (xd_index)d_n) XD_NEXT;" in made.source
+    assert "if ((long)v_y < d_m && (long)v_x < d_n) {" in made.source
     assert "p_c[v_y * (xd_index)d_n + v_x] = 1;" in made.source
 
 

@@ -227,6 +227,21 @@ def test_tiles_do_what_their_iterations_do(kernel: Kernel) -> None:
             np.testing.assert_array_equal(found, wanted, err_msg=f"{param.name} of {sizes}")
 
 
+@pytest.mark.usefixtures("opencl_device")
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [(0, 5), (3, 1 << 40), (1 << 32, 1 << 40), ((1 << 32) + 3, 70), (-(1 << 40), 9), (-(1 << 32) + 4, -2), (7, 6)],
+)
+def test_bounds_in_64_bits_hold_where_indices_have_32(first: int, last: int) -> None:
+    built = cl_program.build(limited.signature, limited.opencl_program())
+    for size in (1, 5, 64, 300):
+        a, b = np.arange(size, dtype=np.uint8), np.full(size, 77, np.uint8)
+        expected = b.copy()
+        limited.python(first, last, a, expected)
+        built.run("limited", first, last, a, b)
+        np.testing.assert_array_equal(b, expected)
+
+
 def test_loops_of_three_dimensions_keep_their_first_one_single() -> None:
     (phase,) = pages.opencl_program().phases
     assert (phase.each, phase.gpu_block) == ((1, 4, 4), (1, 32, 4))

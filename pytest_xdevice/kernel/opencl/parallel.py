@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Final
 from typing import TypeGuard
@@ -77,7 +78,10 @@ class ParallelPrinter:
                 body = loop.body if self._tile is None else self._tile.loop.body
                 self._spread(replace(loop, body=body), spread, guarded=False)
             with self._text.rest():
-                self._spread(loop, spread, guarded=True)
+                if self._tile is None or loop.starts:
+                    self._spread(loop, spread, guarded=True)
+                else:
+                    self._spread_within(loop, spread, self._tile.loop)
         else:
             self._items(loop, range(len(loop.variables)), guarded=not is_grouped(loop))
             self._block(loop.body, "return;")
@@ -155,9 +159,24 @@ class ParallelPrinter:
         self._items(loop, range(axes[0]), guarded=guarded)
         self._spread_over(loop, axes, guarded=guarded)
 
-    def _spread_over(self, loop: Parallel, axes: tuple[int, ...], *, guarded: bool) -> None:
+    def _spread_within(self, loop: Parallel, axes: tuple[int, ...], bounds: Parallel) -> None:
+        """Print the same for the body of `bounds`, whose iterations are some of the loop's.
+
+        Where items leave, or ask in more than one place whether there is anything to do, PoCL makes no vectors.
+        """
+        self._items(loop, range(axes[0]), guarded=False)
+        fits = []
+        for axis, variable in enumerate(loop.variables):
+            place = f"(long){self._expressions.name(variable)}"
+            if bounds.starts:
+                fits.append(f"{place} >= {wrapped(self._expressions.operand(bounds.starts[axis]))}")
+            fits.append(f"{place} < {wrapped(self._expressions.operand(bounds.extents[axis]))}")
+        self._spread_over(replace(loop, body=bounds.body), axes, guarded=False, condition=" && ".join(fits))
+
+    def _spread_over(self, loop: Parallel, axes: tuple[int, ...], *, guarded: bool, condition: str = "") -> None:
         if not axes:
-            self._block(loop.body, "XD_NEXT;")
+            with self._text.block(f"if ({condition})") if condition else nullcontext():
+                self._block(loop.body, "XD_NEXT;")
             return
         axis, *inner = axes
         variable, counter, each = loop.variables[axis], f"k{self._text.number()}", _each(loop, self._tile)[axis]
@@ -169,7 +188,7 @@ class ParallelPrinter:
             if guarded:
                 self._guards(loop, [axis], "XD_NEXT;")
             self._add_starts(loop, [axis])
-            self._spread_over(loop, tuple(inner), guarded=guarded)
+            self._spread_over(loop, tuple(inner), guarded=guarded, condition=condition)
 
     def _whole_tile(self, loop: Parallel, tile: Tile) -> None:
         """Print what a GPU's work-item does where all iterations of its tile do something, and an ``else``."""
