@@ -14,6 +14,7 @@ import time
 from typing import Any
 from typing import List
 
+ENDS_BY = signal.SIGUSR1  # what tells this process of it, apart from those that others end it by
 SILENT_SECONDS = 8.0  # as long as a socket of our own takes to notice (tcp_options)
 _LOOK_SECONDS = 0.5
 _END_SECONDS = 2.0  # that this process may take to end its workers
@@ -41,7 +42,7 @@ class Pulse(threading.Thread):
         while silent < SILENT_SECONDS:
             time.sleep(_LOOK_SECONDS)
             silent, self._was_heard = 0.0 if self._was_heard else silent + _LOOK_SECONDS, False
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), ENDS_BY)
         time.sleep(_END_SECONDS)
         os.kill(os.getpid(), signal.SIGKILL)  # stuck; its workers and its lease go with it
 

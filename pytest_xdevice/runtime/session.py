@@ -31,12 +31,14 @@ from .line import Line
 from .oom import OomWatch
 from .output import open_log
 from .output import Trimmer
+from .pulse import ENDS_BY
 from .pulse import Pulse
+from .pulse import SILENT_SECONDS
 from .relay import Relay
 from .scratch import remove
 
 _REAP_SECONDS = 3.0  # a process whose stream closed is dead or about to leave, unless a kernel keeps it
-_ENDS = (signal.SIGTERM, signal.SIGHUP)
+_ENDS = (signal.SIGTERM, signal.SIGHUP, ENDS_BY)
 
 _START = (
     "import sys; sys.path.insert(0, sys.argv[1]); from pytest_xdevice.runtime.worker import main; main(sys.argv[2:])"
@@ -265,5 +267,7 @@ def _forget(beat: None) -> None:
 
 
 def _leave(number: int, frame: Any) -> Tuple[()]:
+    if number == ENDS_BY:
+        raise _Terminated(f"nothing was heard of the host for {SILENT_SECONDS:g} s: it is gone, or its link was down")
     name = signal.Signals(number).name
     raise _Terminated(f"it was ended on the device by {name}, as `xdevice release --force` and a server that stops do")

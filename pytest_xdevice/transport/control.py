@@ -83,7 +83,7 @@ class Control:
     def lost(self) -> DeviceLost | None:
         """Why the session is out of reach, also where only the end of its stream has said so yet; else None."""
         if self._lost is None and (self._channel.isclosed() or not self._gateway.hasreceiver()):
-            self._lost = DeviceLost("the connection to the session ended")
+            self._lost = self._last_word() or DeviceLost("the connection to the session ended")
         return self._lost
 
     def request(self, name: str, *arguments: object, timeout: float = ANSWER_SECONDS) -> Any:
@@ -174,12 +174,16 @@ class Control:
 
     def _end(self, error: EOFError | OSError) -> DeviceLost:
         """Return why the session is out of reach: what it said before it ended, else how its connection broke."""
+        return self._last_word() or DeviceLost(f"the connection to the session broke: {_broken(error)}")
+
+    def _last_word(self) -> DeviceLost | None:
+        """Return what the session said before it ended, if it did."""
         with contextlib.suppress(EOFError, OSError, gateway_base.RemoteError, gateway_base.TimeoutError):
             while True:
                 status, answer = self._channel.receive(_LAST_WORD_SECONDS)  # it may be on its way still
                 if status == "over":
                     return DeviceLost(f"the session is over: {answer}")
-        return DeviceLost(f"the connection to the session broke: {_broken(error)}")
+        return None
 
 
 def _broken(error: EOFError | OSError) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from execnet import gateway_base
 
+from pytest_xdevice import DeviceLost
 from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.config import Settings
 from pytest_xdevice.remote import Session
@@ -77,6 +78,15 @@ def test_a_stopped_host_is_still_heard(tmp_path: Path) -> None:
         for _ in range(2):
             size = heard.stat().st_size
             wait_until(lambda: heard.stat().st_size > size)  # noqa: B023 - called at once
+
+
+def test_a_host_that_falls_silent_and_comes_back_is_told_why_its_session_is_over() -> None:
+    session = Session.open(DeviceConfig("board", f"exec:{sys.executable}"))
+    session._control._io.end_beats()
+    wait_until(lambda: session.lost is not None)
+    with pytest.raises(DeviceLost, match=r"nothing was heard of the host for 8 s: it is gone, or its link was down"):
+        session.conditions()
+    session.close()
 
 
 def test_ctrl_z_does_not_stop_what_leads_to_the_device() -> None:
