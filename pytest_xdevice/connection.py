@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Callable
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from typing import Union
@@ -32,6 +30,7 @@ from .transport import open_transport
 from .transport import Transport
 from .transport.control import Control
 from .transport.credentials import read_credentials
+from .transport.sockets import closing_on_failure
 from .transport.spec import parse
 
 Translate = Callable[[object], Union[KernelSource, None]]
@@ -234,11 +233,11 @@ class Connection:
             except XDeviceError:
                 self._control.request("ended", self._control.answer("start")["worker"], True)
                 raise
-            with _closing_on_failure(sock):
+            with closing_on_failure(sock):
                 started = self._control.answer("start")
         else:
             sock, channel = self._control.relay()
-            with _closing_on_failure(sock):
+            with closing_on_failure(sock):
                 started = self._control.request("start", options, channel)
         return WorkerClient(self._control, started["worker"], sock, self.output.show, self._show_progress)
 
@@ -278,16 +277,6 @@ def transport_to(config: DeviceConfig, settings: Settings, applicant: Applicant 
     credentials = read_credentials(config, settings)
     applicant = applicant or Applicant(settings.lease_timeout, silent)
     return open_transport(spec, credentials=credentials, applicant=applicant)
-
-
-@contextlib.contextmanager
-def _closing_on_failure(sock: socket.socket) -> Iterator[None]:
-    """Close a socket when the block fails."""
-    try:
-        yield
-    except BaseException:
-        sock.close()
-        raise
 
 
 def make_nothing(kernel: object) -> None:

@@ -20,6 +20,7 @@ from .credentials import Credentials
 from .lease import Applicant
 from .lease import Occupancy
 from .protocol import StreamWay
+from .sockets import closing_on_failure
 from .spec import Spec
 from .tunnel import Tunnel
 
@@ -70,12 +71,10 @@ class SocketTransport:
 
     def _open_stream(self) -> socket.socket:
         sock = self._connect({"purpose": "stream", "session": self._session})
-        with contextlib.ExitStack() as undo:
-            undo.callback(sock.close)
+        with closing_on_failure(sock):
             answer = self._read(sock)
             if "error" in answer:
                 raise DeviceUnreachable(f"{self._label}: {answer['error']}")
-            undo.pop_all()
         return sock
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from tests.faults.test_runs import BEFORE_AND_AFTER
 from tests.faults.test_runs import Between
 from tests.fleet.conftest import ENDLESS
 from tests.fleet.conftest import Fleet
+from tests.harness import unnamed
 
 KILL = """
 @pytest.mark.parametrize("time", [1, 2])
@@ -164,19 +165,7 @@ def test_a_crash_in_a_fixture_is_in_the_table(fleet: Fleet, add_one: pytest.Pyte
 def test_tests_that_do_not_name_the_fixture_name_the_device_that_is_lost(
     fleet: Fleet, add_one: pytest.Pytester
 ) -> None:
-    unnamed = """
-import unittest
-
-def test_function(request):
-    request.getfixturevalue("xdevice")
-
-class TestMethod(unittest.TestCase):
-    @pytest.fixture(autouse=True)
-    def _take_device(self, xdevice): pass
-
-    def test_nothing(self): pass
-"""
-    add_one.makepyfile(test_run=BEFORE_AND_AFTER.format(between=KILL) + unnamed)
+    add_one.makepyfile(test_run=BEFORE_AND_AFTER.format(between=KILL) + unnamed.TESTS)
     result = add_one.runpytest("-rN", "--xdevice=rack-1")
     result.assert_outcomes(passed=3, errors=3, failed=1)
     line = "xdevice rack-1: quarantined for the rest of this run: lost 2 times, at last: "

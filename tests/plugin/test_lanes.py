@@ -8,6 +8,7 @@ import pytest
 
 from pytest_xdevice.config import DeviceConfig
 from pytest_xdevice.lanes import identifiers
+from tests.harness import unnamed
 
 ROUTED = """
     import pytest
@@ -252,23 +253,7 @@ def test_markers_hold_for_a_test_that_does_not_name_the_fixture(pytester: pytest
 
 @pytest.mark.parametrize("way", ["each", "load"])
 def test_a_test_that_does_not_name_the_fixture_cannot_run_twice(pytester: pytest.Pytester, way: str) -> None:
-    pytester.makepyfile(
-        """
-        import unittest
-        import pytest
-
-        pytestmark = [pytest.mark.cpu, pytest.mark.opencl]
-
-        def test_function(request):
-            request.getfixturevalue("xdevice")
-
-        class TestMethod(unittest.TestCase):
-            @pytest.fixture(autouse=True)
-            def _take_device(self, xdevice): pass
-
-            def test_nothing(self): pass
-        """
-    )
+    pytester.makepyfile(unnamed.TESTS + "pytestmark = [pytest.mark.cpu, pytest.mark.opencl]")
     result = pytester.runpytest(f"--xdevice-dist={way}")
     result.assert_outcomes(failed=1, errors=1)
     result.stdout.fnmatch_lines(["this test cannot be run on each of cpu and opencl, *"] * 2)

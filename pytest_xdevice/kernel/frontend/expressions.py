@@ -37,6 +37,7 @@ from .unsupported import advice_for
 from .unsupported import describe
 
 _UNARY: Final[dict[type[ast.unaryop], str]] = {ast.USub: "neg", ast.UAdd: "pos", ast.Invert: "invert", ast.Not: "not"}
+_BOOLEAN: Final[dict[type[ast.boolop], str]] = {ast.And: "and", ast.Or: "or"}
 _BINARY: Final[dict[type[ast.operator], str]] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.FloorDiv: "floordiv", ast.Mod: "mod",
     ast.Pow: "pow", ast.LShift: "shl", ast.RShift: "shr", ast.BitAnd: "and", ast.BitOr: "or", ast.BitXor: "xor",
@@ -75,11 +76,11 @@ class Expressions(Elements):
 
     def condition(self, node: ast.expr) -> Operand:
         """Return `node` where nothing but its truth counts, so that `and` and `or` need no common type."""
-        return self._all_or_any(node) if isinstance(node, ast.BoolOp) else self.visit(node)
-
-    def _all_or_any(self, node: ast.BoolOp) -> Operand:
-        op = "and" if isinstance(node.op, ast.And) else "or"
-        return logic(op, [self.condition(value) for value in node.values], self.text.location(node))
+        if not isinstance(node, ast.BoolOp):
+            return self.visit(node)
+        return logic(
+            _BOOLEAN[type(node.op)], [self.condition(value) for value in node.values], self.text.location(node)
+        )
 
     def visit_Constant(self, node: ast.Constant) -> Operand:
         if isinstance(node.value, (bool, int, float)):
@@ -111,7 +112,7 @@ class Expressions(Elements):
         return binary(op, left, right, at)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> Operand:
-        op, at = "and" if isinstance(node.op, ast.And) else "or", self.text.location(node)
+        op, at = _BOOLEAN[type(node.op)], self.text.location(node)
         *firsts, result = [self.visit(value) for value in node.values]
         for operand in reversed(firsts):
             result = self._either(op, operand, result, at)
